@@ -1,0 +1,108 @@
+"""What a venue lists: markets, their outcomes, price grids and fee schedules, in one form for all venues."""
+
+from datetime import datetime
+from enum import Enum
+
+import msgspec
+
+from arbiter.domain.ids import EventId, MarketKey, OutcomeId, OutcomeKey
+from arbiter.domain.money import ONE, ZERO, Micros
+
+
+class TickRange(msgspec.Struct, frozen=True):
+    """Prices from `start` to `end` (both included) move in `step`s; all in micros of a dollar."""
+
+    start: Micros
+    end: Micros
+    step: Micros
+
+
+class PolymarketFees(msgspec.Struct, frozen=True, tag="polymarket"):
+    """Taker fee `shares * rate * (p * (1 - p)) ** exponent`; source: Gamma `feeSchedule`. `rate` in micros."""
+
+    rate: Micros
+    exponent: int = 1
+
+
+class KalshiFees(msgspec.Struct, frozen=True, tag="kalshi"):
+    """Taker `multiplier * 0.07 * C * P * (1 - P)`; makers pay 0.0175 only where `maker_fees`. Source: series fee fields.
+
+    `balance_unit` is the balance's precision: $0.01 for accounts behind a broker (the safe default for estimates),
+    $0.0001 for direct members.
+    """
+
+    multiplier: Micros = ONE
+    maker_fees: bool = False
+    balance_unit: Micros = Micros(10_000)
+
+
+FeeSchedule = PolymarketFees | KalshiFees
+
+
+class MarketStatus(Enum):
+    """Where a market stands. Only OPEN accepts orders."""
+
+    UPCOMING = "upcoming"
+    OPEN = "open"
+    PAUSED = "paused"
+    CLOSED = "closed"
+    RESOLVED = "resolved"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One side of a binary market: the venue's id for it and what a person calls it."""
+
+    id: OutcomeId
+    label: str
+
+
+class Market(msgspec.Struct, frozen=True):
+    """A binary market. `yes` pays `payout` per unit if the proposition holds, `no` if it does not.
+
+    `fees` is None where the venue's schedule is not known to us: such a market can be shown, never traded.
+    `size_step`, `min_size` and `min_notional` are micros of a share, a share and a dollar.
+    """
+
+    key: MarketKey
+    event: EventId
+    title: str
+    yes: Outcome
+    no: Outcome
+    ticks: tuple[TickRange, ...]
+    size_step: Micros
+    min_size: Micros = ZERO
+    min_notional: Micros = ZERO
+    fees: FeeSchedule | None = None
+    payout: Micros = ONE
+    status: MarketStatus = MarketStatus.OPEN
+    rules: str = ""
+    category: str = ""
+    closes_at: datetime | None = None
+
+    @property
+    def yes_key(self) -> OutcomeKey:
+        return OutcomeKey(self.key.venue, self.key.market, self.yes.id)
+
+    @property
+    def no_key(self) -> OutcomeKey:
+        return OutcomeKey(self.key.venue, self.key.market, self.no.id)
+
+    def outcome_key(self, outcome: OutcomeId) -> OutcomeKey:
+        """The key of one of our outcomes; KeyError if it is not ours."""
+        if outcome not in (self.yes.id, self.no.id):
+            raise KeyError(outcome)
+        return OutcomeKey(self.key.venue, self.key.market, outcome)
+
+    def complement(self, outcome: OutcomeId) -> OutcomeKey:
+        """The other outcome; KeyError if `outcome` is not ours."""
+        if outcome == self.yes.id:
+            return self.no_key
+        if outcome == self.no.id:
+            return self.yes_key
+        raise KeyError(outcome)
+
+    def on_grid(self, price: int) -> bool:
+        """Whether the venue accepts this price: strictly between 0 and payout, on a step of some range."""
+        if not 0 < price < self.payout:
+            return False
+        return any(r.start <= price <= r.end and (price - r.start) % r.step == 0 for r in self.ticks)
