@@ -1,0 +1,144 @@
+"""What one writes: an actor. It receives, calls pure functions, and carries out what they returned."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, Generic, TypeVar
+
+import structlog
+import trio
+
+from arbiter.errors import ActorStopped, ArbiterError
+from arbiter.runtime.mailbox import Mailbox
+from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
+from arbiter.runtime.topic import Topic
+
+M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+
+_BATCH = 16
+"""Messages handled between two checkpoints: a flooded actor yields to the others about once a millisecond."""
+
+STOP = object()
+"""In the urgent lane: finish the message in hand, then stop."""
+
+
+class Actor(Generic[M]):
+    """One actor. Override `handle`, and `started` and `stopped` where needed.
+
+    `handle` gets one message at a time. For a request, what it returns is the reply, and an ArbiterError that it
+    raises goes to the asker; any other exception crashes the actor, and its supervisor decides.
+    """
+
+    context: "Context[M]"
+
+    async def started(self) -> None:
+        """Before the first message. The actor is ready, and later siblings start, when this returns."""
+
+    async def handle(self, message: M) -> object:
+        """One message."""
+        raise NotImplementedError
+
+    async def stopped(self) -> None:
+        """After the last message, also after a crash; shielded, within the shutdown grace."""
+
+
+class Context(Generic[M]):
+    """What an incarnation may do beside handling: start tasks, follow topics, answer later."""
+
+    def __init__(self, name: str, position: Position, ref: Ref[M], mailbox: Mailbox, stats: "Statistics") -> None:
+        self.name = name
+        self.position = position
+        self.ref = ref
+        self.log = structlog.get_logger(actor=name)
+        self._mailbox = mailbox
+        self._stats = stats
+        self._slot: ReplySlot | None = None
+        self._nursery: trio.Nursery | None = None
+        self._exit = ExitStack()
+
+    def start_task(self, function: Callable[..., Awaitable[object]], *args: object, name: str | None = None) -> None:
+        """Run beside the message loop. It dies with the incarnation; if it raises, the incarnation crashes."""
+        if self._nursery is None:
+            raise RuntimeError(f"{self.name} is not running")
+        self._nursery.start_soon(function, *args, name=name or f"{self.name}.{getattr(function, '__name__', 'task')}")
+
+    def follow(self, topic: Topic[Any, M]) -> None:
+        """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends."""
+        self._exit.enter_context(topic.deliver_to(self.ref.offer))
+
+    def answer_later(self) -> ReplySlot:
+        """Take over answering the request in hand. What `handle` returns is then ignored."""
+        if self._slot is None:
+            raise RuntimeError(f"{self.name} has no request in hand")
+        slot, self._slot = self._slot, None
+        return slot
+
+    # -- the loop, run by the supervisor --
+
+    async def run(self, actor: Actor[M], grace: float, task_status: trio.TaskStatus[None]) -> None:
+        """One incarnation: start, handle until stopped, clean up. Raises what crashed it."""
+        actor.context = self
+        token = sender.set((self.name, self.position))
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    await actor.started()
+                    task_status.started()
+                    await self._loop(actor)
+                finally:
+                    self._exit.close()
+                    with trio.move_on_after(grace, shield=True):
+                        await actor.stopped()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            sender.reset(token)
+
+    async def _loop(self, actor: Actor[M]) -> None:
+        handled = 0
+        while True:
+            message, slot = await self._mailbox.get()
+            if message is STOP:
+                return
+            await self._handle_one(actor, message, slot)
+            handled += 1
+            if handled % _BATCH == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _handle_one(self, actor: Actor[M], message: M, slot: ReplySlot | None) -> None:
+        began = trio.current_time()
+        self._slot = slot
+        try:
+            reply = await actor.handle(message)
+        except ArbiterError as error:
+            if self._slot is None:
+                raise
+            self._slot.fail(error)
+        except BaseException:
+            if slot is not None:
+                slot.fail(ActorStopped(self.name))
+            raise
+        else:
+            if self._slot is not None:
+                self._slot.answer(reply)
+        finally:
+            self._slot = None
+            self._stats.record(trio.current_time() - began)
+
+
+class Statistics:
+    """What one actor did since the program started, over all its incarnations. Times in seconds."""
+
+    __slots__ = ("busy_s", "handled", "longest_s")
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.busy_s = 0.0
+        self.longest_s = 0.0
+
+    def record(self, seconds: float) -> None:
+        self.handled += 1
+        self.busy_s += seconds
+        if seconds > self.longest_s:
+            self.longest_s = seconds

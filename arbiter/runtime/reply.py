@@ -1,0 +1,49 @@
+"""The place where one answer to one request arrives."""
+
+from typing import Any
+
+import trio
+
+
+class ReplySlot:
+    """One waiting asker. The first answer counts; an answer to an asker that left is dropped."""
+
+    __slots__ = ("_error", "_task", "_value", "answered")
+
+    def __init__(self) -> None:
+        self.answered = False
+        self._task: trio.lowlevel.Task | None = None
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def answer(self, value: Any) -> None:
+        """Give the reply."""
+        if not self.answered:
+            self._value = value
+            self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """Let the ask raise."""
+        if not self.answered:
+            self._error = error
+            self._finish()
+
+    def _finish(self) -> None:
+        self.answered = True
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task)
+
+    async def wait(self) -> Any:
+        """The reply, or the error it failed with. At most one task may wait."""
+        if not self.answered:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abandon)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _abandon(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self._task = None
+        self.answered = True
+        return trio.lowlevel.Abort.SUCCEEDED
