@@ -1,0 +1,247 @@
+"""MarketFeed: one for each venue. Reads the catalogue, keeps every book current, says when a book cannot be trusted.
+
+A venue that is away is a state of its feed, not a crash: books are published as invalid and the feed reconnects with
+backoff for as long as it lives.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import msgspec
+import trio
+
+from arbiter.domain.book import (
+    Book,
+    BookDelta,
+    BooksInvalid,
+    BookSnapshot,
+    BrokenBook,
+    Levels,
+    MarketEvent,
+    ProofOfLife,
+    PublicTrade,
+    TickSizeChanged,
+)
+from arbiter.domain.ids import MarketKey, OutcomeKey, VenueId
+from arbiter.domain.market import Market, TickRange
+from arbiter.errors import NotFound, VenueRejected, VenueUnavailable
+from arbiter.runtime import Actor, Environment, Message, Request, Topic
+from arbiter.venues.base import Venue
+
+FRESH_SECONDS = 12.0
+"""A book is fresh while its connection proved alive within this time (design, section 7)."""
+STATUS_SECONDS = 1.0
+"""How often proof of life is passed on at most."""
+CATALOGUE_SECONDS = 60.0
+CATALOGUE_AGE_SECONDS = 300.0
+"""A reconnect reads the catalogue again when it is older than this."""
+SETTLED_SECONDS = 10.0
+"""A connection that lived this long ends the backoff."""
+FIRST_RETRY_SECONDS = 0.25
+LONGEST_RETRY_SECONDS = 30.0
+SEARCH_LIMIT = 200
+
+
+class BookUpdated(Message, frozen=True, tag=True):
+    """The book of one outcome as it is now, best first. `trusted` is False from a gap or a lost connection until the next snapshot."""
+
+    outcome: OutcomeKey
+    bids: Levels
+    asks: Levels
+    trusted: bool
+    changed_at: float
+    """Monotonic seconds at which the last change was applied."""
+    venue_ms: int = 0
+
+
+class FeedStatus(Message, frozen=True, tag=True):
+    """How a venue's feed is: `alive_at` is the monotonic second of the last proof of life."""
+
+    venue: VenueId
+    connected: bool
+    alive_at: float
+    problem: str = ""
+
+
+class GetMarket(Request[Market], frozen=True, tag=True):
+    """One market of this venue. NotFound."""
+
+    key: MarketKey
+
+
+class SearchMarkets(Request[tuple[Market, ...]], frozen=True, tag=True):
+    """Markets whose title holds every word, at most `limit`, in title order; no words: all."""
+
+    words: str
+    limit: int = SEARCH_LIMIT
+
+
+Messages = GetMarket | SearchMarkets
+
+
+@dataclass(frozen=True)
+class MarketData:
+    """The feeds' topics: what is newest of each is retained and can be read at once by anyone later in the tree."""
+
+    books: Topic[OutcomeKey, BookUpdated] = field(default_factory=lambda: Topic("books"))
+    markets: Topic[MarketKey, Market] = field(default_factory=lambda: Topic("markets"))
+    status: Topic[VenueId, FeedStatus] = field(default_factory=lambda: Topic("feeds"))
+
+    def fresh(self, book: BookUpdated, now: float, limit: float = FRESH_SECONDS) -> bool:
+        """Whether this book may be acted on at monotonic second `now`."""
+        status = self.status.get(book.outcome.venue)
+        return book.trusted and status is not None and status.connected and now - status.alive_at <= limit
+
+
+class MarketFeed(Actor[Messages]):
+    """Drives one `Venue`, folds its events into books, publishes each change."""
+
+    def __init__(self, venue: Venue, data: MarketData, environment: Environment) -> None:
+        self._venue = venue
+        self._data = data
+        self._environment = environment
+        self._markets: dict[MarketKey, Market] = {}
+        self._books: dict[OutcomeKey, Book] = {}
+        self._trusted: set[OutcomeKey] = set()
+        self._status = FeedStatus(venue.name, False, 0.0, "not connected yet")
+        self._told_at = float("-inf")
+        self._catalogue_due = float("-inf")
+
+    async def started(self) -> None:
+        self._tell_status(self._status)
+        self.context.start_task(self._follow_venue)
+
+    async def handle(self, message: Messages) -> object:
+        match message:
+            case GetMarket(key):
+                if key not in self._markets:
+                    raise NotFound(f"{key.venue} lists no market {key.market[:80]!r}")
+                return self._markets[key]
+            case SearchMarkets(words, limit):
+                return search(self._markets.values(), words, min(limit, SEARCH_LIMIT))
+            case _:
+                assert_never(message)
+
+    async def stopped(self) -> None:
+        self._distrust_all("the feed stopped")
+
+    # -- the venue --
+
+    async def _follow_venue(self) -> None:
+        failures = 0
+        while True:
+            began = self._environment.monotonic()
+            try:
+                if began >= self._catalogue_due:
+                    await self._load_catalogue()
+                await self._venue.stream_books(list(self._markets.values()), self._on_event)
+            except (VenueUnavailable, VenueRejected) as error:
+                self._distrust_all(str(error))
+                self.context.log.warning("feed lost", venue=self._venue.name, problem=str(error))
+            failures = 0 if self._environment.monotonic() - began >= SETTLED_SECONDS else failures + 1
+            await trio.sleep(self._retry_delay(failures))
+
+    def _retry_delay(self, failures: int) -> float:
+        longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 20))
+        return longest * (0.5 + self._environment.random.random() / 2)
+
+    async def _load_catalogue(self) -> None:
+        with trio.move_on_after(CATALOGUE_SECONDS) as scope:
+            markets = await self._venue.catalogue()
+        if scope.cancelled_caught:
+            raise VenueUnavailable(self._venue.name, f"the catalogue took longer than {CATALOGUE_SECONDS:g} s")
+        for market in markets:
+            self._markets[market.key] = market
+            self._data.markets.publish(market.key, market)
+            for outcome in (market.yes_key, market.no_key):
+                self._books.setdefault(outcome, Book(outcome))
+        self._catalogue_due = self._environment.monotonic() + CATALOGUE_AGE_SECONDS
+
+    # -- its events; nothing here waits --
+
+    def _on_event(self, event: MarketEvent) -> None:
+        now = self._environment.monotonic()
+        match event:
+            case BookDelta():
+                self._apply_delta(event, now)
+            case BookSnapshot():
+                self._apply_snapshot(event, now)
+            case ProofOfLife():
+                pass
+            case PublicTrade():
+                pass  # nobody follows public trades yet; books carry their effect
+            case BooksInvalid(reason, outcomes):
+                self._distrust(outcomes or tuple(self._trusted), reason)
+                return
+            case TickSizeChanged(key, tick):
+                self._change_tick(key, tick)
+            case _:
+                assert_never(event)
+        if now - self._told_at >= STATUS_SECONDS or not self._status.connected:
+            self._tell_status(FeedStatus(self._venue.name, True, now))
+
+    def _apply_delta(self, delta: BookDelta, now: float) -> None:
+        touched: dict[OutcomeKey, None] = {}
+        for change in delta.changes:
+            outcome = change.outcome
+            if outcome not in self._trusted:
+                continue
+            try:
+                self._books[outcome].apply_change(change)
+                touched[outcome] = None
+            except BrokenBook as error:
+                self._distrust((outcome,), str(error))
+        for outcome in touched:
+            self._publish(outcome, now, delta.venue_ms)
+
+    def _apply_snapshot(self, snapshot: BookSnapshot, now: float) -> None:
+        book = self._books.get(snapshot.outcome)
+        if book is None:
+            return
+        try:
+            book.apply_snapshot(snapshot)
+        except BrokenBook as error:
+            self._distrust((snapshot.outcome,), str(error))
+            return
+        self._trusted.add(snapshot.outcome)
+        self._publish(snapshot.outcome, now, snapshot.venue_ms)
+
+    def _publish(self, outcome: OutcomeKey, now: float, venue_ms: int) -> None:
+        book = self._books[outcome]
+        self._data.books.publish(outcome, BookUpdated(outcome, book.bids(), book.asks(), outcome in self._trusted, now, venue_ms))
+
+    def _change_tick(self, key: MarketKey, tick: int) -> None:
+        market = self._markets.get(key)
+        if market is None:
+            return
+        grid = tuple(TickRange(old.start, old.end, type(old.step)(tick)) for old in market.ticks)
+        self._markets[key] = market = msgspec.structs.replace(market, ticks=grid)
+        self._data.markets.publish(key, market)
+        self._distrust((market.yes_key, market.no_key), "the tick size changed")
+
+    def _distrust_all(self, reason: str) -> None:
+        self._distrust(tuple(self._trusted), reason)
+        self._tell_status(msgspec.structs.replace(self._status, connected=False, problem=reason))
+
+    def _distrust(self, outcomes: tuple[OutcomeKey, ...], reason: str) -> None:
+        now = self._environment.monotonic()
+        for outcome in outcomes:
+            if outcome in self._trusted:
+                self._trusted.discard(outcome)
+                self._books[outcome].clear()
+                self._publish(outcome, now, 0)
+        if outcomes:
+            self.context.log.info("books invalid", venue=self._venue.name, count=len(outcomes), reason=reason)
+
+    def _tell_status(self, status: FeedStatus) -> None:
+        self._status = status
+        self._told_at = self._environment.monotonic()
+        self._data.status.publish(self._venue.name, status)
+
+
+def search(markets: Iterable[Market], words: str, limit: int) -> tuple[Market, ...]:
+    """Markets whose title holds every word, by title."""
+    wanted = words.casefold().split()
+    found = [m for m in markets if all(word in m.title.casefold() for word in wanted)]
+    return tuple(sorted(found, key=lambda market: (market.title, market.key))[:limit])

@@ -1,0 +1,49 @@
+"""Who uses Arbiter: accounts, their tier and role, and the settings that they may change."""
+
+from enum import Enum
+
+import msgspec
+
+from arbiter.domain.ids import UserId
+from arbiter.domain.money import Micros
+
+
+class Tier(Enum):
+    """What an account pays for; the limits of each stand in `domain/limits.py`."""
+
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+
+
+class Role(Enum):
+    """A trader acts for itself; an operator runs the service and never trades as anybody."""
+
+    TRADER = "trader"
+    OPERATOR = "operator"
+
+
+class UserSettings(msgspec.Struct, frozen=True):
+    """What a user may set. `min_edge`: the least net profit a contract, in micros, worth showing or taking."""
+
+    min_edge: Micros = Micros(1_000)
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A credential as it is stored: the public key id and the keyed hash of the secret, never the secret."""
+
+    key_id: str
+    digest: bytes
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One account. `strategies` holds the names of those that the user switched on."""
+
+    user: UserId
+    name: str
+    tier: Tier = Tier.FREE
+    role: Role = Role.TRADER
+    suspended: bool = False
+    api_key: ApiKey | None = None
+    settings: UserSettings = UserSettings()
+    strategies: tuple[str, ...] = ()

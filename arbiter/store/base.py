@@ -1,0 +1,84 @@
+"""What a store must do: commit groups of writes durably, and read them back after a restart.
+
+A *group* is what one actor wants to be true together: all of it is kept or none. A commit takes many groups in one
+durable transaction (group commit) and isolates a bad one from the others.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from arbiter.domain.account import Account
+from arbiter.domain.ids import UserId
+from arbiter.domain.ledger import LedgerEntry
+from arbiter.domain.order import Fill, Order
+
+
+class PutOrder(msgspec.Struct, frozen=True, tag=True):
+    """Insert or update an order. A second order under one (user, idempotency key) fails its group."""
+
+    order: Order
+
+
+class AddFill(msgspec.Struct, frozen=True, tag=True):
+    """Record a fill, once by its id; a second one fails its group."""
+
+    fill: Fill
+
+
+class AddEntry(msgspec.Struct, frozen=True, tag=True):
+    """Append to the ledger."""
+
+    entry: LedgerEntry
+
+
+class PutAccount(msgspec.Struct, frozen=True, tag=True):
+    """Insert or update an account."""
+
+    account: Account
+
+
+Write = PutOrder | AddFill | AddEntry | PutAccount
+Writes = tuple[Write, ...]
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """One group is durable. `ledger_sequence` is the number of the last ledger entry of the whole store."""
+
+    ledger_sequence: int
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """One group is not kept; the others of the commit are."""
+
+    problem: str
+
+
+class NumberedEntry(msgspec.Struct, frozen=True):
+    """A ledger entry and its place in the order in which entries became durable, from 1."""
+
+    sequence: int
+    entry: LedgerEntry
+
+
+class Store(Protocol):
+    """Durable state. Every method raises StoreError when the medium fails; a failed commit keeps nothing."""
+
+    async def open(self) -> None:
+        """Make it usable, creating what is missing. Raises ConfigError where the place is unfit."""
+
+    async def close(self) -> None:
+        """Flush and release it."""
+
+    async def commit(self, groups: Sequence[Writes]) -> list[Committed | Refused]:
+        """Make the groups durable in one transaction; one result for each, in order."""
+
+    async def accounts(self) -> list[Account]:
+        """All accounts."""
+
+    async def orders(self, user: UserId | None = None) -> list[Order]:
+        """A user's orders, or, without a user, every order that is not final; oldest first."""
+
+    async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
+        """The next entries after `sequence`, at most `limit`."""

@@ -1,0 +1,74 @@
+"""The store in memory: the same contract, gone with the process. For tests and simulations."""
+
+from collections.abc import Sequence
+
+from arbiter.domain.account import Account
+from arbiter.domain.ids import FillId, OrderId, UserId
+from arbiter.domain.order import Fill, Order
+from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, Refused, Writes
+
+
+class MemoryStore:
+    """`base.Store` in dictionaries. See there for the methods' contracts."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[UserId, Account] = {}
+        self._orders: dict[OrderId, Order] = {}
+        self._keys: dict[tuple[UserId, str], OrderId] = {}
+        self._fills: dict[FillId, Fill] = {}
+        self._ledger: list[NumberedEntry] = []
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do: what was committed can still be read, as a file could."""
+
+    async def commit(self, groups: Sequence[Writes]) -> list[Committed | Refused]:
+        problems = [self._apply_group(group) for group in groups]
+        return [Committed(len(self._ledger)) if problem is None else Refused(problem) for problem in problems]
+
+    async def accounts(self) -> list[Account]:
+        return sorted(self._accounts.values(), key=lambda account: account.user)
+
+    async def orders(self, user: UserId | None = None) -> list[Order]:
+        kept = (o for o in self._orders.values() if (o.user == user if user is not None else not o.state.is_final))
+        return sorted(kept, key=lambda order: (order.created_ms, order.id))
+
+    async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
+        return self._ledger[sequence : sequence + limit]
+
+    def _apply_group(self, group: Writes) -> str | None:
+        problem = self._problem(group)
+        if problem is not None:
+            return problem
+        for write in group:
+            match write:
+                case PutOrder(order):
+                    self._orders[order.id] = order
+                    self._keys[order.user, order.idempotency_key] = order.id
+                case AddFill(fill):
+                    self._fills[fill.id] = fill
+                case AddEntry(entry):
+                    self._ledger.append(NumberedEntry(len(self._ledger) + 1, entry))
+                case PutAccount(account):
+                    self._accounts[account.user] = account
+        return None
+
+    def _problem(self, group: Writes) -> str | None:
+        """What SQLite's constraints would say of this group."""
+        keys = dict(self._keys)
+        orders, fills = set(self._orders), set(self._fills)
+        for write in group:
+            if isinstance(write, PutOrder):
+                order = write.order
+                if keys.setdefault((order.user, order.idempotency_key), order.id) != order.id:
+                    return "UNIQUE constraint failed: orders.user, orders.idempotency_key"
+                orders.add(order.id)
+            elif isinstance(write, AddFill):
+                if write.fill.id in fills:
+                    return "UNIQUE constraint failed: fills.id"
+                if write.fill.order not in orders:
+                    return "FOREIGN KEY constraint failed"
+                fills.add(write.fill.id)
+        return None

@@ -1,0 +1,205 @@
+"""The store on disk: SQLite in WAL mode with `synchronous=FULL`, one writing connection and one reading.
+
+The SQL is plain functions on a connection. A *runner* decides where they run: `ThreadRunner` in a thread each, for
+the program; `InlineRunner` on the loop, for simulations whose clock must not wait for threads.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import apsw
+import msgspec
+import trio
+
+from arbiter.domain.account import Account
+from arbiter.domain.ids import UserId
+from arbiter.domain.ledger import LedgerEntry
+from arbiter.domain.order import Order
+from arbiter.errors import ConfigError, StoreError
+from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, Refused, Write, Writes
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE accounts (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE orders (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, idempotency_key TEXT NOT NULL, final INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (user, idempotency_key)
+) STRICT;
+CREATE INDEX orders_not_final ON orders (created_ms) WHERE final = 0;
+CREATE TABLE fills (id TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES orders (id), body BLOB NOT NULL) STRICT;
+CREATE TABLE ledger (sequence INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
+"""
+
+_encode = msgspec.json.Encoder().encode
+_decode_account = msgspec.json.Decoder(Account).decode
+_decode_order = msgspec.json.Decoder(Order).decode
+_decode_entry: Callable[[bytes], LedgerEntry] = msgspec.json.Decoder(LedgerEntry).decode
+
+
+class Runner(Protocol):
+    """Where the blocking functions run, one at a time."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Call it, wait for it, give its result. Not interrupted by cancellation once it began."""
+
+
+class ThreadRunner:
+    """In a worker thread, one call at a time, so that a file never blocks the loop."""
+
+    def __init__(self) -> None:
+        self._one = trio.CapacityLimiter(1)
+
+    async def run(self, function: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(function, limiter=self._one)
+
+
+class InlineRunner:
+    """Right here. For simulations."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return function()
+
+
+class SqliteStore:
+    """`base.Store` on one SQLite file. See there for the methods' contracts."""
+
+    def __init__(self, path: Path, make_runner: Callable[[], Runner] = ThreadRunner) -> None:
+        self._path = path
+        self._writing = make_runner()
+        self._reading = make_runner()
+        self._writer: apsw.Connection | None = None
+        self._reader: apsw.Connection | None = None
+
+    async def open(self) -> None:
+        await self._writing.run(self._open)
+
+    async def close(self) -> None:
+        with trio.CancelScope(shield=True):
+            await self._reading.run(lambda: _close(self._reader))
+            await self._writing.run(lambda: _close(self._writer))
+        self._writer = self._reader = None
+
+    def _open(self) -> None:
+        try:
+            self._writer = apsw.Connection(str(self._path))
+            _configure(self._writer)
+            _migrate(self._writer, self._path)
+            self._reader = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._reader.set_busy_timeout(1000)
+        except apsw.Error as error:
+            raise ConfigError(
+                f"cannot use the database {self._path}: {error}", "check its permissions, or start with another --data folder"
+            ) from error
+
+    # -- writing --
+
+    async def commit(self, groups: Sequence[Writes]) -> list[Committed | Refused]:
+        # The transaction is one plain function: a cancelled caller can neither split it nor leave it open.
+        return await self._writing.run(lambda: self._commit(groups))
+
+    def _commit(self, groups: Sequence[Writes]) -> list[Committed | Refused]:
+        connection = _opened(self._writer)
+        try:
+            with connection:
+                problems = [_apply_group(connection, group) for group in groups]
+                last = _last_sequence(connection)
+        except apsw.Error as error:
+            raise StoreError(f"the store could not write: {error}") from error
+        return [Committed(last) if problem is None else Refused(problem) for problem in problems]
+
+    # -- reading --
+
+    async def accounts(self) -> list[Account]:
+        rows = await self._read("SELECT body FROM accounts ORDER BY user")
+        return [_decode_account(body) for (body,) in rows]
+
+    async def orders(self, user: UserId | None = None) -> list[Order]:
+        if user is None:
+            rows = await self._read("SELECT body FROM orders WHERE final = 0 ORDER BY created_ms, id")
+        else:
+            rows = await self._read("SELECT body FROM orders WHERE user = ? ORDER BY created_ms, id", (user,))
+        return [_decode_order(body) for (body,) in rows]
+
+    async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
+        rows = await self._read("SELECT sequence, body FROM ledger WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
+        return [NumberedEntry(number, _decode_entry(body)) for number, body in rows]
+
+    async def _read(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        def fetch() -> list[tuple[Any, ...]]:
+            try:
+                return list(_opened(self._reader).execute(sql, bindings))
+            except apsw.Error as error:
+                raise StoreError(f"the store could not read: {error}") from error
+
+        return await self._reading.run(fetch)
+
+
+# -- plain functions on a connection --
+
+
+def _opened(connection: apsw.Connection | None) -> apsw.Connection:
+    if connection is None:
+        raise StoreError("the store is not open")
+    return connection
+
+
+def _close(connection: apsw.Connection | None) -> None:
+    if connection is not None:
+        connection.close()
+
+
+def _configure(connection: apsw.Connection) -> None:
+    connection.set_busy_timeout(1000)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    """Bring the file to this program's schema; refuse one that a newer program wrote."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"the database {path} was written by a newer Arbiter (schema {version}, this one knows {SCHEMA_VERSION})",
+            "update Arbiter, or start with another --data folder",
+        )
+    if version == 0:
+        with connection:
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _apply_group(connection: apsw.Connection, group: Writes) -> str | None:
+    """All writes of a group, in a savepoint of their own; the problem when a constraint refuses one."""
+    try:
+        with connection:
+            for write in group:
+                _apply(connection, write)
+    except apsw.ConstraintError as error:
+        return str(error)
+    return None
+
+
+def _apply(connection: apsw.Connection, write: Write) -> None:
+    match write:
+        case PutOrder(order):
+            connection.execute(
+                "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET final = excluded.final, body = excluded.body",
+                (order.id, order.user, order.idempotency_key, int(order.state.is_final), order.created_ms, _encode(order)),
+            )
+        case AddFill(fill):
+            connection.execute("INSERT INTO fills VALUES (?, ?, ?)", (fill.id, fill.order, _encode(fill)))
+        case AddEntry(entry):
+            connection.execute("INSERT INTO ledger (body) VALUES (?)", (_encode(entry),))
+        case PutAccount(account):
+            connection.execute(
+                "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user) DO UPDATE SET body = excluded.body", (account.user, _encode(account))
+            )
+
+
+def _last_sequence(connection: apsw.Connection) -> int:
+    last: int = connection.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()[0]
+    return last
