@@ -12,6 +12,7 @@ from arbiter.runtime.mailbox import Mailbox
 from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
 from arbiter.runtime.topic import Topic
 
+K = TypeVar("K")
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 
@@ -55,6 +56,8 @@ class Context(Generic[M]):
         self._slot: ReplySlot | None = None
         self._nursery: trio.Nursery | None = None
         self._exit = ExitStack()
+        self._followed: set[ExitStack] = set()
+        self._exit.callback(self._close_followed)
 
     def start_task(self, function: Callable[..., Awaitable[object]], *args: object, name: str | None = None) -> None:
         """Run beside the message loop. It dies with the incarnation; if it raises, the incarnation crashes."""
@@ -66,12 +69,29 @@ class Context(Generic[M]):
         """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends."""
         self._exit.enter_context(topic.deliver_to(self.ref.offer))
 
+    def follow_key(self, topic: Topic[K, M], key: K) -> Callable[[], None]:
+        """Like `follow`, for one key alone. Call what it returns to stop earlier."""
+        following = ExitStack()
+        following.enter_context(topic.deliver_key_to(key, self.ref.offer))
+        self._followed.add(following)
+
+        def stop() -> None:
+            self._followed.discard(following)
+            following.close()
+
+        return stop
+
     def answer_later(self) -> ReplySlot:
         """Take over answering the request in hand. What `handle` returns is then ignored."""
         if self._slot is None:
             raise RuntimeError(f"{self.name} has no request in hand")
         slot, self._slot = self._slot, None
         return slot
+
+    def _close_followed(self) -> None:
+        for following in self._followed:
+            following.close()
+        self._followed.clear()
 
     # -- the loop, run by the supervisor --
 

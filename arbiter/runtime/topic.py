@@ -80,6 +80,7 @@ class Topic(Generic[K, E]):
         self.sequence = 0
         self._retained: dict[K, E] = {}
         self._sinks: dict[int, Callable[[K, E], object]] = {}
+        self._key_sinks: dict[K, dict[int, Callable[[K, E], object]]] = {}
         self._next_sink = 0
 
     def __len__(self) -> int:
@@ -87,7 +88,7 @@ class Topic(Generic[K, E]):
 
     @property
     def subscribers(self) -> int:
-        return len(self._sinks)
+        return len(self._sinks) + sum(map(len, self._key_sinks.values()))
 
     def get(self, key: K) -> E | None:
         """The newest event of a key, if one is retained."""
@@ -117,6 +118,9 @@ class Topic(Generic[K, E]):
         self.sequence += 1
         for sink in tuple(self._sinks.values()):
             sink(key, event)
+        if key in self._key_sinks:
+            for sink in tuple(self._key_sinks[key].values()):
+                sink(key, event)
 
     @contextmanager
     def subscribe(self, policy: SlowPolicy = "conflate", *, capacity: int = 1024) -> Iterator[tuple[list[E], Subscription[K, E]]]:
@@ -132,6 +136,22 @@ class Topic(Generic[K, E]):
             for event in self.values():
                 offer(event)
             yield
+
+    @contextmanager
+    def deliver_key_to(self, key: K, offer: Callable[[E], object]) -> Iterator[None]:
+        """The same for one key alone: costs nothing while other keys change."""
+        sinks = self._key_sinks.setdefault(key, {})
+        number = self._next_sink
+        self._next_sink += 1
+        sinks[number] = lambda _key, event: offer(event)
+        try:
+            if key in self._retained:
+                offer(self._retained[key])
+            yield
+        finally:
+            del sinks[number]
+            if not sinks:
+                self._key_sinks.pop(key, None)
 
     @contextmanager
     def _sink(self, sink: Callable[[K, E], object]) -> Iterator[None]:
