@@ -60,7 +60,8 @@ class Market(msgspec.Struct, frozen=True):
     """A binary market. `yes` pays `payout` per unit if the proposition holds, `no` if it does not.
 
     `fees` is None where the venue's schedule is not known to us: such a market can be shown, never traded.
-    `size_step`, `min_size` and `min_notional` are micros of a share, a share and a dollar.
+    `size_step`, `min_size` and `min_notional` are micros of a share, a share and a dollar. Where `notional_step` is
+    set, an immediate buy's limit price times size must be a multiple of it (Polymarket: whole cents).
     """
 
     key: MarketKey
@@ -72,6 +73,7 @@ class Market(msgspec.Struct, frozen=True):
     size_step: Micros
     min_size: Micros = ZERO
     min_notional: Micros = ZERO
+    notional_step: Micros = ZERO
     fees: FeeSchedule | None = None
     payout: Micros = ONE
     status: MarketStatus = MarketStatus.OPEN

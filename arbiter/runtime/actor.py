@@ -65,11 +65,11 @@ class Context(Generic[M]):
             raise RuntimeError(f"{self.name} is not running")
         self._nursery.start_soon(function, *args, name=name or f"{self.name}.{getattr(function, '__name__', 'task')}")
 
-    def follow(self, topic: Topic[Any, M]) -> None:
+    def follow(self, topic: Topic[Any, Any]) -> None:
         """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends."""
         self._exit.enter_context(topic.deliver_to(self.ref.offer))
 
-    def follow_key(self, topic: Topic[K, M], key: K) -> Callable[[], None]:
+    def follow_key(self, topic: Topic[K, Any], key: K) -> Callable[[], None]:
         """Like `follow`, for one key alone. Call what it returns to stop earlier."""
         following = ExitStack()
         following.enter_context(topic.deliver_key_to(key, self.ref.offer))

@@ -160,7 +160,7 @@ def _configure(connection: apsw.Connection) -> None:
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:
     """Bring the file to this program's schema; refuse one that a newer program wrote."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _number(connection, "PRAGMA user_version")
     if version > SCHEMA_VERSION:
         raise ConfigError(
             f"the database {path} was written by a newer Arbiter (schema {version}, this one knows {SCHEMA_VERSION})",
@@ -201,5 +201,10 @@ def _apply(connection: apsw.Connection, write: Write) -> None:
 
 
 def _last_sequence(connection: apsw.Connection) -> int:
-    last: int = connection.execute("SELECT coalesce(max(sequence), 0) FROM ledger").fetchone()[0]
-    return last
+    return _number(connection, "SELECT coalesce(max(sequence), 0) FROM ledger")
+
+
+def _number(connection: apsw.Connection, sql: str) -> int:
+    """The one number that a statement answers with."""
+    ((number,),) = connection.execute(sql)
+    return int(str(number))

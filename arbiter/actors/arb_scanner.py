@@ -1,0 +1,200 @@
+"""ArbScanner: for each changed book, looks again at exactly the pairs it belongs to, and tells the life of what it finds.
+
+The cost of an update does not grow with the number of markets: an index leads from the outcome to its hedges.
+"""
+
+from typing import Literal, assert_never
+
+import msgspec
+import trio
+
+from arbiter.actors.market_feed import BookUpdated, FeedStatus, MarketData
+from arbiter.domain.arbitrage import Offer, Opportunity, Rejected, RejectReason, find
+from arbiter.domain.ids import OpportunityId, OutcomeKey, PairId, VenueId, new_id
+from arbiter.domain.pair import Pair
+from arbiter.runtime import Actor, Environment, Message, Request, Topic
+
+SWEEP_SECONDS = 1.0
+"""How often open opportunities are checked for books that went stale in silence."""
+
+State = Literal["opened", "updated", "closed"]
+
+
+class OpportunityChanged(Message, frozen=True, tag=True):
+    """A step in the life of an opportunity. `ages` are those of both books in ms at that instant.
+
+    `opened_ms` and `at_ms` are UTC; `duration_ms` counts from the opening. A closed one carries its last figures and
+    why it closed.
+    """
+
+    id: OpportunityId
+    state: State
+    pair: PairId
+    title: str
+    opportunity: Opportunity
+    ages_ms: tuple[int, int]
+    opened_ms: int
+    at_ms: int
+    duration_ms: int
+    reason: str = ""
+
+
+class GetScanStatistics(Request["ScanStatistics"], frozen=True, tag=True):
+    """Counters since this incarnation began."""
+
+
+class ScanStatistics(Message, frozen=True, tag=True):
+    """`decisions`: hedges evaluated; `rejected`: how often for which reason."""
+
+    books: int
+    decisions: int
+    opened: int
+    rejected: dict[str, int]
+
+
+Messages = BookUpdated | FeedStatus | GetScanStatistics
+
+
+def mailbox_key(message: Messages) -> object:
+    """What conflates in the scanner's mailbox: the newest book of each outcome, the newest status of each venue."""
+    return message.outcome if isinstance(message, BookUpdated) else message.venue if isinstance(message, FeedStatus) else message
+
+
+class _Hedge(msgspec.Struct):
+    """One way to hold both sides of a pair, and what is open on it now."""
+
+    pair: Pair
+    first: OutcomeKey
+    second: OutcomeKey
+    live: OpportunityChanged | None = None
+    opened_at: float = 0.0
+
+
+class ArbScanner(Actor[Messages]):
+    """Follows the books of all approved pairs and publishes every opportunity's opening, changes and end."""
+
+    def __init__(
+        self,
+        pairs: tuple[Pair, ...],
+        data: MarketData,
+        opportunities: Topic[OpportunityId, OpportunityChanged],
+        environment: Environment,
+        fresh_seconds: float,
+    ) -> None:
+        self._data = data
+        self._opportunities = opportunities
+        self._environment = environment
+        self._fresh_seconds = fresh_seconds
+        self._index: dict[OutcomeKey, list[_Hedge]] = {}
+        self._connected: dict[VenueId, bool] = {}
+        self._open: dict[OpportunityId, _Hedge] = {}
+        self._books = self._decisions = self._opened = 0
+        self._rejected: dict[RejectReason, int] = dict.fromkeys(RejectReason, 0)
+        for pair in pairs:
+            for first, second in pair.hedges:
+                hedge = _Hedge(pair, first, second)
+                self._index.setdefault(first, []).append(hedge)
+                self._index.setdefault(second, []).append(hedge)
+
+    async def started(self) -> None:
+        self._opportunities.start_over()
+        for outcome in self._index:
+            self.context.follow_key(self._data.books, outcome)
+        self.context.follow(self._data.status)
+        self.context.start_task(self._sweep_for_ever)
+
+    async def handle(self, message: Messages) -> object:
+        match message:
+            case BookUpdated(outcome):
+                self._books += 1
+                for hedge in self._index.get(outcome, ()):
+                    self._decide(hedge)
+                return None
+            case FeedStatus(venue, connected):
+                if self._connected.get(venue) != connected:
+                    self._connected[venue] = connected
+                    self._look_again(venue)
+                return None
+            case GetScanStatistics():
+                rejected = {reason.value: count for reason, count in self._rejected.items() if count}
+                return ScanStatistics(self._books, self._decisions, self._opened, rejected)
+            case _:
+                assert_never(message)
+
+    def _look_again(self, venue: VenueId) -> None:
+        for outcome, hedges in self._index.items():
+            if outcome.venue == venue:
+                for hedge in hedges:
+                    self._decide(hedge)
+
+    async def _sweep_for_ever(self) -> None:
+        """Silence can end an opportunity too: its book may no longer be fresh."""
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            for hedge in tuple(self._open.values()):
+                self._decide(hedge)
+
+    # -- one decision --
+
+    def _decide(self, hedge: _Hedge) -> None:
+        self._decisions += 1
+        data, now = self._data, self._environment.monotonic()
+        first, second = data.books.get(hedge.first), data.books.get(hedge.second)
+        market_a, market_b = data.markets.get(hedge.first.market_key), data.markets.get(hedge.second.market_key)
+        if first is None or second is None or market_a is None or market_b is None:
+            return
+        found = find(
+            Offer(hedge.first, market_a, first.bids, first.asks, data.fresh(first, now, self._fresh_seconds)),
+            Offer(hedge.second, market_b, second.bids, second.asks, data.fresh(second, now, self._fresh_seconds)),
+        )
+        if isinstance(found, Rejected):
+            self._rejected[found.reason] += 1
+            if hedge.live is not None:
+                self._close(hedge, hedge.live, found, now)
+        else:
+            self._tell(hedge, found, (_age_ms(first, now), _age_ms(second, now)), now)
+
+    def _tell(self, hedge: _Hedge, found: Opportunity, ages: tuple[int, int], now: float) -> None:
+        at_ms = self._environment.unix_ms()
+        if hedge.live is None:
+            hedge.opened_at = now
+            self._opened += 1
+            opened = OpportunityChanged(
+                OpportunityId(new_id(at_ms, self._environment.random)),
+                "opened",
+                hedge.pair.id,
+                hedge.pair.title,
+                found,
+                ages,
+                at_ms,
+                at_ms,
+                0,
+            )
+            self._publish(hedge, opened)
+        elif found != hedge.live.opportunity:
+            duration = round((now - hedge.opened_at) * 1000)
+            self._publish(
+                hedge,
+                msgspec.structs.replace(hedge.live, state="updated", opportunity=found, ages_ms=ages, at_ms=at_ms, duration_ms=duration),
+            )
+
+    def _publish(self, hedge: _Hedge, change: OpportunityChanged) -> None:
+        hedge.live = change
+        self._open[change.id] = hedge
+        self._opportunities.publish(change.id, change)
+
+    def _close(self, hedge: _Hedge, live: OpportunityChanged, why: Rejected, now: float) -> None:
+        hedge.live = None
+        del self._open[live.id]
+        closed = msgspec.structs.replace(
+            live,
+            state="closed",
+            at_ms=self._environment.unix_ms(),
+            duration_ms=round((now - hedge.opened_at) * 1000),
+            reason=why.reason.value,
+        )
+        self._opportunities.publish_passing(live.id, closed)
+
+
+def _age_ms(book: BookUpdated, now: float) -> int:
+    return max(0, round((now - book.changed_at) * 1000))

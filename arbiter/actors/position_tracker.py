@@ -1,0 +1,124 @@
+"""PositionTracker: positions and P&L as the fold of the ledger.
+
+It reads the ledger from the store by a cursor, so no entry can be lost or counted twice: whoever made entries durable
+asks it to catch up, and it looks by itself each second in case nobody could.
+"""
+
+from collections import defaultdict
+from typing import assert_never
+
+import trio
+
+from arbiter.actors.market_feed import MarketData
+from arbiter.domain.ids import OutcomeKey, UserId
+from arbiter.domain.ledger import LedgerFold, Position
+from arbiter.domain.marks import Mark, mark
+from arbiter.runtime import Actor, Environment, Message, Request, Topic
+from arbiter.store.base import Store
+
+MARK_SECONDS = 1.0
+"""How often held positions are valued anew, and the ledger is looked at unasked."""
+PAGE = 1000
+
+
+class PositionChanged(Message, frozen=True, tag=True):
+    """A position as it is now, with its value. A closed one has size 0 and is the last word of its key."""
+
+    position: Position
+    mark: Mark
+    at_ms: int
+
+
+class CatchUp(Request[None], frozen=True, tag=True):
+    """Answered when every ledger entry up to `sequence` is in the positions."""
+
+    sequence: int
+
+
+class GetPositions(Request[tuple[PositionChanged, ...]], frozen=True, tag=True):
+    """A user's open positions, valued now, in outcome order."""
+
+    user: UserId
+
+
+Messages = CatchUp | GetPositions
+
+
+class PositionTracker(Actor[Messages]):
+    """Folds entries into positions and publishes each change of a position or of its value."""
+
+    def __init__(
+        self, store: Store, data: MarketData, changes: Topic[tuple[UserId, OutcomeKey], PositionChanged], environment: Environment
+    ) -> None:
+        self._store = store
+        self._data = data
+        self._changes = changes
+        self._environment = environment
+        self._fold = LedgerFold()
+        self._sequence = 0
+        self._held: dict[UserId, dict[OutcomeKey, PositionChanged]] = defaultdict(dict)
+
+    async def started(self) -> None:
+        self._changes.start_over()
+        await self._read_on()
+        self.context.start_task(self._look_for_ever)
+
+    async def handle(self, message: Messages) -> object:
+        match message:
+            case CatchUp(sequence):
+                if sequence > self._sequence:
+                    await self._read_on()
+                return None
+            case GetPositions(user):
+                self._mark_user(user)
+                return tuple(sorted(self._held[user].values(), key=lambda change: change.position.outcome))
+            case _:
+                assert_never(message)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await trio.sleep(MARK_SECONDS)
+            await self._read_on()
+            for user in tuple(self._held):
+                self._mark_user(user)
+
+    async def _read_on(self) -> None:
+        """Apply what the ledger holds beyond the cursor. Two tasks may be here: an entry is applied once, by its number."""
+        while True:
+            page = await self._store.ledger_after(self._sequence, PAGE)
+            for numbered in page:
+                if numbered.sequence > self._sequence:
+                    self._sequence = numbered.sequence
+                    self._tell(self._fold.apply(numbered.entry))
+            if len(page) < PAGE:
+                return
+
+    # -- telling --
+
+    def _tell(self, position: Position) -> None:
+        change = self._valued(position)
+        held = self._held[position.user]
+        key = (position.user, position.outcome)
+        if position.size:
+            held[position.outcome] = change
+            self._changes.publish(key, change)
+        else:
+            held.pop(position.outcome, None)
+            self._changes.publish_passing(key, change)
+
+    def _mark_user(self, user: UserId) -> None:
+        for change in tuple(self._held[user].values()):
+            valued = self._valued(change.position)
+            if valued.mark != change.mark:
+                self._tell(change.position)
+
+    def _valued(self, position: Position) -> PositionChanged:
+        book = self._data.books.get(position.outcome)
+        fresh = book is not None and self._data.fresh(book, self._environment.monotonic())
+        value = mark(position, book.bids if book and fresh else (), book.asks if book and fresh else ())
+        return PositionChanged(position, value, self._environment.unix_ms())
+
+
+def exposure_of(changes: tuple[PositionChanged, ...]) -> dict[OutcomeKey, Position]:
+    """The positions by outcome, as the risk gate wants them."""
+    return {change.position.outcome: change.position for change in changes}

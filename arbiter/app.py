@@ -1,0 +1,118 @@
+"""The composition root: reads top to bottom as the supervision tree of the design.
+
+root                    one_for_one; exhausted -> the program ends with a non-zero status
+├─ core                 rest_for_one
+│   ├─ journal          the only writer of the store
+│   ├─ inputs           parked when exhausted: accounts, a market feed for each venue
+│   ├─ trading          rest_for_one: position_tracker, an order desk for each venue, a session for each active user
+│   └─ strategies       parked when exhausted: arb_scanner
+└─ front                one_for_one: rpc
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arbiter.actors import accounts, arb_scanner, journal, market_feed, paper_desk, position_tracker, user_session
+from arbiter.config import Settings
+from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
+from arbiter.domain.pair import Pair
+from arbiter.rpc.core import Core
+from arbiter.rpc.front import Front, Keys
+from arbiter.runtime import Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
+from arbiter.store.base import Store
+from arbiter.venues.base import Venue
+
+
+@dataclass(frozen=True)
+class Arbiter:
+    """The whole program, ready to run: its tree, and what one asks from outside."""
+
+    supervisor: Supervisor
+    core: Core
+    front: Front
+    scanner: Ref[arb_scanner.Messages]
+
+
+def compose(
+    settings: Settings,
+    environment: Environment,
+    store: Store,
+    venues: Sequence[Venue],
+    pairs: tuple[Pair, ...],
+    keys: Keys,
+    *,
+    fresh_seconds: float = market_feed.FRESH_SECONDS,
+) -> Arbiter:
+    """Build every actor and put it in its place. Nothing runs yet."""
+    data = market_feed.MarketData()
+    account_changes: Topic[UserId, accounts.AccountChanged] = Topic("accounts")
+    position_changes: Topic[tuple[UserId, OutcomeKey], position_tracker.PositionChanged] = Topic("positions")
+    order_changes: Topic[OrderId, paper_desk.OrderChanged] = Topic("orders")
+    opportunities: Topic[OpportunityId, arb_scanner.OpportunityChanged] = Topic("opportunities")
+
+    journal_child = Child("journal", lambda: journal.Journal(store))
+    accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes))
+    feeds = {venue.name: _feed(venue, data, environment) for venue in venues}
+    inputs = Group("inputs", [accounts_child, *feeds.values()], exhausted="park")
+
+    tracker = Child("position_tracker", lambda: position_tracker.PositionTracker(store, data, position_changes, environment))
+    desks = {venue.name: _desk(venue.name, store, journal_child, tracker, data, order_changes, environment) for venue in venues}
+    desk_refs = {name: desk.ref for name, desk in desks.items()}
+
+    def session(user: str) -> Child[user_session.Messages]:
+        return Child(
+            user,
+            lambda: user_session.UserSession(
+                UserId(user), store, journal_child.ref, accounts_child.ref, tracker.ref, desk_refs, data, order_changes, environment
+            ),
+        )
+
+    sessions = DynamicGroup("sessions", session)
+    trading = Group("trading", [tracker, *desks.values(), sessions], strategy="rest_for_one")
+
+    scanner = Child(
+        "arb_scanner",
+        lambda: arb_scanner.ArbScanner(pairs, data, opportunities, environment, fresh_seconds),
+        mailbox=Conflate(arb_scanner.mailbox_key),
+    )
+    strategies = Group("strategies", [scanner], exhausted="park")
+
+    core_group = Group("core", [journal_child, inputs, trading, strategies], strategy="rest_for_one")
+
+    core = Core(
+        environment=environment,
+        data=data,
+        accounts=accounts_child.ref,
+        feeds={name: feed.ref for name, feed in feeds.items()},
+        tracker=tracker.ref,
+        session=lambda user: sessions.ref(user),
+        position_changes=position_changes,
+        opportunities=opportunities,
+        account_changes=account_changes,
+        statuses=lambda: supervisor.statuses(),
+    )
+    front = Front(core, keys, settings.grpc_host, settings.grpc_port)
+    front_group = Group("front", [Child("rpc", front.actor)])
+
+    supervisor = Supervisor(Group("root", [core_group, front_group]), environment)
+    return Arbiter(supervisor, core, front, scanner.ref)
+
+
+def _feed(venue: Venue, data: market_feed.MarketData, environment: Environment) -> Child[market_feed.Messages]:
+    return Child(f"{venue.name}_feed", lambda: market_feed.MarketFeed(venue, data, environment))
+
+
+def _desk(
+    venue: VenueId,
+    store: Store,
+    journal_child: Child[journal.Messages],
+    tracker: Child[position_tracker.Messages],
+    data: market_feed.MarketData,
+    changes: Topic[OrderId, paper_desk.OrderChanged],
+    environment: Environment,
+) -> Child[paper_desk.Messages]:
+    return Child(
+        f"{venue}_desk",
+        lambda: paper_desk.PaperDesk(venue, store, journal_child.ref, tracker.ref, data, changes, environment),
+        mailbox=Conflate(paper_desk.mailbox_key),
+    )
