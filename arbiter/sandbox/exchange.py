@@ -1,0 +1,25 @@
+"""The sandbox as a whole: a world, and the venues on which it happens. Pure: time is told to it."""
+
+from collections.abc import Mapping
+
+from arbiter.domain.ids import KALSHI, POLYMARKET
+from arbiter.sandbox.kalshi.auth import Authenticator
+from arbiter.sandbox.kalshi.engine import KalshiEngine
+from arbiter.sandbox.polymarket.engine import PolymarketEngine
+from arbiter.sandbox.world import World
+
+
+class Sandbox:
+    """Both venues' engines on one world. `kalshi_keys`: key id -> public key (PEM) that may open Kalshi sockets."""
+
+    def __init__(self, world: World, kalshi_keys: Mapping[str, bytes]) -> None:
+        self.world = world
+        self.polymarket = PolymarketEngine([m for m in world.markets if m.key.venue == POLYMARKET])
+        self.kalshi = KalshiEngine([m for m in world.markets if m.key.venue == KALSHI], Authenticator(kalshi_keys))
+
+    def tick(self, now_ms: int) -> None:
+        """Let the world move on to `now_ms` and both venues tell their subscribers."""
+        for event in self.world.advance(now_ms):
+            engine = self.polymarket if event.outcome.venue == POLYMARKET else self.kalshi
+            engine.apply(event, now_ms)
+        self.kalshi.tick(now_ms)
