@@ -4,6 +4,7 @@ Actors know venues only by this file. Differences between venues are capabilitie
 """
 
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -45,6 +46,22 @@ class Venue(Protocol):
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start: `frames`, `unknown_events`, `malformed_frames`, `gaps`, `connections`."""
+
+
+class Surroundings(Protocol):
+    """Clock and chance as a connector may know them; the runtime's `Environment` is one."""
+
+    @property
+    def unix_ms(self) -> Callable[[], int]:
+        """UTC in milliseconds."""
+
+    @property
+    def monotonic(self) -> Callable[[], float]:
+        """Seconds for durations and deadlines."""
+
+    @property
+    def random(self) -> Random:
+        """For jitter and sampling."""
 
 
 class Network(Protocol):

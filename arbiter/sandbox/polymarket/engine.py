@@ -54,7 +54,7 @@ class MarketSession:
         known = [asset for asset in wanted.assets_ids if self._engine.by_asset.get(asset)]
         self.assets.update(known)
         if wanted.initial_dump and known and not self.silent:
-            self.socket.send(msgspec.json.encode(self._engine.book_events(known, now_ms)))
+            self.socket.send(msgspec.json.encode(self._engine.book_events(known)))
 
     def push(self, frame: bytes) -> None:
         if not self.silent:
@@ -72,6 +72,7 @@ class PolymarketEngine:
         self.by_asset: dict[str, MarketBooks] = {o.id: b for b in self.books for o in (b.market.yes, b.market.no)}
         self._by_condition = {b.market.key.market: b for b in self.books}
         self._last_trade: dict[str, int] = {}
+        self._changed_ms: dict[str, int] = {}
         self.sessions: set[MarketSession] = set()
 
     # -- the world --
@@ -80,6 +81,8 @@ class PolymarketEngine:
         """Fold in what happened and tell who subscribed."""
         books = self.by_asset[event.outcome.outcome]
         books.apply(event)
+        if not isinstance(event, PublicTrade):
+            self._changed_ms[books.market.yes.id] = self._changed_ms[books.market.no.id] = now_ms
         if isinstance(event, LevelChange):
             opposite = mirrored(event, books.market.no_key, books.market.payout)
             self._push_changes(books, [(books.yes, event), (books.no, opposite)], now_ms)
@@ -88,7 +91,7 @@ class PolymarketEngine:
             self._push(event.outcome.outcome, wire.trade_event(books.market, event, now_ms))
         else:
             for each in (books.yes, books.no):
-                self._push(each.outcome.outcome, self._book_event(each.outcome.outcome, now_ms))
+                self._push(each.outcome.outcome, self._book_event(each.outcome.outcome))
 
     def _push_changes(self, books: MarketBooks, changes: list[tuple[Book, LevelChange]], now_ms: int) -> None:
         """One message for both outcomes, less what a session did not subscribe to; encoded once for each such cut."""
@@ -98,7 +101,7 @@ class PolymarketEngine:
             if any(cut):
                 if cut not in encoded:
                     kept = [pair for pair, wanted in zip(changes, cut, strict=True) if wanted]
-                    encoded[cut] = msgspec.json.encode(wire.price_change_event(books, kept, now_ms))
+                    encoded[cut] = msgspec.json.encode(wire.price_change_event(books, kept, self._last_trade, now_ms))
                 session.push(encoded[cut])
 
     def _push(self, asset: str, event: dict[str, Any]) -> None:
@@ -107,13 +110,13 @@ class PolymarketEngine:
             if asset in session.assets:
                 session.push(frame)
 
-    def book_events(self, assets: list[str], now_ms: int) -> list[dict[str, Any]]:
+    def book_events(self, assets: list[str]) -> list[dict[str, Any]]:
         """The initial dump: one `book` for each asset, in one array frame."""
-        return [self._book_event(asset, now_ms) for asset in assets]
+        return [self._book_event(asset) for asset in assets]
 
-    def _book_event(self, asset: str, now_ms: int) -> dict[str, Any]:
+    def _book_event(self, asset: str) -> dict[str, Any]:
         books = self.by_asset[asset]
-        return wire.book_event(books.market, books.of(OutcomeId(asset)), now_ms, self._last_trade.get(asset, 0))
+        return wire.book_event(books.market, books.of(OutcomeId(asset)), self._changed_ms.get(asset, 0), self._last_trade.get(asset, 0))
 
     # -- HTTP --
 
@@ -132,9 +135,9 @@ class PolymarketEngine:
         if path.startswith("/markets/"):
             return self._clob_market(last_segment(path))
         if path == "/books" and request.method == "POST":
-            return self._books(request, now_ms)
+            return self._books(request)
         if path in ("/book", "/price", "/midpoint", "/spread", "/tick-size", "/neg-risk", "/fee-rate"):
-            return self._token_read(path, request, now_ms)
+            return self._token_read(path, request)
         fixed: dict[str, object] = {"/time": now_ms // 1000, "/ok": "OK", "/version": {"version": 2}}
         if path in fixed:
             return json_response(fixed[path])
@@ -166,15 +169,15 @@ class PolymarketEngine:
         tokens = [{"token_id": o.id, "outcome": o.label, "winner": False} for o in (market.yes, market.no)]
         return json_response({"condition_id": condition, "question": market.title, "tokens": tokens, "active": True, "closed": False})
 
-    def _books(self, request: Request, now_ms: int) -> Response:
+    def _books(self, request: Request) -> Response:
         try:
             wanted = msgspec.json.decode(request.body, type=list[dict[str, str]])
         except msgspec.DecodeError:
             return json_response({"error": "Invalid payload"}, 400)
         assets = [each.get("token_id", "") for each in wanted]
-        return json_response([self._book_object(asset, now_ms) for asset in assets if asset in self.by_asset])
+        return json_response([self._book_object(asset) for asset in assets if asset in self.by_asset])
 
-    def _token_read(self, path: str, request: Request, now_ms: int) -> Response:
+    def _token_read(self, path: str, request: Request) -> Response:
         asset = request.first("token_id")
         books = self.by_asset.get(asset)
         if books is None:
@@ -183,7 +186,7 @@ class PolymarketEngine:
         bid, ask = book.best_bid.price if book.best_bid else 0, book.best_ask.price if book.best_ask else ONE
         match path:
             case "/book":
-                return json_response(self._book_object(asset, now_ms))
+                return json_response(self._book_object(asset))
             case "/price":
                 return json_response({"price": wire.number(bid if request.first("side").upper() == "BUY" else ask)})
             case "/midpoint":
@@ -197,9 +200,9 @@ class PolymarketEngine:
             case _:
                 return json_response({"base_fee": 1000})
 
-    def _book_object(self, asset: str, now_ms: int) -> dict[str, Any]:
+    def _book_object(self, asset: str) -> dict[str, Any]:
         books = self.by_asset[asset]
-        return wire.book_object(books.market, books.of(OutcomeId(asset)), now_ms, self._last_trade.get(asset, 0))
+        return wire.book_object(books.market, books.of(OutcomeId(asset)), self._changed_ms.get(asset, 0), self._last_trade.get(asset, 0))
 
     # -- what the real one sometimes does --
 
@@ -225,7 +228,7 @@ class PolymarketEngine:
         books.market = msgspec.structs.replace(books.market, ticks=(TickRange(tick, Micros(ONE - tick), tick),))
         for outcome in (books.market.yes, books.market.no):
             self._push(outcome.id, wire.tick_size_event(books.market, outcome.id, old, wire.number(tick), now_ms))
-            self._push(outcome.id, self._book_event(outcome.id, now_ms))
+            self._push(outcome.id, self._book_event(outcome.id))
 
 
 def _as_event(market: dict[str, Any]) -> dict[str, Any]:

@@ -26,12 +26,12 @@ def tick_of(market: Market) -> str:
     return number(market.ticks[0].step)
 
 
-def book_object(market: Market, book: Book, now_ms: int, last_trade: int) -> dict[str, Any]:
+def book_object(market: Market, book: Book, changed_ms: int, last_trade: int) -> dict[str, Any]:
     """The object of `GET /book`. Its hash is SHA-1 over itself as compact JSON with an empty hash (sheet, A4.1)."""
     body: dict[str, Any] = {
         "market": market.key.market,
         "asset_id": book.outcome.outcome,
-        "timestamp": str(now_ms),
+        "timestamp": str(changed_ms),
         "hash": "",
         "bids": levels(book.bids()),
         "asks": levels(book.asks()),
@@ -43,29 +43,33 @@ def book_object(market: Market, book: Book, now_ms: int, last_trade: int) -> dic
     return body | {"hash": hashlib.sha1(msgspec.json.encode(body)).hexdigest()}  # noqa: S324 the venue's own checksum
 
 
-def book_event(market: Market, book: Book, now_ms: int, last_trade: int) -> dict[str, Any]:
+def book_event(market: Market, book: Book, changed_ms: int, last_trade: int) -> dict[str, Any]:
     """The socket's `book` message."""
-    return {"event_type": "book", **book_object(market, book, now_ms, last_trade)}
+    return {"event_type": "book", **book_object(market, book, changed_ms, last_trade)}
 
 
-def price_change_event(books: MarketBooks, changes: list[tuple[Book, LevelChange]], now_ms: int) -> dict[str, Any]:
+def price_change_event(
+    books: MarketBooks, changes: list[tuple[Book, LevelChange]], last_trades: dict[str, int], now_ms: int
+) -> dict[str, Any]:
     """Changes of one market's books; sizes are the new absolute sizes, and "0" removes the level."""
     return {
         "event_type": "price_change",
         "market": books.market.key.market,
         "timestamp": str(now_ms),
-        "price_changes": [_price_change(books.market, book, change, now_ms) for book, change in changes],
+        "price_changes": [
+            _price_change(books.market, book, change, last_trades.get(change.outcome.outcome, 0), now_ms) for book, change in changes
+        ],
     }
 
 
-def _price_change(market: Market, book: Book, change: LevelChange, now_ms: int) -> dict[str, str]:
+def _price_change(market: Market, book: Book, change: LevelChange, last_trade: int, now_ms: int) -> dict[str, str]:
     bid, ask = book.best_bid, book.best_ask
     return {
         "asset_id": change.outcome.outcome,
         "price": number(change.price),
         "size": number(change.size),
         "side": "BUY" if change.side is Side.BUY else "SELL",
-        "hash": book_object(market, book, now_ms, 0)["hash"],
+        "hash": book_object(market, book, now_ms, last_trade)["hash"],
         "best_bid": number(bid.price) if bid else "0",
         "best_ask": number(ask.price) if ask else "1",
     }

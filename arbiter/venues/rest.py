@@ -1,0 +1,94 @@
+"""Typed REST reads of a venue: every foreign error becomes VenueUnavailable (retry) or VenueRejected (never retry)."""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import httpcore2
+import msgspec
+import trio
+
+from arbiter.errors import VenueRejected, VenueUnavailable
+from arbiter.venues.base import Network
+from arbiter.venues.network import PoolBackend
+
+T = TypeVar("T")
+
+REQUEST_SECONDS = 10.0
+ATTEMPTS = 3
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+LARGEST_ANSWER = 32 * 1024 * 1024
+CONNECTIONS = 8
+
+Params = Sequence[tuple[str, str]]
+
+
+class RestClient:
+    """GET and read-only POST of one base address, over a pool of connections."""
+
+    def __init__(self, venue: str, base_url: str, network: Network, random: Random) -> None:
+        self._venue = venue
+        self._base = base_url.rstrip("/")
+        self._random = random
+        backend = PoolBackend(network, tls=urlsplit(base_url).scheme == "https")
+        self._pool = httpcore2.AsyncConnectionPool(max_connections=CONNECTIONS, keepalive_expiry=30, network_backend=backend)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+    async def get(self, path: str, type_: type[T], params: Params = ()) -> T:
+        """Read and decode; at most three attempts while the venue is unavailable."""
+        return await self._read("GET", path + (f"?{urlencode(params)}" if params else ""), b"", type_)
+
+    async def post(self, path: str, body: Any, type_: type[T]) -> T:
+        """A read that the venue wants as POST (batches). Never for orders: it is repeated when unanswered."""
+        return await self._read("POST", path, msgspec.json.encode(body), type_)
+
+    async def _read(self, method: str, target: str, body: bytes, type_: type[T]) -> T:
+        attempt = 1
+        while True:
+            try:
+                return self._decode(await self._request(method, target, body), target, type_)
+            except VenueUnavailable:
+                if attempt == ATTEMPTS:
+                    raise
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt)
+            attempt += 1
+            await trio.sleep(pause * (0.5 + self._random.random() / 2))
+
+    async def _request(self, method: str, target: str, body: bytes) -> bytes:
+        headers: list[tuple[bytes | str, bytes | str]] = [("accept", "application/json")]
+        if body:
+            headers.append(("content-type", "application/json"))
+        try:
+            with trio.fail_after(REQUEST_SECONDS):
+                async with self._pool.stream(method, self._base + target, headers=headers, content=body) as response:
+                    answer = await self._bounded(response)
+                    self._require_success(response.status, answer)
+                    return answer
+        except trio.TooSlowError:
+            raise VenueUnavailable(self._venue, f"no answer within {REQUEST_SECONDS:g} s") from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+            raise VenueUnavailable(self._venue, str(error) or type(error).__name__) from error
+
+    async def _bounded(self, response: httpcore2.Response) -> bytes:
+        answer = bytearray()
+        async for chunk in response.aiter_stream():
+            answer += chunk
+            if len(answer) > LARGEST_ANSWER:
+                raise VenueRejected(self._venue, f"an answer of more than {LARGEST_ANSWER} bytes")
+        return bytes(answer)
+
+    def _require_success(self, status: int, answer: bytes) -> None:
+        if status in (425, 429) or status >= 500:
+            raise VenueUnavailable(self._venue, f"HTTP {status}")
+        if status >= 300:
+            raise VenueRejected(self._venue, f"HTTP {status}: {answer[:200].decode('utf-8', 'replace')}")
+
+    def _decode(self, answer: bytes, target: str, type_: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer, type=type_)
+        except msgspec.DecodeError as error:
+            raise VenueRejected(self._venue, f"{target.partition('?')[0]} is not what the API promises: {error}") from error
