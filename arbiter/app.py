@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arbiter.actors import accounts, arb_scanner, journal, market_feed, paper_desk, position_tracker, user_session
-from arbiter.config import Settings
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
 from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
-from arbiter.rpc.front import Front, Keys
+from arbiter.rpc.front import Front, Listener, RpcFront
+from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
 from arbiter.store.base import Store
 from arbiter.venues.base import Venue
@@ -34,12 +34,12 @@ class Arbiter:
 
 
 def compose(
-    settings: Settings,
     environment: Environment,
     store: Store,
     venues: Sequence[Venue],
     pairs: tuple[Pair, ...],
     keys: Keys,
+    listener: Listener,
     *,
     fresh_seconds: float = market_feed.FRESH_SECONDS,
 ) -> Arbiter:
@@ -79,22 +79,23 @@ def compose(
 
     core_group = Group("core", [journal_child, inputs, trading, strategies], strategy="rest_for_one")
 
+    def rpc() -> RpcFront:
+        return front.actor()
+
+    supervisor = Supervisor(Group("root", [core_group, Group("front", [Child("rpc", rpc)])]), environment)
     core = Core(
         environment=environment,
         data=data,
         accounts=accounts_child.ref,
         feeds={name: feed.ref for name, feed in feeds.items()},
         tracker=tracker.ref,
-        session=lambda user: sessions.ref(user),
+        session=sessions.ref,
         position_changes=position_changes,
         opportunities=opportunities,
         account_changes=account_changes,
-        statuses=lambda: supervisor.statuses(),
+        statuses=supervisor.statuses,
     )
-    front = Front(core, keys, settings.grpc_host, settings.grpc_port)
-    front_group = Group("front", [Child("rpc", front.actor)])
-
-    supervisor = Supervisor(Group("root", [core_group, front_group]), environment)
+    front = Front(core, keys, listener)
     return Arbiter(supervisor, core, front, scanner.ref)
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
-from arbiter.domain.account import Account, UserSettings
+from arbiter.domain.account import Account, ApiKey, UserSettings
 from arbiter.domain.ids import UserId
 from arbiter.errors import InvalidInput, NotAllowed, NotFound
 from arbiter.runtime import Actor, Message, Ref, Request, Topic
@@ -52,13 +52,20 @@ class SwitchStrategy(Request[Account], frozen=True, tag=True):
     enabled: bool
 
 
+class ReplaceApiKey(Request[Account], frozen=True, tag=True):
+    """Give an account another API key; the old one stops working at once."""
+
+    user: UserId
+    api_key: ApiKey
+
+
 class AccountChanged(Message, frozen=True, tag=True):
     """An account as it is now."""
 
     account: Account
 
 
-Messages = FindApiKey | GetAccount | PutNewAccount | ChangeSettings | SwitchStrategy
+Messages = FindApiKey | GetAccount | PutNewAccount | ChangeSettings | SwitchStrategy | ReplaceApiKey
 
 
 class Accounts(Actor[Messages]):
@@ -88,6 +95,8 @@ class Accounts(Actor[Messages]):
                 return await self._keep(account)
             case ChangeSettings(user, settings):
                 return await self._keep(msgspec.structs.replace(self._get(user), settings=settings))
+            case ReplaceApiKey(user, api_key):
+                return await self._keep(msgspec.structs.replace(self._get(user), api_key=api_key))
             case SwitchStrategy(user, strategy, enabled):
                 return await self._switch(self._get(user), strategy, enabled)
             case _:

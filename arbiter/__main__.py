@@ -1,0 +1,6 @@
+"""`python -m arbiter`."""
+
+from arbiter.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The commands a person types. Errors of ours are one line on standard error; exit status 2 for what the person can mend."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import trio
+
+from arbiter import __version__
+from arbiter.config import Settings, load
+from arbiter.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+UNFIT = 2
+"""Exit status: the settings or the machine are unfit, and the message says what to mend."""
+GAVE_UP = 1
+"""Exit status: the program ran and could not go on."""
+
+
+def settings_options(function: F) -> F:
+    """The settings that are also flags."""
+    for option in (
+        click.option("--config", metavar="FILE", help="settings file (default: arbiter.toml where there is one)"),
+        click.option("--data", metavar="DIR", help="data folder (default ./var)"),
+        click.option("--grpc-port", type=int, help="port of the gRPC server (default 50051; 0 takes a free one)"),
+        click.option("--http-port", type=int, help="port of the health page (default 8080; 0 takes a free one)"),
+        click.option("--chat-port", type=int, help="port of the chat page (default 8081)"),
+        click.option("--recording", metavar="FILE", help="replay this recording instead of generated markets"),
+        click.option("--recording-speed", type=int, help="how many times faster than it was recorded (default 1)"),
+        click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (default INFO)"),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="arbiter")
+def cli() -> None:
+    """Arbiter: a trading control plane for prediction markets."""
+
+
+@cli.command()
+@settings_options
+def run(**flags: Any) -> None:
+    """Start everything against the sandbox and serve until stopped."""
+    settings = _settings(flags)
+    from arbiter.start import configure_logging, run
+
+    configure_logging(settings.log_level)
+    trio.run(run, settings)
+
+
+@cli.command()
+@settings_options
+@click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
+@click.option("--seconds", type=float, help="stop by itself after this long")
+def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
+    """Show opportunities and positions live in the terminal."""
+    settings = _settings(flags)
+    from arbiter.start import find_running
+    from arbiter.watch import watch
+
+    reached = find_running(settings)
+    trio.run(watch, server or reached.address, reached.api_key, seconds)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+def _settings(flags: dict[str, Any]) -> Settings:
+    import os
+
+    return load(flags, os.environ, Path.cwd())
+
+
+def main() -> None:
+    """Run a command; translate what a person can mend into one line."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(UNFIT)
+    except click.Abort:
+        sys.exit(130)
+    except BaseException as error:
+        told = _told(error)
+        if told is None:
+            raise
+        click.echo(f"arbiter: {told[0]}", err=True)
+        sys.exit(told[1])
+
+
+def _told(error: BaseException) -> tuple[str, int] | None:
+    """What to say of an error, and the exit status; None for a bug, whose traceback is wanted."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    found = _find(error)
+    if isinstance(found, ConfigError):
+        return str(found), UNFIT
+    if found is not None:
+        return str(found), GAVE_UP
+    return None
+
+
+def _find(error: BaseException | None) -> Exception | None:
+    """Our own error inside groups and causes: a ConfigError wherever it stands, else one that is classed as ours."""
+    from arbiter.rpc.client_errors import ArbiterClientError
+    from arbiter.runtime import SupervisorExhausted
+
+    ours: Exception | None = None
+    todo = [error]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, ConfigError):
+            return each
+        if isinstance(each, (SupervisorExhausted, ArbiterClientError)):
+            ours = ours or each
+        if isinstance(each, BaseExceptionGroup):
+            todo += each.exceptions
+        if each is not None:
+            todo.append(each.__cause__)
+    return ours

@@ -1,0 +1,208 @@
+"""ArbiterClient: Arbiter's API for trio programs, typed. The bot, `watch` and the examples are built on it.
+
+    async with ArbiterClient.open("127.0.0.1:50051") as client:
+        await client.authenticate(api_key)
+        for position in await client.get_positions():
+            print(position.title, position.size)
+
+Money is `int` micros, as everywhere. Errors are those of `client_errors`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal, TypeVar
+
+from arbiter.domain.book import Side
+from arbiter.domain.ids import OutcomeKey
+from arbiter.domain.order import TimeInForce
+from arbiter.rpc import client_types as types
+from arbiter.rpc.channel import Channel, connect
+from arbiter.rpc.client_errors import (
+    ArbiterClientError,
+    AuthenticationError,
+    InvalidRequestError,
+    NotConnected,
+    NotFoundError,
+    NotPermittedError,
+    RateLimitError,
+    RefusedError,
+    UnavailableError,
+    UncertainError,
+)
+from arbiter.rpc.client_types import Opportunity, OrderInfo, PositionInfo, PositionsUpdate, Profile
+from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
+
+__all__ = [
+    "ArbiterClient",
+    "ArbiterClientError",
+    "AuthenticationError",
+    "InvalidRequestError",
+    "NotConnected",
+    "NotFoundError",
+    "NotPermittedError",
+    "Opportunity",
+    "OrderInfo",
+    "PositionInfo",
+    "PositionsUpdate",
+    "Profile",
+    "RateLimitError",
+    "RefusedError",
+    "UnavailableError",
+    "UncertainError",
+]
+
+M = TypeVar("M")
+
+CALL_SECONDS = 10.0
+ARBITRAGE = "arbitrage"
+
+
+class ArbiterClient:
+    """One connection with a managed life. `open` is the short form of `connect` and `close`."""
+
+    def __init__(self, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS) -> None:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ArbiterClientError(f"{address!r} is not host:port", "BAD_ADDRESS")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._token = token
+        self._seconds = call_seconds
+        self._stack: AsyncExitStack | None = None
+        self._channel: Channel | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS) -> AsyncIterator["ArbiterClient"]:
+        """A connected client for the length of the block."""
+        client = cls(address, token=token, call_seconds=call_seconds)
+        await client.connect()
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def connect(self) -> None:
+        """Connect; again after `close`. Raises NotConnected."""
+        await self.close()
+        stack = AsyncExitStack()
+        self._channel = await stack.enter_async_context(connect(self._host, self._port))
+        self._stack = stack
+
+    async def close(self) -> None:
+        """End the connection and every call on it. Nothing happens where there is none."""
+        stack, self._stack, self._channel = self._stack, None, None
+        if stack is not None:
+            await stack.aclose()
+
+    # -- users --
+
+    async def authenticate(self, api_key: str) -> str:
+        """Sign in with an API key; the token is used from now on, and returned."""
+        reply = await self._unary("UserService/Authenticate", user_pb2.AuthRequest(api_key=api_key), user_pb2.AuthResponse)
+        self._token = reply.access_token
+        return self._token
+
+    async def get_profile(self) -> Profile:
+        """Who the caller is, and what their tier allows."""
+        return types.profile(await self._unary("UserService/GetProfile", user_pb2.ProfileRequest(), user_pb2.ProfileResponse))
+
+    async def update_settings(self, *, min_edge: int) -> int:
+        """Set the least net profit a contract worth showing (micros); answers with what is in force."""
+        settings = user_pb2.UserSettings(min_edge_micros=min_edge)
+        reply = await self._unary("UserService/UpdateSettings", user_pb2.SettingsRequest(settings=settings), user_pb2.SettingsResponse)
+        return int(reply.settings.min_edge_micros)
+
+    # -- trading --
+
+    async def get_positions(self) -> list[PositionInfo]:
+        """The open positions, valued now."""
+        reply = await self._unary("TradingService/GetPositions", trading_pb2.PositionsRequest(), trading_pb2.PositionsResponse)
+        return [types.position(each) for each in reply.positions]
+
+    async def place_order(
+        self, outcome: OutcomeKey, side: Side, price: int, size: int, *, idempotency_key: str, tif: TimeInForce = TimeInForce.IOC
+    ) -> OrderInfo:
+        """Place an order (micros). The same key returns the same order, so a call may be repeated after an UncertainError."""
+        request = trading_pb2.OrderRequest(
+            idempotency_key=idempotency_key,
+            outcome=types.outcome_ref(outcome),
+            side=types.SIDES[side],
+            price_micros=price,
+            size_micros=size,
+            time_in_force=types.TIFS[tif],
+        )
+        return types.order((await self._unary("TradingService/PlaceOrder", request, trading_pb2.OrderResponse)).order)
+
+    async def cancel_order(self, order_id: str) -> OrderInfo:
+        """Take an order back; a final one is returned as it ended."""
+        request = trading_pb2.CancelRequest(order_id=order_id)
+        return types.order((await self._unary("TradingService/CancelOrder", request, trading_pb2.CancelResponse)).order)
+
+    @asynccontextmanager
+    async def stream_positions(self) -> AsyncIterator[AsyncIterator[PositionsUpdate]]:
+        """All positions first, then each change; the call ends with the block."""
+        request = trading_pb2.PositionsRequest()
+        async with self._stream("TradingService/StreamPositions", request, trading_pb2.PositionUpdate) as updates:
+            yield (types.positions_update(update) async for update in updates)
+
+    # -- strategies --
+
+    async def list_strategies(self) -> dict[str, bool]:
+        """Every strategy by name, and whether the caller has it switched on."""
+        reply = await self._unary("StrategyService/ListStrategies", strategy_pb2.ListRequest(), strategy_pb2.StrategiesResponse)
+        return {strategy.name: strategy.enabled for strategy in reply.strategies}
+
+    async def set_arb_enabled(self, enabled: bool) -> bool:
+        """Switch arbitrage on or off for the caller; answers with what is in force."""
+        verb: Literal["Enable", "Disable"] = "Enable" if enabled else "Disable"
+        request = strategy_pb2.StrategyRequest(name=ARBITRAGE)
+        reply = await self._unary(f"StrategyService/{verb}Strategy", request, strategy_pb2.StrategyResponse)
+        return bool(reply.strategy.enabled)
+
+    @asynccontextmanager
+    async def stream_opportunities(self, *, min_net_per_contract: int = 0) -> AsyncIterator[AsyncIterator[Opportunity]]:
+        """What is open first, then each opening, change and end; the call ends with the block."""
+        request = strategy_pb2.ArbRequest(min_net_per_contract_micros=min_net_per_contract)
+        async with self._stream("StrategyService/GetArbOpportunities", request, strategy_pb2.ArbOpportunity) as updates:
+            yield (types.opportunity(update) async for update in updates)
+
+    # -- markets, operators --
+
+    async def search_markets(self, words: str = "", limit: int = 0) -> list[types.MarketInfo]:
+        """Markets whose titles hold every word."""
+        request = market_pb2.SearchMarketsRequest(words=words, limit=limit)
+        reply = await self._unary("MarketService/SearchMarkets", request, market_pb2.SearchMarketsResponse)
+        return [types.market(each) for each in reply.markets]
+
+    async def get_market(self, venue: str, market_id: str) -> types.MarketInfo:
+        """One market."""
+        request = market_pb2.GetMarketRequest(venue=venue, market_id=market_id)
+        return types.market(await self._unary("MarketService/GetMarket", request, market_pb2.Market))
+
+    async def get_book(self, outcome: OutcomeKey) -> types.BookInfo:
+        """An outcome's book as it is now."""
+        request = market_pb2.GetBookRequest(outcome=types.outcome_ref(outcome))
+        return types.book(await self._unary("MarketService/GetBook", request, market_pb2.Book))
+
+    async def list_actors(self) -> list[types.ActorInfo]:
+        """The supervision tree, for operators."""
+        reply = await self._unary("AdminService/ListActors", admin_pb2.ListActorsRequest(), admin_pb2.ListActorsResponse)
+        return [types.actor(each) for each in reply.actors]
+
+    # -- calls --
+
+    async def _unary(self, path: str, request: Any, reply: type[M]) -> M:
+        return await self._connected().unary(f"arbiter.v1.{path}", request, reply, self._metadata(), self._seconds)
+
+    @asynccontextmanager
+    async def _stream(self, path: str, request: Any, reply: type[M]) -> AsyncIterator[AsyncIterator[M]]:
+        async with self._connected().stream(f"arbiter.v1.{path}", request, reply, self._metadata()) as messages:
+            yield messages
+
+    def _connected(self) -> Channel:
+        if self._channel is None:
+            raise NotConnected("the client is not connected; call connect() first")
+        return self._channel
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token}"),) if self._token else ()

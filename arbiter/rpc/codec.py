@@ -1,0 +1,194 @@
+"""Between the protobuf messages and the domain. What comes in is checked here, and an error names its field."""
+
+from arbiter.actors.arb_scanner import OpportunityChanged
+from arbiter.actors.market_feed import BookUpdated, MarketData
+from arbiter.actors.position_tracker import PositionChanged
+from arbiter.domain.arbitrage import Leg
+from arbiter.domain.book import Levels, Side
+from arbiter.domain.ids import MarketId, MarketKey, OutcomeId, OutcomeKey, VenueId
+from arbiter.domain.market import Market, Outcome
+from arbiter.domain.money import MAX_MICROS, Micros
+from arbiter.domain.order import Order, OrderState, TimeInForce
+from arbiter.errors import InvalidInput
+from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
+
+LONGEST_ID = 200
+LONGEST_KEY = 100
+
+_SIDES = {market_pb2.SIDE_BUY: Side.BUY, market_pb2.SIDE_SELL: Side.SELL}
+_TIFS = {
+    market_pb2.TIME_IN_FORCE_GTC: TimeInForce.GTC,
+    market_pb2.TIME_IN_FORCE_IOC: TimeInForce.IOC,
+    market_pb2.TIME_IN_FORCE_FOK: TimeInForce.FOK,
+}
+_SIDES_OUT = {side: number for number, side in _SIDES.items()}
+_TIFS_OUT = {tif: number for number, tif in _TIFS.items()}
+_ORDER_STATES_OUT: dict[OrderState, trading_pb2.OrderState] = {
+    state: getattr(trading_pb2, f"ORDER_STATE_{state.name}") for state in OrderState
+}
+_OPPORTUNITY_STATES = {
+    "opened": strategy_pb2.OPPORTUNITY_STATE_OPENED,
+    "updated": strategy_pb2.OPPORTUNITY_STATE_UPDATED,
+    "closed": strategy_pb2.OPPORTUNITY_STATE_CLOSED,
+}
+
+# -- in --
+
+
+def text_in(field: str, value: str, longest: int = LONGEST_ID) -> str:
+    """Required text of bounded length."""
+    if not value:
+        raise InvalidInput(field, "is required")
+    if len(value) > longest:
+        raise InvalidInput(field, f"has {len(value)} characters, at most {longest} are allowed")
+    return value
+
+
+def positive_micros_in(field: str, value: int) -> Micros:
+    """Micros above zero and within what any account can hold."""
+    if value <= 0:
+        raise InvalidInput(field, "must be above 0")
+    if value > MAX_MICROS:
+        raise InvalidInput(field, "is out of range")
+    return Micros(value)
+
+
+def outcome_in(field: str, value: market_pb2.OutcomeRef) -> OutcomeKey:
+    return OutcomeKey(
+        VenueId(text_in(f"{field}.venue", value.venue)),
+        MarketId(text_in(f"{field}.market_id", value.market_id)),
+        OutcomeId(text_in(f"{field}.outcome_id", value.outcome_id)),
+    )
+
+
+def market_key_in(venue: str, market_id: str) -> MarketKey:
+    return MarketKey(VenueId(text_in("venue", venue)), MarketId(text_in("market_id", market_id)))
+
+
+def side_in(value: market_pb2.Side) -> Side:
+    if value not in _SIDES:
+        raise InvalidInput("side", "must be SIDE_BUY or SIDE_SELL")
+    return _SIDES[value]
+
+
+def tif_in(value: market_pb2.TimeInForce) -> TimeInForce:
+    if value not in _TIFS:
+        raise InvalidInput("time_in_force", "must be TIME_IN_FORCE_GTC, _IOC or _FOK")
+    return _TIFS[value]
+
+
+# -- out --
+
+
+def outcome_out(key: OutcomeKey) -> market_pb2.OutcomeRef:
+    return market_pb2.OutcomeRef(venue=key.venue, market_id=key.market, outcome_id=key.outcome)
+
+
+def market_out(market: Market) -> market_pb2.Market:
+    return market_pb2.Market(
+        venue=market.key.venue,
+        market_id=market.key.market,
+        event_id=market.event,
+        title=market.title,
+        yes=_market_outcome_out(market.yes),
+        no=_market_outcome_out(market.no),
+        price_ranges=[market_pb2.PriceRange(start_micros=t.start, end_micros=t.end, step_micros=t.step) for t in market.ticks],
+        min_size_micros=market.min_size,
+        size_step_micros=market.size_step,
+        status=market.status.value,
+        closes_unix_ms=int(market.closes_at.timestamp()) * 1000 if market.closes_at else 0,
+        tradable=market.fees is not None,
+        rules=market.rules,
+    )
+
+
+def _market_outcome_out(outcome: Outcome) -> market_pb2.MarketOutcome:
+    return market_pb2.MarketOutcome(outcome_id=outcome.id, label=outcome.label)
+
+
+def book_out(book: BookUpdated, *, fresh: bool, age_ms: int) -> market_pb2.Book:
+    return market_pb2.Book(
+        outcome=outcome_out(book.outcome), bids=_levels_out(book.bids), asks=_levels_out(book.asks), fresh=fresh, age_ms=age_ms
+    )
+
+
+def _levels_out(levels: Levels) -> list[market_pb2.PriceLevel]:
+    return [market_pb2.PriceLevel(price_micros=price, size_micros=size) for price, size in levels]
+
+
+def order_out(order: Order) -> trading_pb2.Order:
+    return trading_pb2.Order(
+        order_id=order.id,
+        outcome=outcome_out(order.outcome),
+        side=_SIDES_OUT[order.side],
+        price_micros=order.price,
+        size_micros=order.size,
+        filled_micros=order.filled,
+        time_in_force=_TIFS_OUT[order.tif],
+        state=_order_state_out(order.state),
+        reason=order.reason,
+        created_unix_ms=order.created_ms,
+        updated_unix_ms=order.updated_ms,
+    )
+
+
+def _order_state_out(state: OrderState) -> trading_pb2.OrderState:
+    return _ORDER_STATES_OUT[state]
+
+
+def position_out(change: PositionChanged, data: MarketData) -> trading_pb2.Position:
+    position, mark = change.position, change.mark
+    title, label = _names(position.outcome, data)
+    body = trading_pb2.Position(
+        outcome=outcome_out(position.outcome),
+        title=title,
+        label=label,
+        size_micros=position.size,
+        cost_micros=position.cost,
+        realised_pnl_micros=position.realised,
+        fees_micros=position.fees,
+    )
+    if mark.price is not None and mark.unrealised is not None and mark.exit_value is not None:
+        body.marked = True
+        body.mark_price_micros, body.unrealised_pnl_micros, body.exit_value_micros = mark.price, mark.unrealised, mark.exit_value
+    return body
+
+
+def opportunity_out(change: OpportunityChanged, data: MarketData) -> strategy_pb2.ArbOpportunity:
+    found = change.opportunity
+    return strategy_pb2.ArbOpportunity(
+        opportunity_id=change.id,
+        state=_OPPORTUNITY_STATES[change.state],
+        pair_id=change.pair,
+        title=change.title,
+        legs=[_leg_out(leg, data) for leg in found.legs],
+        size_micros=found.size,
+        gross_micros=found.gross,
+        net_micros=found.net,
+        net_per_contract_micros=found.net_per_contract,
+        book_age_ms=change.ages_ms,
+        opened_unix_ms=change.opened_ms,
+        at_unix_ms=change.at_ms,
+        duration_ms=change.duration_ms,
+        reason=change.reason,
+    )
+
+
+def _leg_out(leg: Leg, data: MarketData) -> strategy_pb2.OpportunityLeg:
+    title, label = _names(leg.outcome, data)
+    return strategy_pb2.OpportunityLeg(
+        outcome=outcome_out(leg.outcome),
+        title=title,
+        label=label,
+        limit_price_micros=leg.limit,
+        size_micros=leg.size,
+        cost_micros=leg.cost,
+        fee_micros=leg.fee,
+    )
+
+
+def _names(outcome: OutcomeKey, data: MarketData) -> tuple[str, str]:
+    market = data.markets.get(outcome.market_key)
+    if market is None:
+        return "", ""
+    return market.title, market.yes.label if outcome.outcome == market.yes.id else market.no.label

@@ -1,0 +1,52 @@
+"""The front as an actor: the gRPC server on a listener that outlives the actor's restarts."""
+
+from typing import Never
+
+import anyio.abc
+
+from arbiter.domain.ids import new_id
+from arbiter.rpc.admin_service import AdminService
+from arbiter.rpc.core import Core
+from arbiter.rpc.gate import Gate
+from arbiter.rpc.market_service import MarketService
+from arbiter.rpc.server import Server
+from arbiter.rpc.strategy_service import StrategyService
+from arbiter.rpc.tokens import Keys, TokenAuthority
+from arbiter.rpc.trading_service import TradingService
+from arbiter.rpc.user_service import UserService
+from arbiter.runtime import Actor
+
+Listener = anyio.abc.Listener[anyio.abc.SocketStream]
+
+
+class Front:
+    """Everything of the front that outlives its actor: tokens, limits, the listener."""
+
+    def __init__(self, core: Core, keys: Keys, listener: Listener) -> None:
+        self.tokens = TokenAuthority(keys, core.environment)
+        gate = Gate(core, self.tokens)
+        services = [
+            UserService(core, self.tokens, keys.pepper).service,
+            TradingService(core, gate).service,
+            StrategyService(core, gate).service,
+            MarketService(core).service,
+            AdminService(core).service,
+        ]
+        environment = core.environment
+        self.server = Server(services, gate.admit, lambda: new_id(environment.unix_ms(), environment.random))
+        self._listener = listener
+
+    def actor(self) -> "RpcFront":
+        """A new incarnation."""
+        return RpcFront(self.server, self._listener)
+
+
+class RpcFront(Actor[Never]):
+    """Serves until it is stopped. It takes no messages."""
+
+    def __init__(self, server: Server, listener: Listener) -> None:
+        self._server = server
+        self._listener = listener
+
+    async def started(self) -> None:
+        self.context.start_task(self._server.serve, self._listener)

@@ -1,0 +1,83 @@
+"""What every call passes before anything else: token -> account -> rate limit. Deny by default."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from arbiter.domain.account import Account, Role
+from arbiter.domain.ids import UserId
+from arbiter.domain.limits import TIERS, TokenBucket
+from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthenticated
+from arbiter.rpc.core import Core
+from arbiter.rpc.tokens import TokenAuthority
+
+OPEN_METHODS = frozenset({("arbiter.v1.UserService", "Authenticate")})
+"""Called without a token."""
+OPERATOR_SERVICES = frozenset({"arbiter.v1.AdminService"})
+OPEN_CALLS_PER_SECOND = 50
+"""Calls without a token, from everybody together."""
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class Gate:
+    """Knows the tokens, the accounts and how much each user has asked for lately."""
+
+    def __init__(self, core: Core, tokens: TokenAuthority) -> None:
+        self._core = core
+        self._tokens = tokens
+        self._buckets: dict[UserId, TokenBucket] = {}
+        self._streams: dict[UserId, int] = {}
+        self._open = TokenBucket.per_second(OPEN_CALLS_PER_SECOND, core.environment.monotonic())
+
+    def admit(self, service: str, method: str, metadata: Metadata) -> Account | None:
+        """The caller's account, or None for a method that needs none.
+
+        Raises Unauthenticated, LimitExceeded, NotAllowed, or ActorStopped while the accounts are being loaded.
+        """
+        if (service, method) in OPEN_METHODS:
+            self._spend(self._open, "too many sign-ins at once")
+            return None
+        account = self._account(self._tokens.verify(_bearer(metadata)))
+        limits = TIERS[account.tier]
+        bucket = self._buckets.get(account.user)
+        if bucket is None or bucket.capacity != limits.requests_per_second * 2:
+            bucket = TokenBucket.per_second(limits.requests_per_second, self._core.environment.monotonic())
+            self._buckets[account.user] = bucket
+        self._spend(bucket, f"more than {limits.requests_per_second} requests a second (tier {account.tier.value})")
+        if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
+            raise NotAllowed("this needs the role operator")
+        return account
+
+    @contextmanager
+    def stream(self, account: Account) -> Iterator[None]:
+        """Count a stream for as long as it lives. Raises LimitExceeded when the tier allows no more."""
+        most = TIERS[account.tier].streams
+        if self._streams.get(account.user, 0) >= most:
+            raise LimitExceeded(f"{most} streams are open already, the most in tier {account.tier.value}", 1000)
+        self._streams[account.user] = self._streams.get(account.user, 0) + 1
+        try:
+            yield
+        finally:
+            self._streams[account.user] -= 1
+            if not self._streams[account.user]:
+                del self._streams[account.user]
+
+    def _account(self, user: UserId) -> Account:
+        known = self._core.account_changes.get(user)
+        if known is not None:
+            return known.account
+        if not len(self._core.account_changes):
+            raise ActorStopped("accounts")
+        raise Unauthenticated("the account of this token does not exist")
+
+    def _spend(self, bucket: TokenBucket, what: str) -> None:
+        wait_ms = bucket.take(self._core.environment.monotonic())
+        if wait_ms:
+            raise LimitExceeded(what, wait_ms)
+
+
+def _bearer(metadata: Metadata) -> str:
+    values = [value for name, value in metadata if name == "authorization"]
+    if len(values) != 1 or not isinstance(values[0], str) or not values[0].lower().startswith("bearer "):
+        raise Unauthenticated("an access token is needed: send metadata `authorization: Bearer <token>`")
+    return values[0][7:].strip()

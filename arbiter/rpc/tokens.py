@@ -1,0 +1,132 @@
+"""Access tokens and API keys. There is no default secret: keys are handed in, and whoever starts the program makes them.
+
+A token is a JWT signed with Ed25519, valid 15 minutes, bound to the mode and the instance by its audience. What was
+verified once is remembered until it expires.
+"""
+
+import hashlib
+import hmac
+import secrets
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from arbiter.domain.account import ApiKey
+from arbiter.domain.ids import UserId
+from arbiter.errors import ConfigError, Unauthenticated
+from arbiter.runtime import Environment
+
+ISSUER = "arbiter"
+ALGORITHM = "EdDSA"
+ACCESS_MS = 15 * 60 * 1000
+LONGEST_TOKEN = 4096
+REMEMBERED = 10_000
+KEY_PREFIX = "arb"
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The secrets of one instance: the token signing key (PEM) and the key that API keys are hashed with."""
+
+    signing_pem: bytes
+    pepper: bytes
+    audience: str
+
+    def __repr__(self) -> str:
+        return f"<Keys of {self.audience}>"
+
+
+def make_signing_key() -> bytes:
+    """A new Ed25519 private key in PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def make_api_key(pepper: bytes) -> tuple[str, ApiKey]:
+    """A new API key with 256 random bits: its text, shown once, and what is stored of it."""
+    key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    return f"{KEY_PREFIX}_{key_id}_{secret}", ApiKey(key_id, digest(secret, pepper))
+
+
+def digest(secret: str, pepper: bytes) -> bytes:
+    """Keyed SHA-256. The secret has 256 random bits, so a slow hash would add nothing."""
+    return hmac.new(pepper, secret.encode(), hashlib.sha256).digest()
+
+
+def split_api_key(text: str) -> tuple[str, str]:
+    """Key id and secret. Raises Unauthenticated for anything that has not the form."""
+    prefix, _, rest = text.partition("_")
+    key_id, _, secret = rest.partition("_")
+    if prefix != KEY_PREFIX or not key_id or not secret or len(text) > 200:
+        raise Unauthenticated("the API key is not valid")
+    return key_id, secret
+
+
+class TokenAuthority:
+    """Issues and verifies the access tokens of one instance."""
+
+    def __init__(self, keys: Keys, environment: Environment) -> None:
+        private = serialization.load_pem_private_key(keys.signing_pem, password=None)
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ConfigError("the token signing key is not an Ed25519 key", "remove it and start again")
+        self._private = private
+        self._public = private.public_key()
+        raw = self._public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self._key_id = hashlib.sha256(raw).hexdigest()[:16]
+        self._audience = keys.audience
+        self._environment = environment
+        self._verified: dict[str, tuple[UserId, int]] = {}
+
+    def issue(self, user: UserId) -> tuple[str, int]:
+        """A token for this user, and when it expires (UTC ms)."""
+        now = self._environment.unix_ms()
+        expires = now + ACCESS_MS
+        claims = {
+            "iss": ISSUER,
+            "aud": self._audience,
+            "sub": user,
+            "iat": now // 1000,
+            "exp": expires // 1000,
+            "jti": f"{self._environment.random.getrandbits(128):032x}",
+        }
+        token = jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self._key_id})
+        return token, expires // 1000 * 1000
+
+    def verify(self, token: str) -> UserId:
+        """Whose token it is. Raises Unauthenticated, which never says what was wrong."""
+        now = self._environment.unix_ms()
+        known = self._verified.get(token)
+        if known is None:
+            known = self._check(token)
+            if len(self._verified) >= REMEMBERED:
+                self._forget_expired(now)
+            self._verified[token] = known
+        user, expires = known
+        if now >= expires:
+            self._verified.pop(token, None)
+            raise Unauthenticated("the access token is not valid or has expired; authenticate again")
+        return user
+
+    def _check(self, token: str) -> tuple[UserId, int]:
+        try:
+            if len(token) > LONGEST_TOKEN or jwt.get_unverified_header(token).get("kid") != self._key_id:
+                raise jwt.InvalidTokenError
+            claims = jwt.decode(
+                token,
+                self._public,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                issuer=ISSUER,
+                # expiry is checked against our own clock, which a simulation can turn
+                options={"require": ["exp", "iat", "sub", "jti", "aud", "iss"], "verify_exp": False, "verify_iat": False},
+            )
+            return UserId(str(claims["sub"])), int(claims["exp"]) * 1000
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+            raise Unauthenticated("the access token is not valid or has expired; authenticate again") from None
+
+    def _forget_expired(self, now: int) -> None:
+        self._verified = {token: known for token, known in self._verified.items() if known[1] > now}
+        if len(self._verified) >= REMEMBERED:
+            self._verified.clear()

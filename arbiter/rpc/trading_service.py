@@ -1,0 +1,70 @@
+"""TradingService: the caller's orders and positions."""
+
+from collections.abc import AsyncIterator
+
+from purerpc.grpclib.events import RequestReceived
+
+from arbiter.actors.position_tracker import GetPositions, PositionChanged
+from arbiter.actors.user_session import CancelOrder, PlaceOrder
+from arbiter.domain.ids import OrderId, OutcomeKey, UserId
+from arbiter.rpc import codec
+from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.gate import Gate
+from arbiter.runtime import Subscription
+from arbiter.v1 import trading_pb2
+from arbiter.v1.trading_grpc import TradingServiceServicer
+
+
+class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated, without types
+    """See `proto/arbiter/v1/trading.proto`."""
+
+    def __init__(self, core: Core, gate: Gate) -> None:
+        self._core = core
+        self._gate = gate
+
+    async def GetPositions(self, message: trading_pb2.PositionsRequest, request: RequestReceived) -> trading_pb2.PositionsResponse:
+        held = await self._core.tracker.ask(GetPositions(request.caller.user), timeout=ASK_SECONDS)
+        return trading_pb2.PositionsResponse(positions=[codec.position_out(change, self._core.data) for change in held])
+
+    async def PlaceOrder(self, message: trading_pb2.OrderRequest, request: RequestReceived) -> trading_pb2.OrderResponse:
+        wanted = PlaceOrder(
+            codec.text_in("idempotency_key", message.idempotency_key, codec.LONGEST_KEY),
+            codec.outcome_in("outcome", message.outcome),
+            codec.side_in(message.side),
+            codec.positive_micros_in("price_micros", message.price_micros),
+            codec.positive_micros_in("size_micros", message.size_micros),
+            codec.tif_in(message.time_in_force),
+        )
+        order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
+        return trading_pb2.OrderResponse(order=codec.order_out(order))
+
+    async def CancelOrder(self, message: trading_pb2.CancelRequest, request: RequestReceived) -> trading_pb2.CancelResponse:
+        wanted = CancelOrder(OrderId(codec.text_in("order_id", message.order_id)))
+        order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
+        return trading_pb2.CancelResponse(order=codec.order_out(order))
+
+    async def StreamPositions(
+        self, message: trading_pb2.PositionsRequest, request: RequestReceived
+    ) -> AsyncIterator[trading_pb2.PositionUpdate]:
+        user: UserId = request.caller.user
+        with self._gate.stream(request.caller), self._core.position_changes.subscribe() as (everything, changes):
+            held = sorted((c for c in everything if c.position.user == user), key=lambda c: c.position.outcome)
+            yield self._update(1, held, self._core.environment.unix_ms(), 0, snapshot=True)
+            async for update in self._changes_of(user, changes):
+                yield update
+
+    async def _changes_of(
+        self, user: UserId, changes: Subscription[tuple[UserId, OutcomeKey], PositionChanged]
+    ) -> AsyncIterator[trading_pb2.PositionUpdate]:
+        sequence, missed = 1, changes.missed
+        async for change in changes:
+            if change.position.user == user:
+                sequence += 1
+                yield self._update(sequence, [change], change.at_ms, changes.missed - missed)
+                missed = changes.missed
+
+    def _update(
+        self, sequence: int, changes: list[PositionChanged], at_ms: int, conflated: int, *, snapshot: bool = False
+    ) -> trading_pb2.PositionUpdate:
+        positions = [codec.position_out(change, self._core.data) for change in changes]
+        return trading_pb2.PositionUpdate(snapshot=snapshot, positions=positions, sequence=sequence, at_unix_ms=at_ms, conflated=conflated)

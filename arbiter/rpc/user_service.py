@@ -1,0 +1,73 @@
+"""UserService: signing in, profile, settings."""
+
+import hmac
+
+from purerpc.grpclib.events import RequestReceived
+
+from arbiter.actors.accounts import ChangeSettings, FindApiKey
+from arbiter.domain.account import Account, UserSettings
+from arbiter.domain.limits import TIERS
+from arbiter.domain.money import ONE, Micros
+from arbiter.errors import InvalidInput, NotFound, Unauthenticated
+from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.tokens import TokenAuthority, digest, split_api_key
+from arbiter.v1 import user_pb2
+from arbiter.v1.user_grpc import UserServiceServicer
+
+
+class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, without types
+    """See `proto/arbiter/v1/user.proto`."""
+
+    def __init__(self, core: Core, tokens: TokenAuthority, pepper: bytes) -> None:
+        self._core = core
+        self._tokens = tokens
+        self._pepper = pepper
+
+    async def Authenticate(self, message: user_pb2.AuthRequest, request: RequestReceived) -> user_pb2.AuthResponse:
+        key_id, secret = split_api_key(message.api_key)
+        given = digest(secret, self._pepper)
+        try:
+            account = await self._core.accounts.ask(FindApiKey(key_id), timeout=ASK_SECONDS)
+            expected = account.api_key.digest if account.api_key else b""
+        except NotFound:
+            account, expected = None, b""
+        # compared also when there is no such key, so that time tells nothing
+        if not hmac.compare_digest(given, expected) or account is None:
+            raise Unauthenticated("the API key is not valid")
+        token, expires = self._tokens.issue(account.user)
+        return user_pb2.AuthResponse(access_token=token, expires_unix_ms=expires, user_id=account.user)
+
+    async def GetProfile(self, message: user_pb2.ProfileRequest, request: RequestReceived) -> user_pb2.ProfileResponse:
+        account: Account = request.caller
+        limits = TIERS[account.tier]
+        return user_pb2.ProfileResponse(
+            user_id=account.user,
+            name=account.name,
+            tier=account.tier.value,
+            role=account.role.value,
+            suspended=account.suspended,
+            limits=user_pb2.Limits(
+                requests_per_second=limits.requests_per_second,
+                orders_per_minute=limits.orders_per_minute,
+                open_positions=limits.open_positions,
+                largest_position_micros=limits.largest_position,
+                copy_trades=limits.copy_trades,
+                streams=limits.streams,
+                arbitrage_execution=limits.arbitrage_execution,
+            ),
+            settings=_settings_out(account.settings),
+        )
+
+    async def UpdateSettings(self, message: user_pb2.SettingsRequest, request: RequestReceived) -> user_pb2.SettingsResponse:
+        if not message.HasField("settings"):
+            raise InvalidInput("settings", "is required")
+        edge = message.settings.min_edge_micros
+        if not 0 <= edge <= ONE:
+            raise InvalidInput("settings.min_edge_micros", "must be from 0 to 1,000,000")
+        change = ChangeSettings(request.caller.user, UserSettings(min_edge=Micros(edge)))
+        account = await self._core.accounts.ask(change, timeout=ASK_SECONDS)
+        return user_pb2.SettingsResponse(settings=_settings_out(account.settings))
+
+
+def _settings_out(settings: UserSettings) -> user_pb2.UserSettings:
+    return user_pb2.UserSettings(min_edge_micros=settings.min_edge)

@@ -1,0 +1,79 @@
+import purerpc
+import arbiter.v1.market_pb2 as arbiter_dot_v1_dot_market__pb2
+
+
+class MarketServiceServicer(purerpc.Servicer):
+    async def SearchMarkets(self, input_message):
+        raise NotImplementedError()
+
+    async def GetMarket(self, input_message):
+        raise NotImplementedError()
+
+    async def GetBook(self, input_message):
+        raise NotImplementedError()
+
+    @property
+    def service(self) -> purerpc.Service:
+        service_obj = purerpc.Service(
+            "arbiter.v1.MarketService"
+        )
+        service_obj.add_method(
+            "SearchMarkets",
+            self.SearchMarkets,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.SearchMarketsRequest,
+                arbiter_dot_v1_dot_market__pb2.SearchMarketsResponse,
+            )
+        )
+        service_obj.add_method(
+            "GetMarket",
+            self.GetMarket,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.GetMarketRequest,
+                arbiter_dot_v1_dot_market__pb2.Market,
+            )
+        )
+        service_obj.add_method(
+            "GetBook",
+            self.GetBook,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.GetBookRequest,
+                arbiter_dot_v1_dot_market__pb2.Book,
+            )
+        )
+        return service_obj
+
+
+class MarketServiceStub:
+    def __init__(self, channel):
+        self._client = purerpc.Client(
+            "arbiter.v1.MarketService",
+            channel
+        )
+        self.SearchMarkets = self._client.get_method_stub(
+            "SearchMarkets",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.SearchMarketsRequest,
+                arbiter_dot_v1_dot_market__pb2.SearchMarketsResponse,
+            )
+        )
+        self.GetMarket = self._client.get_method_stub(
+            "GetMarket",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.GetMarketRequest,
+                arbiter_dot_v1_dot_market__pb2.Market,
+            )
+        )
+        self.GetBook = self._client.get_method_stub(
+            "GetBook",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.GetBookRequest,
+                arbiter_dot_v1_dot_market__pb2.Book,
+            )
+        )

@@ -1,0 +1,144 @@
+from arbiter.v1 import market_pb2 as _market_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class OrderState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ORDER_STATE_UNSPECIFIED: _ClassVar[OrderState]
+    ORDER_STATE_PENDING: _ClassVar[OrderState]
+    ORDER_STATE_SUBMITTING: _ClassVar[OrderState]
+    ORDER_STATE_OPEN: _ClassVar[OrderState]
+    ORDER_STATE_PARTIALLY_FILLED: _ClassVar[OrderState]
+    ORDER_STATE_FILLED: _ClassVar[OrderState]
+    ORDER_STATE_CANCELLING: _ClassVar[OrderState]
+    ORDER_STATE_CANCELLED: _ClassVar[OrderState]
+    ORDER_STATE_REJECTED: _ClassVar[OrderState]
+    ORDER_STATE_EXPIRED: _ClassVar[OrderState]
+    ORDER_STATE_UNKNOWN: _ClassVar[OrderState]
+ORDER_STATE_UNSPECIFIED: OrderState
+ORDER_STATE_PENDING: OrderState
+ORDER_STATE_SUBMITTING: OrderState
+ORDER_STATE_OPEN: OrderState
+ORDER_STATE_PARTIALLY_FILLED: OrderState
+ORDER_STATE_FILLED: OrderState
+ORDER_STATE_CANCELLING: OrderState
+ORDER_STATE_CANCELLED: OrderState
+ORDER_STATE_REJECTED: OrderState
+ORDER_STATE_EXPIRED: OrderState
+ORDER_STATE_UNKNOWN: OrderState
+
+class PositionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Position(_message.Message):
+    __slots__ = ("outcome", "title", "label", "size_micros", "cost_micros", "realised_pnl_micros", "fees_micros", "marked", "mark_price_micros", "unrealised_pnl_micros", "exit_value_micros")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SIZE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    COST_MICROS_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_MICROS_FIELD_NUMBER: _ClassVar[int]
+    FEES_MICROS_FIELD_NUMBER: _ClassVar[int]
+    MARKED_FIELD_NUMBER: _ClassVar[int]
+    MARK_PRICE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    UNREALISED_PNL_MICROS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    outcome: _market_pb2.OutcomeRef
+    title: str
+    label: str
+    size_micros: int
+    cost_micros: int
+    realised_pnl_micros: int
+    fees_micros: int
+    marked: bool
+    mark_price_micros: int
+    unrealised_pnl_micros: int
+    exit_value_micros: int
+    def __init__(self, outcome: _Optional[_Union[_market_pb2.OutcomeRef, _Mapping]] = ..., title: _Optional[str] = ..., label: _Optional[str] = ..., size_micros: _Optional[int] = ..., cost_micros: _Optional[int] = ..., realised_pnl_micros: _Optional[int] = ..., fees_micros: _Optional[int] = ..., marked: _Optional[bool] = ..., mark_price_micros: _Optional[int] = ..., unrealised_pnl_micros: _Optional[int] = ..., exit_value_micros: _Optional[int] = ...) -> None: ...
+
+class PositionsResponse(_message.Message):
+    __slots__ = ("positions",)
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    positions: _containers.RepeatedCompositeFieldContainer[Position]
+    def __init__(self, positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+
+class PositionUpdate(_message.Message):
+    __slots__ = ("snapshot", "positions", "sequence", "at_unix_ms", "conflated")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CONFLATED_FIELD_NUMBER: _ClassVar[int]
+    snapshot: bool
+    positions: _containers.RepeatedCompositeFieldContainer[Position]
+    sequence: int
+    at_unix_ms: int
+    conflated: int
+    def __init__(self, snapshot: _Optional[bool] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., sequence: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., conflated: _Optional[int] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("order_id", "outcome", "side", "price_micros", "size_micros", "filled_micros", "time_in_force", "state", "reason", "created_unix_ms", "updated_unix_ms")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    FILLED_MICROS_FIELD_NUMBER: _ClassVar[int]
+    TIME_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    outcome: _market_pb2.OutcomeRef
+    side: _market_pb2.Side
+    price_micros: int
+    size_micros: int
+    filled_micros: int
+    time_in_force: _market_pb2.TimeInForce
+    state: OrderState
+    reason: str
+    created_unix_ms: int
+    updated_unix_ms: int
+    def __init__(self, order_id: _Optional[str] = ..., outcome: _Optional[_Union[_market_pb2.OutcomeRef, _Mapping]] = ..., side: _Optional[_Union[_market_pb2.Side, str]] = ..., price_micros: _Optional[int] = ..., size_micros: _Optional[int] = ..., filled_micros: _Optional[int] = ..., time_in_force: _Optional[_Union[_market_pb2.TimeInForce, str]] = ..., state: _Optional[_Union[OrderState, str]] = ..., reason: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., updated_unix_ms: _Optional[int] = ...) -> None: ...
+
+class OrderRequest(_message.Message):
+    __slots__ = ("idempotency_key", "outcome", "side", "price_micros", "size_micros", "time_in_force")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    TIME_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    outcome: _market_pb2.OutcomeRef
+    side: _market_pb2.Side
+    price_micros: int
+    size_micros: int
+    time_in_force: _market_pb2.TimeInForce
+    def __init__(self, idempotency_key: _Optional[str] = ..., outcome: _Optional[_Union[_market_pb2.OutcomeRef, _Mapping]] = ..., side: _Optional[_Union[_market_pb2.Side, str]] = ..., price_micros: _Optional[int] = ..., size_micros: _Optional[int] = ..., time_in_force: _Optional[_Union[_market_pb2.TimeInForce, str]] = ...) -> None: ...
+
+class OrderResponse(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: Order
+    def __init__(self, order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("order_id",)
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    def __init__(self, order_id: _Optional[str] = ...) -> None: ...
+
+class CancelResponse(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: Order
+    def __init__(self, order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,80 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AuthRequest(_message.Message):
+    __slots__ = ("api_key",)
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    api_key: str
+    def __init__(self, api_key: _Optional[str] = ...) -> None: ...
+
+class AuthResponse(_message.Message):
+    __slots__ = ("access_token", "expires_unix_ms", "user_id")
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    access_token: str
+    expires_unix_ms: int
+    user_id: str
+    def __init__(self, access_token: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., user_id: _Optional[str] = ...) -> None: ...
+
+class ProfileRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("requests_per_second", "orders_per_minute", "open_positions", "largest_position_micros", "copy_trades", "streams", "arbitrage_execution")
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_POSITION_MICROS_FIELD_NUMBER: _ClassVar[int]
+    COPY_TRADES_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    ARBITRAGE_EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    requests_per_second: int
+    orders_per_minute: int
+    open_positions: int
+    largest_position_micros: int
+    copy_trades: int
+    streams: int
+    arbitrage_execution: bool
+    def __init__(self, requests_per_second: _Optional[int] = ..., orders_per_minute: _Optional[int] = ..., open_positions: _Optional[int] = ..., largest_position_micros: _Optional[int] = ..., copy_trades: _Optional[int] = ..., streams: _Optional[int] = ..., arbitrage_execution: _Optional[bool] = ...) -> None: ...
+
+class UserSettings(_message.Message):
+    __slots__ = ("min_edge_micros",)
+    MIN_EDGE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    min_edge_micros: int
+    def __init__(self, min_edge_micros: _Optional[int] = ...) -> None: ...
+
+class ProfileResponse(_message.Message):
+    __slots__ = ("user_id", "name", "tier", "role", "suspended", "limits", "settings")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    name: str
+    tier: str
+    role: str
+    suspended: bool
+    limits: Limits
+    settings: UserSettings
+    def __init__(self, user_id: _Optional[str] = ..., name: _Optional[str] = ..., tier: _Optional[str] = ..., role: _Optional[str] = ..., suspended: _Optional[bool] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., settings: _Optional[_Union[UserSettings, _Mapping]] = ...) -> None: ...
+
+class SettingsRequest(_message.Message):
+    __slots__ = ("settings",)
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    settings: UserSettings
+    def __init__(self, settings: _Optional[_Union[UserSettings, _Mapping]] = ...) -> None: ...
+
+class SettingsResponse(_message.Message):
+    __slots__ = ("settings",)
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    settings: UserSettings
+    def __init__(self, settings: _Optional[_Union[UserSettings, _Mapping]] = ...) -> None: ...
