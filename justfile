@@ -1,0 +1,60 @@
+# The recipes. `./just RECIPE` works on a machine without `just`; who has it can type `just RECIPE`.
+# Each recipe execs its program, so that signals reach it.
+
+set positional-arguments
+
+python := ".venv/bin/python"
+
+# list the recipes
+_default:
+    @exec {{quote(just_executable())}} --justfile {{quote(justfile())}} --list --unsorted
+
+_run:
+    @./just --setup run
+
+_dev:
+    @./just --setup dev
+
+# start everything against the sandbox; flags as in `arbiter run --help`
+run *args: _run
+    @exec {{python}} -m arbiter run "$@"
+
+# opportunities and positions of the running program, live in the terminal
+watch *args: _run
+    @exec {{python}} -m arbiter watch "$@"
+
+# the tests, on two cores; `./just test tests/domain` runs a part
+test *args: _dev
+    @exec {{python}} -m pytest -n 2 --dist loadgroup "$@"
+
+# format, lint, types, the import rule, generated code, the locks
+check: _dev
+    {{python}} -m ruff format --check .
+    {{python}} -m ruff check .
+    {{python}} -m mypy
+    {{python}} -m pytest -q -p no:cacheprovider tests/test_imports.py tests/test_layout.py
+    {{python}} proto/generate.py --check
+    {{python}} -m pip check
+
+# write arbiter/v1 from proto/
+proto: _dev
+    @exec {{python}} proto/generate.py
+
+# measure: `./just bench pipeline`, `./just bench pipeline --quick`
+bench name *args: _dev
+    @shift; exec {{python}} -m bench.{{name}} "$@"
+
+# bring the code into the common format
+fmt: _dev
+    {{python}} -m ruff check --fix --quiet .
+    {{python}} -m ruff format .
+
+# write the lock files anew from pyproject.toml (needs uv)
+lock:
+    uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements/run.txt
+    uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -c requirements/run.txt -o requirements/dev.txt
+
+# remove what the recipes made, but no data
+clean:
+    rm -rf .venv .venv.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
+    find . -name __pycache__ -type d -prune -exec rm -rf {} +
