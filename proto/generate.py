@@ -1,6 +1,6 @@
 """Writes `arbiter/v1/` from `proto/`. With `--check` it writes nothing and fails where the two differ.
 
-    python proto/generate.py [--check]
+python proto/generate.py [--check]
 """
 
 import filecmp

@@ -8,8 +8,9 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 
@@ -106,8 +107,8 @@ class Recording:
     def load(cls, path: Path) -> "Recording":
         """Read a recording, plain or gzipped. Raises ConfigError naming the line and what is wrong with it."""
         try:
-            opened: IO[bytes] = gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[assignment]
-            with opened as file:
+            with path.open("rb") as plain:
+                file: BufferedIOBase = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
                 return cls._read(str(path), _lines(str(path), file))
         except (OSError, EOFError, zlib.error) as error:
             raise ConfigError(f"cannot read the recording {path}: {getattr(error, 'strerror', None) or error}", "check the path") from None
@@ -169,7 +170,7 @@ class RecordedWorld:
 # -- reading --
 
 
-def _lines(name: str, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+def _lines(name: str, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
     for number in range(1, MOST_LINES + 2):
         line = file.readline(LONGEST_LINE + 1)
         if not line:
