@@ -23,15 +23,20 @@ class SocketNetwork:
         try:
             with trio.fail_after(CONNECT_SECONDS):
                 stream = await trio.open_tcp_stream(host, port)
-                if not tls:
-                    return stream
-                secured = trio.SSLStream(stream, self._tls, server_hostname=host, https_compatible=True)
-                await secured.do_handshake()
-                return secured
+                return await self._secured(stream, host) if tls else stream
         except trio.TooSlowError:
             raise OSError(f"no connection to {host}:{port} within {CONNECT_SECONDS:g} s") from None
         except trio.BrokenResourceError as error:
-            raise OSError(f"the TLS handshake with {host}:{port} failed") from error
+            raise OSError(f"the TLS handshake with {host}:{port} failed: {error.__cause__ or error}") from error
+
+    async def _secured(self, stream: trio.SocketStream, host: str) -> trio.abc.Stream:
+        secured = trio.SSLStream(stream, self._tls, server_hostname=host, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except BaseException:  # cancelled ones too must not leave the socket open
+            await trio.aclose_forcefully(secured)
+            raise
+        return secured
 
 
 class PoolBackend(httpcore2.AsyncNetworkBackend):
@@ -92,7 +97,11 @@ class _PoolStream(httpcore2.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        return None
+        """Only what the pool needs to see that an idle connection was closed by the other side."""
+        if info != "is_readable":
+            return None
+        lowest = self._stream.transport_stream if isinstance(self._stream, trio.SSLStream) else self._stream
+        return isinstance(lowest, trio.SocketStream) and lowest.socket.is_readable()
 
 
 def _within(seconds: float | None) -> trio.CancelScope:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpcore2
@@ -12,6 +13,7 @@ import trio
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Network
 from arbiter.venues.network import PoolBackend
+from arbiter.venues.wire_numbers import UNDECODABLE
 
 T = TypeVar("T")
 
@@ -19,23 +21,37 @@ REQUEST_SECONDS = 10.0
 ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+"""A venue that wants a longer pause (`Retry-After`) is left alone: the caller gets the error and the wish."""
 LARGEST_ANSWER = 32 * 1024 * 1024
 CONNECTIONS = 8
+IDLE_SECONDS = 30.0
+USER_AGENT = "arbiter"
+_LATER = frozenset({408, 425, 429})
+_FOREIGN = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    httpcore2.ConnectionNotAvailable,
+    httpcore2.UnsupportedProtocol,
+)
 
 Params = Sequence[tuple[str, str]]
 
 
 class RestClient:
-    """GET and read-only POST of one base address, over a pool of connections."""
+    """GET and read-only POST of one base address, over a pool of connections that lives as long as the `async with` block."""
 
     def __init__(self, venue: str, base_url: str, network: Network, random: Random) -> None:
         self._venue = venue
         self._base = base_url.rstrip("/")
         self._random = random
         backend = PoolBackend(network, tls=urlsplit(base_url).scheme == "https")
-        self._pool = httpcore2.AsyncConnectionPool(max_connections=CONNECTIONS, keepalive_expiry=30, network_backend=backend)
+        self._pool = httpcore2.AsyncConnectionPool(max_connections=CONNECTIONS, keepalive_expiry=IDLE_SECONDS, network_backend=backend)
 
-    async def aclose(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._pool.aclose()
 
     async def get(self, path: str, type_: type[T], params: Params = ()) -> T:
@@ -51,26 +67,27 @@ class RestClient:
         while True:
             try:
                 return self._decode(await self._request(method, target, body), target, type_)
-            except VenueUnavailable:
-                if attempt == ATTEMPTS:
+            except VenueUnavailable as error:
+                wish = (error.retry_after_ms or 0) / 1000
+                if attempt == ATTEMPTS or wish > LONGEST_PAUSE_SECONDS:
                     raise
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt)
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt) * (0.5 + self._random.random() / 2)
             attempt += 1
-            await trio.sleep(pause * (0.5 + self._random.random() / 2))
+            await trio.sleep(max(wish, pause))
 
     async def _request(self, method: str, target: str, body: bytes) -> bytes:
-        headers: list[tuple[bytes | str, bytes | str]] = [("accept", "application/json")]
+        headers: list[tuple[bytes | str, bytes | str]] = [("accept", "application/json"), ("user-agent", USER_AGENT)]
         if body:
             headers.append(("content-type", "application/json"))
         try:
             with trio.fail_after(REQUEST_SECONDS):
                 async with self._pool.stream(method, self._base + target, headers=headers, content=body) as response:
                     answer = await self._bounded(response)
-                    self._require_success(response.status, answer)
+                    self._require_success(response, answer)
                     return answer
         except trio.TooSlowError:
             raise VenueUnavailable(self._venue, f"no answer within {REQUEST_SECONDS:g} s") from None
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+        except _FOREIGN as error:
             raise VenueUnavailable(self._venue, str(error) or type(error).__name__) from error
 
     async def _bounded(self, response: httpcore2.Response) -> bytes:
@@ -81,14 +98,23 @@ class RestClient:
                 raise VenueRejected(self._venue, f"an answer of more than {LARGEST_ANSWER} bytes")
         return bytes(answer)
 
-    def _require_success(self, status: int, answer: bytes) -> None:
-        if status in (425, 429) or status >= 500:
-            raise VenueUnavailable(self._venue, f"HTTP {status}")
+    def _require_success(self, response: httpcore2.Response, answer: bytes) -> None:
+        status = response.status
+        if status in _LATER or status >= 500:
+            raise VenueUnavailable(self._venue, f"HTTP {status}", _retry_after_ms(response.headers))
         if status >= 300:
-            raise VenueRejected(self._venue, f"HTTP {status}: {answer[:200].decode('utf-8', 'replace')}")
+            raise VenueRejected(self._venue, f"HTTP {status}: {answer[:200].decode('utf-8', 'replace')}", str(status))
 
     def _decode(self, answer: bytes, target: str, type_: type[T]) -> T:
         try:
             return msgspec.json.decode(answer, type=type_)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise VenueRejected(self._venue, f"{target.partition('?')[0]} is not what the API promises: {error}") from error
+
+
+def _retry_after_ms(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """`Retry-After` in seconds; its other form, a date, no venue uses and no clock here could trust."""
+    for name, value in headers:
+        if name.lower() == b"retry-after" and value.isdigit() and len(value) < 7:
+            return int(value) * 1000
+    return None

@@ -4,21 +4,22 @@
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import trio
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
 from arbiter.errors import VenueUnavailable
 from arbiter.venues.base import Network
 
 HANDSHAKE_SECONDS = 10.0
+SEND_SECONDS = 10.0
+"""A peer that takes nothing for this long is gone, whatever its socket says."""
 CLOSE_SECONDS = 1.0
 LARGEST_MESSAGE = 16 * 1024 * 1024
 CHUNK = 65_536
@@ -36,15 +37,19 @@ class WebSocket:
 
     async def send_text(self, text: bytes) -> None:
         """Send one text message. Raises VenueUnavailable when the connection is gone."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_text(text)
+        self._require_open()
+        self._protocol.send_text(text)
         await self._flush()
 
     async def ping(self) -> None:
-        """Send a protocol ping; its pong is proof of life."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_ping(b"")
+        """Send a protocol ping; its pong is proof of life. Raises VenueUnavailable when the connection is gone."""
+        self._require_open()
+        self._protocol.send_ping(b"")
         await self._flush()
+
+    def _require_open(self) -> None:
+        if self._protocol.state is not State.OPEN:
+            raise VenueUnavailable(self._venue, f"the socket was closed ({_why(self._protocol)})")
 
     async def listen(self, on_message: Callable[[bytes], None], on_alive: Callable[[], None]) -> None:
         """Hand over messages (text or binary, whole) and signs of life (ping, pong) until the connection ends.
@@ -56,10 +61,11 @@ class WebSocket:
             for event in protocol.events_received():
                 if isinstance(event, Frame):
                     self._dispatch(event, on_message, on_alive)
-            if protocol.state is not State.OPEN:
-                raise VenueUnavailable(self._venue, f"the socket was closed ({_why(protocol)})")
+            self._require_open()
             protocol.receive_data(await self._receive())
             await self._flush()
+
+    # -- one frame, one chunk --
 
     def _dispatch(self, frame: Frame, on_message: Callable[[bytes], None], on_alive: Callable[[], None]) -> None:
         opcode = frame.opcode
@@ -75,71 +81,92 @@ class WebSocket:
             on_alive()
 
     async def _receive(self) -> bytes:
-        try:
-            data = await self._stream.receive_some(CHUNK)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise VenueUnavailable(self._venue, "the connection broke") from error
+        data = await self._receive_or_end()
         if not data:
             raise VenueUnavailable(self._venue, "the venue closed the connection")
-        return bytes(data)
+        return data
+
+    async def _receive_or_end(self) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(CHUNK))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise VenueUnavailable(self._venue, "the connection broke") from error
 
     async def _flush(self) -> None:
-        async with self._sending:
-            out = b"".join(self._protocol.data_to_send())
-            if out:
+        """Send what the protocol has to say. Taken and queued without a pause between, so that frames keep their order."""
+        out = b"".join(self._protocol.data_to_send())
+        if not out:
+            return
+        with trio.move_on_after(SEND_SECONDS):
+            async with self._sending:
                 try:
                     await self._stream.send_all(out)
                 except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                     raise VenueUnavailable(self._venue, "the connection broke") from error
+            return
+        raise VenueUnavailable(self._venue, f"the venue took nothing for {SEND_SECONDS:g} s")
+
+    # -- the beginning and the end --
 
     async def handshake(self, headers: Mapping[str, str]) -> None:
-        """The upgrade. Raises VenueUnavailable when it is refused or does not happen."""
+        """The upgrade. Raises VenueUnavailable when it is refused or does not come about; who calls it sets the deadline."""
         request = self._protocol.connect()
         for name, value in headers.items():
             request.headers[name] = value
         self._protocol.send_request(request)
-        with trio.move_on_after(HANDSHAKE_SECONDS):
-            await self._flush()
-            while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
-                self._protocol.receive_data(await self._receive())
-            self._require_open()
-            return
-        raise VenueUnavailable(self._venue, f"no WebSocket within {HANDSHAKE_SECONDS:g} s")
-
-    def _require_open(self) -> None:
-        error = self._protocol.handshake_exc
-        if error is not None:
-            raise VenueUnavailable(self._venue, f"the WebSocket was refused: {error}") from error
+        await self._flush()
+        while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
+            data = await self._receive_or_end()
+            if data:
+                self._protocol.receive_data(data)
+            else:
+                self._protocol.receive_eof()  # a refusal's body may end with the connection
+                break
+        if self._protocol.state is not State.OPEN:
+            error = self._protocol.handshake_exc or "the venue closed the connection"
+            raise VenueUnavailable(self._venue, f"the WebSocket was refused: {error}")
 
     async def close(self) -> None:
         """Say goodbye if that takes no long, then cut."""
         with trio.move_on_after(CLOSE_SECONDS, shield=True):
-            try:
+            with suppress(VenueUnavailable):
                 if self._protocol.state is State.OPEN:
                     self._protocol.send_close(1000)
                 await self._flush()
-            except (VenueUnavailable, WebSocketException):
-                pass
         await trio.aclose_forcefully(self._stream)
 
 
 @asynccontextmanager
 async def connected(venue: str, network: Network, url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[WebSocket]:
-    """An open WebSocket for the length of the block. Raises VenueUnavailable. Compression is offered over TLS only."""
+    """An open WebSocket for the length of the block. Raises VenueUnavailable.
+
+    Compression is offered over TLS only: where there is none the peer is this machine, and it would only cost time.
+    """
     uri = parse_uri(url)
     extensions: list[Any] | None = [ClientPerMessageDeflateFactory()] if uri.secure else None
+    socket: WebSocket | None = None
     try:
-        stream = await network.connect(uri.host, uri.port, tls=uri.secure)
-    except OSError as error:
-        raise VenueUnavailable(venue, str(error)) from error
-    socket = WebSocket(venue, ClientProtocol(uri, extensions=extensions, max_size=LARGEST_MESSAGE), stream)
-    try:
-        await socket.handshake(headers or {})
+        with trio.move_on_after(HANDSHAKE_SECONDS) as deadline:
+            stream = await _connect(venue, network, uri)
+            socket = WebSocket(venue, ClientProtocol(uri, extensions=extensions, max_size=LARGEST_MESSAGE), stream)
+            await socket.handshake(headers or {})
+        if deadline.cancelled_caught or socket is None:
+            raise VenueUnavailable(venue, f"no WebSocket within {HANDSHAKE_SECONDS:g} s")
         yield socket
     finally:
-        await socket.close()
+        if socket is not None:
+            await socket.close()
+
+
+async def _connect(venue: str, network: Network, uri: WebSocketURI) -> trio.abc.Stream:
+    try:
+        return await network.connect(uri.host, uri.port, tls=uri.secure)
+    except OSError as error:
+        raise VenueUnavailable(venue, str(error)) from error
 
 
 def _why(protocol: ClientProtocol) -> str:
-    error = protocol.close_exc
-    return str(error) if error is not None else "no reason given"
+    """What is known of the end: the peer's close frame, or what was wrong with its data."""
+    if protocol.close_rcvd is not None:
+        return f"{protocol.close_rcvd.code} {protocol.close_rcvd.reason}".rstrip()
+    return str(protocol.parser_exc) if protocol.parser_exc is not None else "no reason given"

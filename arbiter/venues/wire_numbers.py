@@ -1,9 +1,18 @@
-"""Numbers as venues write them: decimal text, now and then a JSON number."""
+"""What both venues' wire formats share: decimal text, JSON numbers, and what a frame that makes no sense is called."""
 
-from arbiter.domain.money import Micros, parse_micros
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from arbiter.domain.money import ONE, Micros, micros_from_decimal, parse_micros
 
 _CACHED = 4096
 _prices: dict[str, Micros] = {}
+_LARGEST_EXPONENT = 18
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises for bytes that a peer may send: bad JSON, bad UTF-8, nesting without end."""
 
 
 class MalformedFrame(ValueError):
@@ -11,10 +20,38 @@ class MalformedFrame(ValueError):
 
 
 def price_micros(text: str) -> Micros:
-    """`parse_micros` with a memory: a market has few prices and they come again and again."""
+    """A price from 0 to 1, with a memory: a market has few prices and they come again and again. Raises ValueError."""
     found = _prices.get(text)
     if found is None:
         found = parse_micros(text)
+        if not 0 <= found <= ONE:
+            raise ValueError(f"a price outside 0 to 1: {text[:40]!r}")
         if len(_prices) < _CACHED:
             _prices[text] = found
     return found
+
+
+def size_micros(text: str) -> Micros:
+    """A size, zero or more. Raises ValueError."""
+    size = parse_micros(text)
+    if size < 0:
+        raise ValueError(f"a negative size: {text[:40]!r}")
+    return size
+
+
+def number_micros(number: Decimal) -> Micros:
+    """A JSON number. ValueError for what is not finite, too fine, or has an exponent that would take hours to expand."""
+    if not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError("not a number of a size that occurs")
+    return micros_from_decimal(number)
+
+
+def numbers_as_text(value: Any) -> Any:
+    """Decoded JSON (floats already as text) with its integers as text: venues write money as either. Raises RecursionError."""
+    if isinstance(value, dict):
+        return {key: numbers_as_text(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [numbers_as_text(each) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value

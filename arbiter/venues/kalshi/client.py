@@ -1,40 +1,25 @@
 """Kalshi's market data over its real protocols: pages of events with their markets, one signed WebSocket for books."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
-import msgspec
-import structlog
-import trio
-
-from arbiter.domain.book import BooksInvalid, ProofOfLife
 from arbiter.domain.ids import KALSHI
-from arbiter.domain.market import Market
+from arbiter.domain.market import Market, MarketStatus
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Capabilities, Emit, Network, Surroundings
-from arbiter.venues.kalshi.metadata import EventsPage, KalshiEvent, KalshiSeries, SeriesAnswer, SeriesList, to_market
+from arbiter.venues.kalshi.connection import SOCKET_PATH, Connection
+from arbiter.venues.kalshi.hosts import DEMO, KalshiHosts, KalshiPace
+from arbiter.venues.kalshi.metadata import EventsPage, KalshiEvent, KalshiSeries, SeriesAnswer, SeriesList, read_event, to_market
 from arbiter.venues.kalshi.signing import KalshiSigner
-from arbiter.venues.kalshi.wire import FrameDecoder, SequenceGap, SubscriptionFailed
-from arbiter.venues.once_a_minute import OnceAMinute
 from arbiter.venues.rest import RestClient
-from arbiter.venues.websocket import WebSocket, connected
-from arbiter.venues.wire_numbers import MalformedFrame
+from arbiter.venues.tally import Tally
+from arbiter.venues.websocket import connected
+
+__all__ = ["DEMO", "Kalshi", "KalshiHosts", "KalshiPace", "KalshiSigner"]
 
 EVENTS_PAGE = 200
-TICKERS_PER_COMMAND = 500
-PING_SECONDS = 4.0
-DEAD_SECONDS = 12.0
-SOCKET_PATH = "/trade-api/ws/v2"
-
-
-class KalshiHosts(msgspec.Struct, frozen=True):
-    """Where the venue is. The defaults are production; `DEMO` is its test environment."""
-
-    rest_url: str = "https://external-api.kalshi.com/trade-api/v2"
-    ws_url: str = "wss://external-api-ws.kalshi.com"
-
-
-DEMO = KalshiHosts("https://external-api.demo.kalshi.co/trade-api/v2", "wss://external-api-ws.demo.kalshi.co")
+"""The most that `/events` gives at once (B5)."""
+_ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
 
 
 class Kalshi:
@@ -43,119 +28,83 @@ class Kalshi:
     name = KALSHI
     capabilities = Capabilities(nets_outcomes=True, sequenced=True)
 
-    def __init__(self, hosts: KalshiHosts, signer: KalshiSigner, network: Network, surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        hosts: KalshiHosts,
+        signer: KalshiSigner,
+        network: Network,
+        surroundings: Surroundings,
+        pace: KalshiPace = KalshiPace(),  # noqa: B008 frozen
+    ) -> None:
         self._hosts = hosts
         self._signer = signer
         self._network = network
         self._surroundings = surroundings
-        self._rest = RestClient(self.name, hosts.rest_url, network, surroundings.random)
-        self._counts = {"frames": 0, "unknown_events": 0, "malformed_frames": 0, "gaps": 0, "connections": 0}
-        self._malformed_log = OnceAMinute(surroundings)
-        self._log = structlog.get_logger(venue=self.name)
-        self._alive_at = 0.0
+        self._pace = pace
+        self._tally = Tally(self.name, surroundings)
 
     def statistics(self) -> dict[str, int]:
-        return dict(self._counts)
+        return self._tally.statistics()
 
     # -- catalogue --
 
     async def catalogue(self) -> list[Market]:
-        series = {each.ticker: each for each in (await self._rest.get("/series", SeriesList)).series or ()}
-        found: list[Market] = []
+        found: dict[str, Market] = {}
+        cursors: set[str] = set()
         cursor = ""
-        while True:
-            params = [("status", "open"), ("with_nested_markets", "true"), ("limit", str(EVENTS_PAGE))]
-            page = await self._rest.get("/events", EventsPage, params + ([("cursor", cursor)] if cursor else []))
-            for event in page.events or ():
-                found += self._markets_of(event, await self._series(event, series))
-            if not page.cursor:
-                return found
-            if page.cursor == cursor:
-                raise VenueRejected(self.name, "the catalogue's cursor does not move on")
-            cursor = page.cursor
+        async with RestClient(self.name, self._hosts.rest_url, self._network, self._surroundings.random) as rest:
+            series = {each.ticker: each for each in (await rest.get("/series", SeriesList)).series or ()}
+            while True:
+                params = [("status", "open"), ("with_nested_markets", "true"), ("limit", str(EVENTS_PAGE))]
+                page = await rest.get("/events", EventsPage, params + ([("cursor", cursor)] if cursor else []))
+                for event in self._readable(page):
+                    found.update(self._markets_of(event, await _series_of(event, series, rest)))
+                cursor = page.cursor or ""
+                if not cursor:
+                    return list(found.values())
+                if cursor in cursors:
+                    raise VenueRejected(self.name, "the catalogue's cursor does not move on")
+                cursors.add(cursor)
 
-    def _markets_of(self, event: KalshiEvent, series: KalshiSeries | None) -> list[Market]:
-        return [market for raw in event.markets or () if (market := to_market(raw, event, series)) is not None]
-
-    async def _series(self, event: KalshiEvent, known: dict[str, KalshiSeries]) -> KalshiSeries | None:
-        """The listing is not exhaustive: a series that it left out is read by itself, once."""
-        ticker = event.series_ticker
-        if ticker and ticker not in known:
+    def _readable(self, page: EventsPage) -> list[KalshiEvent]:
+        events = []
+        for raw in page.events or ():
             try:
-                known[ticker] = (await self._rest.get(f"/series/{ticker}", SeriesAnswer)).series
-            except VenueRejected:
-                known[ticker] = KalshiSeries(ticker)
-        return known.get(ticker)
+                events.append(read_event(raw))
+            except ValueError:
+                self._tally.unreadable_markets += 1
+        return events
+
+    def _markets_of(self, event: KalshiEvent, series: KalshiSeries | None) -> dict[str, Market]:
+        markets: dict[str, Market] = {}
+        for raw in event.markets or ():
+            try:
+                market = to_market(raw, event, series)
+            except ValueError:
+                self._tally.unreadable_markets += 1
+                continue
+            if market is not None:
+                markets[market.key.market] = market
+        return markets
 
     # -- books --
 
     async def stream_books(self, markets: Sequence[Market], emit: Emit) -> NoReturn:
-        tickers: dict[str, Market] = {market.key.market: market for market in markets}
+        followed: dict[str, Market] = {market.key.market: market for market in markets if market.status not in _ENDED}
+        if not followed:
+            raise VenueUnavailable(self.name, "there is nothing to follow")
         headers = self._signer.headers("GET", SOCKET_PATH, self._surroundings.unix_ms())
-        decoder = FrameDecoder(tickers)
-        life = ProofOfLife(self.name)
-
-        def on_alive() -> None:
-            self._alive_at = self._surroundings.monotonic()
-            emit(life)
-
         async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers) as socket:
-            self._counts["connections"] += 1
-            self._alive_at = self._surroundings.monotonic()
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._subscribe, socket, list(tickers))
-                    nursery.start_soon(self._keep_alive, socket)
-                    await socket.listen(lambda frame: self._on_message(frame, decoder, emit, on_alive), on_alive)
-            except* VenueUnavailable as group:
-                raise VenueUnavailable(self.name, _problem(group)) from None
-        raise VenueUnavailable(self.name, "the stream ended")
+            self._tally.connections += 1
+            await Connection(socket, followed, emit, self._surroundings.monotonic, self._pace, self._tally).run()
 
-    async def _subscribe(self, socket: WebSocket, tickers: list[str]) -> None:
-        """In portions; later ones merge into the first one's subscription."""
-        for number, start in enumerate(range(0, len(tickers), TICKERS_PER_COMMAND), 1):
-            params = {
-                "channels": ["orderbook_delta"],
-                "market_tickers": tickers[start : start + TICKERS_PER_COMMAND],
-                "use_yes_price": False,
-            }
-            await socket.send_text(msgspec.json.encode({"id": number, "cmd": "subscribe", "params": params}))
 
-    async def _keep_alive(self, socket: WebSocket) -> None:
-        """A quiet market sends nothing for minutes: only ping and pong prove life."""
-        while True:
-            await trio.sleep(PING_SECONDS)
-            if self._surroundings.monotonic() - self._alive_at > DEAD_SECONDS:
-                raise VenueUnavailable(self.name, f"no sign of life for {DEAD_SECONDS:g} s")
-            await socket.ping()
-
-    def _on_message(self, frame: bytes, decoder: FrameDecoder, emit: Emit, on_alive: Callable[[], None]) -> None:
-        self._counts["frames"] += 1
-        unknown = decoder.unknown_events
+async def _series_of(event: KalshiEvent, known: dict[str, KalshiSeries], rest: RestClient) -> KalshiSeries | None:
+    """The listing is not exhaustive (B5): a series that it left out is read by itself, once."""
+    ticker = event.series_ticker
+    if ticker and ticker not in known:
         try:
-            events = decoder.decode(frame)
-        except SequenceGap as gap:
-            self._counts["gaps"] += 1
-            emit(BooksInvalid(str(gap)))
-            raise VenueUnavailable(self.name, str(gap)) from None
-        except SubscriptionFailed as error:
-            emit(BooksInvalid(str(error)))
-            raise VenueUnavailable(self.name, str(error)) from None
-        except MalformedFrame as error:
-            self._note_malformed(frame, error)
-            raise VenueUnavailable(self.name, "a malformed frame") from error
-        self._counts["unknown_events"] += decoder.unknown_events - unknown
-        on_alive()
-        for event in events:
-            emit(event)
-
-    def _note_malformed(self, frame: bytes, error: MalformedFrame) -> None:
-        self._counts["malformed_frames"] += 1
-        if self._malformed_log.now():
-            self._log.warning("malformed frame", problem=str(error)[:200], frame=frame[:200])
-
-
-def _problem(group: BaseExceptionGroup[VenueUnavailable]) -> str:
-    """Tasks that end together end for one reason: the first one's."""
-    error = group.exceptions[0]
-    return error.problem if isinstance(error, VenueUnavailable) else _problem(error)
+            known[ticker] = (await rest.get(f"/series/{ticker}", SeriesAnswer)).series
+        except VenueRejected:
+            known[ticker] = KalshiSeries(ticker)
+    return known.get(ticker)

@@ -7,7 +7,8 @@ import msgspec
 
 from arbiter.domain.ids import KALSHI, EventId, MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import KalshiFees, Market, MarketStatus, Outcome, TickRange
-from arbiter.domain.money import Micros, micros_from_decimal, parse_micros
+from arbiter.domain.money import ONE, ZERO, Micros
+from arbiter.venues.wire_numbers import UNDECODABLE, number_micros
 
 YES, NO = OutcomeId("yes"), OutcomeId("no")
 SIZE_STEP = Micros(10_000)
@@ -26,42 +27,44 @@ _STATUS = {
 
 
 class PriceRange(msgspec.Struct):
-    start: str
-    end: str
-    step: str
+    start: Decimal
+    end: Decimal
+    step: Decimal
 
 
 class KalshiMarket(msgspec.Struct):
     """The fields of a market that we read."""
 
     ticker: str
-    event_ticker: str = ""
-    market_type: str = "binary"
-    title: str = ""
-    yes_sub_title: str = ""
-    no_sub_title: str = ""
-    status: str = ""
-    notional_value_dollars: str = "1.0000"
+    event_ticker: str | None = None
+    market_type: str | None = None
+    title: str | None = None
+    yes_sub_title: str | None = None
+    no_sub_title: str | None = None
+    status: str | None = None
+    notional_value_dollars: Decimal | None = None
     price_ranges: list[PriceRange] | None = None
-    rules_primary: str = ""
+    rules_primary: str | None = None
     close_time: str | None = None
     mve_collection_ticker: str | None = None
 
 
 class KalshiEvent(msgspec.Struct):
-    """An event with its markets nested."""
+    """An event. Its nested markets stay undecoded: an odd one must not hide the others."""
 
     event_ticker: str
     series_ticker: str = ""
-    title: str = ""
-    category: str = ""
+    title: str | None = None
+    category: str | None = None
     fee_type_override: str | None = None
     fee_multiplier_override: Decimal | None = None
-    markets: list[KalshiMarket] | None = None
+    markets: list[msgspec.Raw] | None = None
 
 
 class EventsPage(msgspec.Struct):
-    events: list[KalshiEvent] | None = None
+    """One page of `/events`; an empty `cursor` ends it. Events stay undecoded, for the same reason."""
+
+    events: list[msgspec.Raw] | None = None
     cursor: str | None = ""
 
 
@@ -81,44 +84,74 @@ class SeriesAnswer(msgspec.Struct):
     series: KalshiSeries
 
 
-def to_market(raw: KalshiMarket, event: KalshiEvent, series: KalshiSeries | None) -> Market | None:
-    """The market, or None for combos, scalars and what has no price grid."""
-    if raw.market_type != "binary" or raw.mve_collection_ticker or not raw.price_ranges:
-        return None
+_decode_event = msgspec.json.Decoder(KalshiEvent).decode
+_decode_market = msgspec.json.Decoder(KalshiMarket).decode
+
+
+def read_event(raw: bytes | msgspec.Raw) -> KalshiEvent:
+    """One event of a page. ValueError where a field is not what the API promises."""
     try:
-        ticks = tuple(TickRange(parse_micros(r.start), parse_micros(r.end), parse_micros(r.step)) for r in raw.price_ranges)
-        payout = parse_micros(raw.notional_value_dollars)
-    except ValueError:
-        return None
-    if any(t.step <= 0 for t in ticks):
+        return _decode_event(raw)
+    except UNDECODABLE as error:
+        raise ValueError(str(error)) from None
+
+
+def to_market(raw: bytes | msgspec.Raw, event: KalshiEvent, series: KalshiSeries | None) -> Market | None:
+    """One market of an event; None for combos, scalars and what has no price grid.
+
+    Raises ValueError where a field is not what the API promises.
+    """
+    try:
+        market = _decode_market(raw)
+    except UNDECODABLE as error:
+        raise ValueError(str(error)) from None
+    if market.market_type not in (None, "binary") or market.mve_collection_ticker or not market.price_ranges:
         return None
     return Market(
-        key=MarketKey(KALSHI, MarketId(raw.ticker)),
-        event=EventId(raw.event_ticker or event.event_ticker),
-        title=raw.title or event.title,
-        yes=Outcome(YES, raw.yes_sub_title or "Yes"),
-        no=Outcome(NO, raw.no_sub_title or "No"),
-        ticks=ticks,
+        key=MarketKey(KALSHI, MarketId(market.ticker)),
+        event=EventId(market.event_ticker or event.event_ticker),
+        title=_title(market, event),
+        yes=Outcome(YES, market.yes_sub_title or "Yes"),
+        no=Outcome(NO, market.no_sub_title or "No"),
+        ticks=tuple(_ticks(each) for each in market.price_ranges),
         size_step=SIZE_STEP,
         min_size=SIZE_STEP,
         fees=_fees(event, series),
-        payout=payout,
-        status=_STATUS.get(raw.status, MarketStatus.PAUSED),
-        rules=raw.rules_primary,
-        category=event.category,
-        closes_at=_moment(raw.close_time),
+        payout=ONE if market.notional_value_dollars is None else number_micros(market.notional_value_dollars),
+        status=_STATUS.get(market.status or "", MarketStatus.PAUSED),
+        rules=market.rules_primary or "",
+        category=event.category or "",
+        closes_at=_moment(market.close_time),
     )
 
 
+def _title(market: KalshiMarket, event: KalshiEvent) -> str:
+    """Markets of one event are told apart by their sub-title where they have no title of their own."""
+    if market.title:
+        return market.title
+    return f"{event.title or event.event_ticker}: {market.yes_sub_title}" if market.yes_sub_title else event.title or market.ticker
+
+
+def _ticks(raw: PriceRange) -> TickRange:
+    found = TickRange(number_micros(raw.start), number_micros(raw.end), number_micros(raw.step))
+    if found.step <= 0 or not 0 <= found.start <= found.end:
+        raise ValueError(f"a price range {raw.start} to {raw.end} by {raw.step}")
+    return found
+
+
 def _fees(event: KalshiEvent, series: KalshiSeries | None) -> KalshiFees | None:
-    """Unknown type or missing multiplier: None, which refuses to trade (B9)."""
+    """The event's override, else the series', field by field. Unknown type or missing multiplier: None, which refuses to trade (B9)."""
     fee_type = event.fee_type_override or (series.fee_type if series else None)
     multiplier = event.fee_multiplier_override
     if multiplier is None and series is not None:
         multiplier = series.fee_multiplier
-    if fee_type not in _FEES_WITH_MAKER or multiplier is None or multiplier < 0:
+    if fee_type not in _FEES_WITH_MAKER or multiplier is None:
         return None
-    return KalshiFees(micros_from_decimal(multiplier), _FEES_WITH_MAKER[fee_type])
+    try:
+        factor = number_micros(multiplier)
+    except ValueError:
+        return None
+    return KalshiFees(factor, _FEES_WITH_MAKER[fee_type]) if factor >= ZERO else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -13,7 +13,7 @@ from arbiter.domain.book import BookDelta, BookSnapshot, Level, LevelChange, Mar
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.market import Market
 from arbiter.domain.money import ONE, Micros, parse_micros
-from arbiter.venues.wire_numbers import MalformedFrame, price_micros
+from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, numbers_as_text, price_micros, size_micros
 
 
 class SequenceGap(Exception):
@@ -78,9 +78,10 @@ class _Unknown(msgspec.Struct):
     seq: int = 0
 
 
-_decode = msgspec.json.Decoder(_Delta | _Snapshot | _Error | _Subscribed | _Ok | _Unsubscribed).decode
-_decode_unknown = msgspec.json.Decoder(_Unknown).decode
-KNOWN_TYPES = frozenset({"orderbook_delta", "orderbook_snapshot", "error", "subscribed", "ok", "unsubscribed"})
+_Known = _Delta | _Snapshot | _Error | _Subscribed | _Ok | _Unsubscribed
+_decode = msgspec.json.Decoder(_Known).decode
+_decode_loosely = msgspec.json.Decoder(float_hook=str).decode
+_KNOWN_TYPES = frozenset({"orderbook_delta", "orderbook_snapshot", "error", "subscribed", "ok", "unsubscribed"})
 
 
 class SubscriptionFailed(Exception):
@@ -103,9 +104,9 @@ class FrameDecoder:
         """The events of one frame. Raises MalformedFrame, SequenceGap, SubscriptionFailed."""
         try:
             decoded: Any = _decode(frame)
-        except msgspec.ValidationError as error:
-            decoded = self._unknown(frame, error)
-        except msgspec.DecodeError as error:
+        except msgspec.ValidationError:
+            decoded = self._decode_unusual(frame)
+        except UNDECODABLE as error:
             raise MalformedFrame(str(error)) from None
         if isinstance(decoded, _Delta):
             self._require_next(decoded.sid, decoded.seq)
@@ -119,13 +120,17 @@ class FrameDecoder:
             self._require_next(decoded.sid, decoded.seq)
         return []
 
-    def _unknown(self, frame: bytes, error: msgspec.ValidationError) -> _Unknown:
+    def _decode_unusual(self, frame: bytes) -> Any:
+        """A frame of a type we do not know, or numbers where text is usual: take what can be taken."""
         try:
-            unknown = _decode_unknown(frame)
-        except msgspec.ValidationError:
+            loose = _decode_loosely(frame)
+            if not isinstance(loose, dict) or not isinstance(loose.get("type"), str):
+                raise MalformedFrame("a frame without type")
+            if loose["type"] in _KNOWN_TYPES:
+                return msgspec.convert(numbers_as_text(loose), _Known, strict=False)
+            unknown = msgspec.convert(loose, _Unknown)
+        except UNDECODABLE as error:
             raise MalformedFrame(str(error)) from None
-        if unknown.type in KNOWN_TYPES:
-            raise MalformedFrame(str(error))
         self.unknown_events += 1
         return unknown
 
@@ -162,12 +167,9 @@ class FrameDecoder:
 
 def _levels(rows: list[tuple[str, str]] | None) -> tuple[Level, ...]:
     try:
-        levels = tuple([Level(price_micros(price), parse_micros(size)) for price, size in rows or ()])
+        return tuple([Level(price_micros(price), size_micros(size)) for price, size in rows or ()])
     except ValueError as error:
         raise MalformedFrame(str(error)) from None
-    if any(level.size < 0 for level in levels):
-        raise MalformedFrame("a level of negative size")
-    return levels
 
 
 def _complement(bids: tuple[Level, ...]) -> tuple[Level, ...]:

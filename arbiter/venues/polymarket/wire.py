@@ -1,17 +1,21 @@
-"""The market socket's frames, bytes -> domain events. Pure; holds only what identifies outcomes and their last hash."""
+"""The market socket's frames, bytes -> domain events. Pure; remembers only what the socket told last of each asset.
 
-from collections.abc import Mapping
-from typing import Any
+A7.1, A7.2: a frame is an object or an array of objects, there are no sequence numbers, sizes are absolute.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from arbiter.domain.book import BookDelta, BookSnapshot, Level, LevelChange, MarketEvent, PublicTrade, Side, TickSizeChanged
 from arbiter.domain.ids import OutcomeKey
-from arbiter.domain.money import Micros, parse_micros
-from arbiter.venues.wire_numbers import MalformedFrame, price_micros
+from arbiter.domain.money import ONE, ZERO, parse_micros
+from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, numbers_as_text, price_micros, size_micros
 
 PONG = b"PONG"
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+_KNOWN_EVENTS = frozenset({"book", "price_change", "last_trade_price", "tick_size_change"})
 
 
 class _Level(msgspec.Struct):
@@ -33,10 +37,12 @@ class _Change(msgspec.Struct):
     size: str
     side: str
     hash: str = ""
+    best_bid: str = ""
+    best_ask: str = ""
 
 
 class _PriceChange(msgspec.Struct, tag_field="event_type", tag="price_change"):
-    price_changes: list[_Change]
+    price_changes: list[_Change] | None = None
     timestamp: str = "0"
 
 
@@ -53,6 +59,23 @@ class _TickSize(msgspec.Struct, tag_field="event_type", tag="tick_size_change"):
     new_tick_size: str
 
 
+class RestBook(msgspec.Struct):
+    """What `POST /books` says of one asset, as far as it is compared with the socket."""
+
+    asset_id: str
+    hash: str = ""
+    timestamp: str = ""
+    bids: list[_Level] | None = None
+    asks: list[_Level] | None = None
+
+
+class _Told(NamedTuple):
+    """What the socket told last of an asset: the change, or the hash of a whole book, and when by the venue's clock."""
+
+    last: _Change | str
+    timestamp: str
+
+
 _Event = _Book | _PriceChange | _LastTrade | _TickSize
 _decode = msgspec.json.Decoder(_Event | list[_Event]).decode
 _decode_loosely = msgspec.json.Decoder(float_hook=str).decode
@@ -63,8 +86,7 @@ class FrameDecoder:
 
     def __init__(self, outcomes: Mapping[str, OutcomeKey]) -> None:
         self._outcomes = outcomes
-        self.hashes: dict[str, str] = {}
-        """The newest book hash of each asset, as the socket told it."""
+        self._told: dict[str, _Told] = {}
         self.unknown_events = 0
 
     def decode(self, frame: bytes) -> list[MarketEvent]:
@@ -73,7 +95,7 @@ class FrameDecoder:
             decoded = _decode(frame)
         except msgspec.ValidationError:
             decoded = self._decode_unusual(frame)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise MalformedFrame(str(error)) from None
         try:
             if isinstance(decoded, list):
@@ -85,19 +107,20 @@ class FrameDecoder:
 
     def _decode_unusual(self, frame: bytes) -> list[_Event]:
         """Events of a type we do not know, numbers where text is usual: take what can be taken."""
-        loose = _decode_loosely(frame)
-        found: list[_Event] = []
-        for each in loose if isinstance(loose, list) else [loose]:
-            if not isinstance(each, dict) or not isinstance(each.get("event_type"), str):
-                raise MalformedFrame("an event without event_type")
-            if each["event_type"] not in ("book", "price_change", "last_trade_price", "tick_size_change"):
-                self.unknown_events += 1
-                continue
-            try:
-                found.append(msgspec.convert(_numbers_as_text(each), _Event))
-            except msgspec.ValidationError as error:
-                raise MalformedFrame(str(error)) from None
-        return found
+        try:
+            loose = _decode_loosely(frame)
+            return [event for each in (loose if isinstance(loose, list) else [loose]) if (event := self._convert(each)) is not None]
+        except UNDECODABLE as error:
+            raise MalformedFrame(str(error)) from None
+
+    def _convert(self, event: Any) -> _Event | None:
+        if not isinstance(event, dict) or not isinstance(event.get("event_type"), str):
+            raise MalformedFrame("an event without event_type")
+        if event["event_type"] not in _KNOWN_EVENTS:
+            self.unknown_events += 1
+            return None
+        known: _Event = msgspec.convert(numbers_as_text(event), _Event)
+        return known
 
     def _event(self, event: _Event) -> MarketEvent | None:
         if isinstance(event, _PriceChange):
@@ -108,48 +131,66 @@ class FrameDecoder:
             return None
         match event:
             case _Book():
-                self.hashes[event.asset_id] = event.hash
+                self._told[event.asset_id] = _Told(event.hash, event.timestamp)
                 return BookSnapshot(outcome, _levels(event.bids), _levels(event.asks), _ms(event.timestamp))
             case _LastTrade():
-                return PublicTrade(outcome, price_micros(event.price), parse_micros(event.size), _SIDES[event.side], _ms(event.timestamp))
+                if event.side not in _SIDES:  # REST says "" where it does not know; a trade without a side moves nothing
+                    self.unknown_events += 1
+                    return None
+                return PublicTrade(outcome, price_micros(event.price), size_micros(event.size), _SIDES[event.side], _ms(event.timestamp))
             case _TickSize():
-                return TickSizeChanged(outcome.market_key, price_micros(event.new_tick_size))
+                tick = price_micros(event.new_tick_size)
+                if not 0 < tick < ONE:
+                    raise MalformedFrame(f"a tick size of {event.new_tick_size[:20]!r}")
+                return TickSizeChanged(outcome.market_key, tick)
 
     def _delta(self, event: _PriceChange) -> BookDelta | None:
         changes = []
-        for change in event.price_changes:
+        for change in event.price_changes or ():
             outcome = self._outcomes.get(change.asset_id)
             if outcome is None:
                 self.unknown_events += 1
                 continue
-            size = parse_micros(change.size)
-            if size < 0:
-                raise MalformedFrame("a level of negative size")
-            self.hashes[change.asset_id] = change.hash
-            changes.append(LevelChange(outcome, _SIDES[change.side], price_micros(change.price), size))
+            changes.append(LevelChange(outcome, _SIDES[change.side], price_micros(change.price), size_micros(change.size)))
+            self._told[change.asset_id] = _Told(change, event.timestamp)
         return BookDelta(tuple(changes), _ms(event.timestamp)) if changes else None
+
+    # -- is silence true? --
+
+    @property
+    def told(self) -> Iterable[str]:
+        """The assets whose book the socket has told, and which can therefore be compared."""
+        return self._told
+
+    def forget(self, assets: Iterable[str]) -> None:
+        """These assets' books are invalid: nothing that was told of them holds."""
+        for asset in assets:
+            self._told.pop(asset, None)
+
+    def contradicts(self, book: RestBook) -> bool:
+        """Whether REST shows a newer and another book than the one the socket told last. Raises MalformedFrame.
+
+        An equal hash settles it. A hash that differs says something only after a `book`: whether the hash of a
+        `price_change` is that of the whole book, the venue's pages do not agree, so there the best prices decide.
+        """
+        told = self._told.get(book.asset_id)
+        if told is None or (book.timestamp and _ms(book.timestamp) <= _ms(told.timestamp)):
+            return False
+        if isinstance(told.last, str):
+            return told.last not in ("", book.hash)
+        if told.last.hash == book.hash or not (told.last.best_bid and told.last.best_ask):
+            return False
+        try:
+            best_bid = max((price_micros(level.price) for level in book.bids or ()), default=ZERO)
+            best_ask = min((price_micros(level.price) for level in book.asks or ()), default=ONE)
+            return (parse_micros(told.last.best_bid), parse_micros(told.last.best_ask) or ONE) != (best_bid, best_ask)
+        except ValueError as error:
+            raise MalformedFrame(str(error)) from None
 
 
 def _levels(levels: list[_Level] | None) -> tuple[Level, ...]:
-    return tuple([Level(price_micros(level.price), _size(level.size)) for level in levels or ()])
-
-
-def _size(text: str) -> Micros:
-    size = parse_micros(text)
-    if size < 0:
-        raise MalformedFrame("a level of negative size")
-    return size
+    return tuple([Level(price_micros(level.price), size_micros(level.size)) for level in levels or ()])
 
 
 def _ms(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) <= 16 else 0
-
-
-def _numbers_as_text(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _numbers_as_text(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_numbers_as_text(each) for each in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value

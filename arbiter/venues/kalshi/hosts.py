@@ -1,0 +1,28 @@
+"""Where Kalshi is, and the pace its socket is kept at. Settings as data, no behaviour."""
+
+import msgspec
+
+
+class KalshiHosts(msgspec.Struct, frozen=True):
+    """The base address of REST with its path, and that of the WebSocket without. The defaults are production (B2)."""
+
+    rest_url: str = "https://external-api.kalshi.com/trade-api/v2"
+    ws_url: str = "wss://external-api-ws.kalshi.com"
+
+
+PRODUCTION = KalshiHosts()
+OLDER_PRODUCTION = KalshiHosts("https://api.elections.kalshi.com/trade-api/v2", "wss://api.elections.kalshi.com")
+DEMO = KalshiHosts("https://external-api.demo.kalshi.co/trade-api/v2", "wss://external-api-ws.demo.kalshi.co")
+KNOWN = (PRODUCTION, OLDER_PRODUCTION)
+"""Where real money may go. `DEMO` is the venue's test environment, with accounts and keys of its own."""
+
+
+class KalshiPace(msgspec.Struct, frozen=True):
+    """How the socket is filled and watched (B8). Seconds."""
+
+    tickers_per_command: int = 500
+    ping: float = 4.0
+    dead: float = 12.0
+    """Without a frame, ping or pong for this long the socket is dead; the venue pings every 10 s, we every 4."""
+    first_book: float = 30.0
+    """A subscription that brought nothing for this long is dead."""
