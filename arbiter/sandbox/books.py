@@ -1,31 +1,62 @@
-"""The sandbox's own view of its markets' books: YES as the world tells it, NO as its mirror."""
+"""The sandbox's own view of its markets: YES as the world tells it, NO as its mirror, and what was traded.
 
-from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, Side
+Both venue engines keep one `MarketBooks` for each market. Nothing here knows a wire format.
+"""
+
+from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, PublicTrade, Side
 from arbiter.domain.ids import OutcomeId, OutcomeKey
 from arbiter.domain.market import Market
-from arbiter.domain.money import Micros
+from arbiter.domain.money import ZERO, Micros
 from arbiter.sandbox.world import WorldEvent
+
+Touch = tuple[Level | None, Level | None]
+"""Best bid and best ask with their sizes."""
 
 
 class MarketBooks:
-    """Both books of one market."""
+    """One market with both its books, its last trade and its volume."""
 
     def __init__(self, market: Market) -> None:
         self.market = market
         self.yes = Book(market.yes_key)
         self.no = Book(market.no_key)
+        self.changed_ms = 0
+        """When a book last changed, Unix ms."""
+        self.last_price: Micros = ZERO
+        """Of YES, at the last public trade; 0 when there was none."""
+        self.last_size: Micros = ZERO
+        self.volume: Micros = ZERO
+        """Shares or contracts traded."""
+        self.turnover_pico = 0
+        """Dollars traded, in 10^-12."""
 
     def of(self, outcome: OutcomeId) -> Book:
         """The book of one outcome."""
         return self.yes if outcome == self.market.yes.id else self.no
 
-    def apply(self, event: WorldEvent) -> None:
-        """Fold a world event into both books. A public trade changes nothing by itself."""
+    @property
+    def touch(self) -> Touch:
+        """Of YES."""
+        return self.yes.best_bid, self.yes.best_ask
+
+    def yes_size_at(self, side: Side, price: int) -> Micros:
+        """What rests at one price of the YES book."""
+        levels = self.yes.bids() if side is Side.BUY else self.yes.asks()
+        return next((level.size for level in levels if level.price == price), ZERO)
+
+    def apply(self, event: WorldEvent, now_ms: int) -> None:
+        """Fold a world event into both books. A public trade alone changes no book: the world says what is left."""
         payout = self.market.payout
+        if isinstance(event, PublicTrade):
+            self.last_price, self.last_size = event.price, event.size
+            self.volume = Micros(self.volume + event.size)
+            self.turnover_pico += event.price * event.size
+            return
+        self.changed_ms = now_ms
         if isinstance(event, BookSnapshot):
             self.yes.apply_snapshot(event)
             self.no.apply_snapshot(BookSnapshot(self.market.no_key, _mirror(event.asks, payout), _mirror(event.bids, payout)))
-        elif isinstance(event, LevelChange):
+        else:
             self.yes.apply_change(event)
             self.no.apply_change(mirrored(event, self.market.no_key, payout))
 

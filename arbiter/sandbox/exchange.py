@@ -3,22 +3,27 @@
 from collections.abc import Mapping
 
 from arbiter.domain.ids import KALSHI, POLYMARKET
-from arbiter.sandbox.kalshi.auth import Authenticator
+from arbiter.sandbox.kalshi.auth import TOLERANCE_MS, Authenticator
 from arbiter.sandbox.kalshi.engine import KalshiEngine
 from arbiter.sandbox.polymarket.engine import PolymarketEngine
 from arbiter.sandbox.world import World
 
 
 class Sandbox:
-    """Both venues' engines on one world. `kalshi_keys`: key id -> public key (PEM) that may open Kalshi sockets."""
+    """Both venues' engines on one world.
 
-    def __init__(self, world: World, kalshi_keys: Mapping[str, bytes]) -> None:
+    `kalshi_keys`: key id -> public key (PEM) that may open Kalshi sockets. `kalshi_tolerance_ms`: how far the time of a
+    signature may be off.
+    """
+
+    def __init__(self, world: World, kalshi_keys: Mapping[str, bytes], *, kalshi_tolerance_ms: int = TOLERANCE_MS) -> None:
         self.world = world
         self.polymarket = PolymarketEngine([m for m in world.markets if m.key.venue == POLYMARKET])
-        self.kalshi = KalshiEngine([m for m in world.markets if m.key.venue == KALSHI], Authenticator(kalshi_keys))
+        authenticator = Authenticator(kalshi_keys, tolerance_ms=kalshi_tolerance_ms)
+        self.kalshi = KalshiEngine([m for m in world.markets if m.key.venue == KALSHI], authenticator)
 
     def tick(self, now_ms: int) -> None:
-        """Let the world move on to `now_ms` and both venues tell their subscribers."""
+        """Let the world move on to `now_ms` (Unix ms) and both venues tell their subscribers."""
         for event in self.world.advance(now_ms):
             engine = self.polymarket if event.outcome.venue == POLYMARKET else self.kalshi
             engine.apply(event, now_ms)

@@ -1,25 +1,32 @@
 """One server connection without I/O: HTTP/1.1 by h11 and, after an upgrade, WebSocket by websockets' own protocol.
 
-Bytes in by `receive`, bytes out by `data_to_send`. What to answer is the `App`'s business. Everything is bounded; a
-peer that breaks a bound or the protocol loses its connection, and `receive` never raises.
+Bytes in by `receive`, bytes out by `data_to_send`. What to answer is the `App`'s business, when to send the shell's.
+Everything is bounded; a peer that breaks a bound or the protocol loses its connection, and `receive` never raises for
+what a peer sent.
 """
 
+from email.utils import formatdate
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import h11
 import msgspec
+from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request as UpgradeRequest
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 LARGEST_HEAD = 32 * 1024
 LARGEST_BODY = 1024 * 1024
-LARGEST_FRAME = 1024 * 1024
-LARGEST_BACKLOG = 64 * 1024 * 1024
+LARGEST_MESSAGE = 1024 * 1024
+"""Of a WebSocket message from a client, over all its fragments and decompressed."""
+LARGEST_BACKLOG = 32 * 1024 * 1024
 """Output that a slow reader may leave unread before it is dropped."""
+MOST_QUERY_FIELDS = 2000
+MOST_DIGITS = 16
+"""Of a number in a query or header: enough for milliseconds."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -34,6 +41,19 @@ class Request(msgspec.Struct, frozen=True):
     def first(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
         return self.query.get(name, [default])[0]
+
+    def every(self, name: str) -> list[str]:
+        """All values of a query parameter that may be repeated or be a comma list."""
+        return [part for value in self.query.get(name, []) for part in value.split(",") if part]
+
+    def number(self, name: str, default: int) -> int | None:
+        """A query parameter that is a whole number from 0 up; None where it is something else."""
+        return whole_number(self.first(name) or str(default))
+
+
+def whole_number(text: str) -> int | None:
+    """Plain ASCII digits of a sensible size as a number; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -50,6 +70,11 @@ def json_response(value: object, status: int = 200, headers: tuple[tuple[str, st
     return Response(status, msgspec.json.encode(value), headers=headers)
 
 
+def last_segment(path: str) -> str:
+    """The unquoted last part of a path."""
+    return unquote(path.rpartition("/")[2])
+
+
 class Session(Protocol):
     """The app's end of one open WebSocket."""
 
@@ -57,7 +82,7 @@ class Session(Protocol):
         """The client sent a text message."""
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """The connection is gone. Called once."""
 
 
 class App(Protocol):
@@ -67,33 +92,36 @@ class App(Protocol):
         """Answer a plain request."""
 
     def open_socket(self, request: Request, socket: "Socket", now_ms: int) -> Session | Response:
-        """Accept an upgrade with a session, or refuse it with a response."""
+        """Accept an upgrade with a session, or refuse it with a response. The socket is open once this has returned."""
 
 
 class Socket:
-    """How an engine writes to one WebSocket, at any time."""
+    """How an engine writes to one WebSocket, at any time. After its end, writes go nowhere."""
 
-    def __init__(self, protocol: ServerProtocol) -> None:
-        self._protocol = protocol
-
-    @property
-    def open(self) -> bool:
-        return self._protocol.state is State.OPEN
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
 
     def send(self, text: bytes) -> None:
         """A text message, already encoded."""
-        if self.open:
-            self._protocol.send_text(text)
+        if websocket := self._connection.open_websocket:
+            websocket.send_text(text)
+            self._connection.collect()
 
     def ping(self, data: bytes) -> None:
         """A protocol ping."""
-        if self.open:
-            self._protocol.send_ping(data)
+        if websocket := self._connection.open_websocket:
+            websocket.send_ping(data)
+            self._connection.collect()
 
-    def close(self, code: int = 1000) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
         """Begin the closing handshake."""
-        if self.open:
-            self._protocol.send_close(code)
+        if websocket := self._connection.open_websocket:
+            websocket.send_close(code)
+            self._connection.collect()
+
+    def drop(self) -> None:
+        """Cut the connection, as a failing network would."""
+        self._connection.drop()
 
 
 class Connection:
@@ -101,43 +129,34 @@ class Connection:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._head = b""
-        self._http: h11.Connection | None = None
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
         self._request: h11.Request | None = None
-        self._body = b""
+        self._body = bytearray()
         self._websocket: ServerProtocol | None = None
         self._session: Session | None = None
-        self._text: list[bytes] = []
+        self._message: list[bytes] | None = None
         self._out = bytearray()
         self.closed = False
+        """Over, once what `data_to_send` still gives is written."""
         self.cut = False
-        """Dropped without ceremony: what is still unsent is forgotten."""
+        """Dropped without ceremony: what was still unsent is forgotten."""
 
     def receive(self, data: bytes, now_ms: int) -> None:
         """The peer sent these bytes (empty: it will send no more)."""
+        if self.closed:
+            return
         try:
-            if self._websocket is not None:
-                self._receive_websocket(data, now_ms)
-            elif self._http is not None:
+            if self._websocket is None:
                 self._receive_http(data, now_ms)
             else:
-                self._receive_head(data, now_ms)
+                self._receive_websocket(data, now_ms)
         except h11.RemoteProtocolError as error:
-            self._out += _plain_error(error.error_status_hint or 400)
-            self.closed = True
+            self._refuse(error.error_status_hint or 400)
         if not data:
             self.closed = True
 
     def data_to_send(self) -> bytes:
         """What is to be written now."""
-        if self._websocket is not None:
-            for piece in self._websocket.data_to_send():
-                if piece:
-                    self._out += piece
-                else:
-                    self.closed = True
-        if len(self._out) > LARGEST_BACKLOG:
-            self.drop()
         out, self._out = bytes(self._out), bytearray()
         return out
 
@@ -149,65 +168,107 @@ class Connection:
     def end(self) -> None:
         """The connection is over; the app's session learns it once."""
         self.closed = True
-        if self._session is not None:
-            session, self._session = self._session, None
+        session, self._session = self._session, None
+        if session is not None:
             session.closed()
 
-    # -- the first head decides which protocol it is --
+    @property
+    def closing(self) -> bool:
+        """Whether the peer owes its half of a closing handshake."""
+        return not self.closed and self._websocket is not None and self._websocket.state is State.CLOSING
 
-    def _receive_head(self, data: bytes, now_ms: int) -> None:
-        self._head += data
-        if b"\r\n\r\n" not in self._head:
-            if len(self._head) > LARGEST_HEAD:
-                raise h11.RemoteProtocolError("head too large", 431)
-            return
-        head, self._head = self._head, b""
-        if b"\r\nupgrade: websocket" in head.partition(b"\r\n\r\n")[0].lower():
-            self._websocket = ServerProtocol(extensions=[ServerPerMessageDeflateFactory()], max_size=LARGEST_FRAME)
-            self._receive_websocket(head, now_ms)
-        else:
-            self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
-            self._receive_http(head, now_ms)
+    @property
+    def open_websocket(self) -> ServerProtocol | None:
+        """For `Socket`: the protocol, while messages can be sent."""
+        if self.closed or self._websocket is None or self._websocket.state is not State.OPEN:
+            return None
+        return self._websocket
+
+    def collect(self) -> None:
+        """For `Socket`: move what the WebSocket protocol wrote to the output, within the bound."""
+        assert self._websocket is not None
+        for piece in self._websocket.data_to_send():
+            if piece:
+                self._write(piece)
+            else:
+                self.closed = True
+
+    def _write(self, data: bytes) -> None:
+        self._out += data
+        if len(self._out) > LARGEST_BACKLOG:
+            self.drop()
+
+    def _refuse(self, status: int) -> None:
+        """The peer spoke no HTTP, or too much of it."""
+        self._write(f"HTTP/1.1 {status} Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        self.closed = True
 
     # -- HTTP --
 
     def _receive_http(self, data: bytes, now_ms: int) -> None:
-        assert self._http is not None
         self._http.receive_data(data)
-        while True:
+        while self._websocket is None and not self.closed:
             event = self._http.next_event()
-            if event is h11.NEED_DATA or event is h11.PAUSED:
-                return
             match event:
                 case h11.Request():
-                    self._request, self._body = event, b""
+                    self._begin_request(event)
                 case h11.Data():
-                    self._body += bytes(event.data)
+                    self._body += event.data
                     if len(self._body) > LARGEST_BODY:
                         raise h11.RemoteProtocolError("body too large", 413)
                 case h11.EndOfMessage():
-                    self._answer(now_ms)
+                    self._end_request(now_ms)
                 case h11.ConnectionClosed():
                     self.closed = True
+                case _:
                     return
 
-    def _answer(self, now_ms: int) -> None:
-        assert self._http is not None
+    def _begin_request(self, event: h11.Request) -> None:
+        self._request, self._body = event, bytearray()
+        if self._http.they_are_waiting_for_100_continue:
+            self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+
+    def _end_request(self, now_ms: int) -> None:
         assert self._request is not None
         raw = self._request
-        target = raw.target.decode("latin-1")
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw.headers}
-        response = self._app.handle(_parse_request(raw.method.decode(), target, headers, self._body), now_ms)
-        lines = [("content-type", response.content_type), ("content-length", str(len(response.body))), *response.headers]
-        for event in (h11.Response(status_code=response.status, headers=lines), h11.Data(data=response.body), h11.EndOfMessage()):
-            if not (isinstance(event, h11.Data) and raw.method == b"HEAD"):
-                self._out += self._http.send(event) or b""
-        if self._http.our_state is h11.MUST_CLOSE:
-            self.closed = True
+        request = _parse_request(raw, bytes(self._body))
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            self._upgrade(raw, request, now_ms)
         else:
+            self._respond(raw.method, self._app.handle(request, now_ms))
+
+    def _respond(self, method: bytes, response: Response) -> None:
+        lines = [("content-type", response.content_type), ("content-length", str(len(response.body))), *response.headers]
+        self._write(self._http.send(h11.Response(status_code=response.status, headers=lines)) or b"")
+        if method != b"HEAD":
+            self._write(self._http.send(h11.Data(data=response.body)) or b"")
+        self._write(self._http.send(h11.EndOfMessage()) or b"")
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
+        else:
+            self.closed = True
 
     # -- WebSocket --
+
+    def _upgrade(self, raw: h11.Request, request: Request, now_ms: int) -> None:
+        """The handshake is checked first, then the app may refuse. What already followed the request is frames."""
+        websocket = ServerProtocol(extensions=[ServerPerMessageDeflateFactory()], state=State.OPEN, max_size=LARGEST_MESSAGE)
+        headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw.headers)
+        answer = websocket.accept(UpgradeRequest(raw.target.decode("latin-1"), headers, raw.method.decode("ascii")))
+        if answer.status_code != 101:
+            self._respond(raw.method, Response(answer.status_code, bytes(answer.body or b""), "text/plain"))
+            return
+        opened = self._app.open_socket(request, Socket(self), now_ms)
+        if isinstance(opened, Response):
+            self._respond(raw.method, opened)
+            return
+        del answer.headers["Date"]  # the library's is read from a clock; ours is told
+        answer.headers["Date"] = formatdate(now_ms // 1000, usegmt=True)
+        self._websocket, self._session = websocket, opened
+        self._write(answer.serialize())
+        followed, _ = self._http.trailing_data
+        if followed:
+            self._receive_websocket(followed, now_ms)
 
     def _receive_websocket(self, data: bytes, now_ms: int) -> None:
         assert self._websocket is not None
@@ -215,44 +276,43 @@ class Connection:
             self._websocket.receive_data(data)
         else:
             self._websocket.receive_eof()
+        self.collect()
         for event in self._websocket.events_received():
-            if isinstance(event, UpgradeRequest):
-                self._upgrade(event, now_ms)
-            elif isinstance(event, Frame):
+            if isinstance(event, Frame) and not self.cut:
                 self._on_frame(event, now_ms)
-        if self._websocket.state is State.CLOSED:
-            self.closed = True
-
-    def _upgrade(self, event: UpgradeRequest, now_ms: int) -> None:
-        websocket = self._websocket
-        assert websocket is not None
-        headers = {name.lower(): value for name, value in event.headers.raw_items()}
-        opened = self._app.open_socket(_parse_request("GET", event.path, headers, b""), Socket(websocket), now_ms)
-        if isinstance(opened, Response):
-            websocket.send_response(websocket.reject(opened.status, opened.body.decode()))
-            self.closed = True
-            return
-        self._session = opened
-        websocket.send_response(websocket.accept(event))
 
     def _on_frame(self, frame: Frame, now_ms: int) -> None:
-        if frame.opcode not in (Opcode.TEXT, Opcode.CONT):
+        """Gather the fragments of a text message. Binary messages mean nothing to either venue."""
+        if frame.opcode is Opcode.TEXT:
+            self._message = []
+        elif frame.opcode is Opcode.BINARY:
+            self._message = None
+        elif frame.opcode is not Opcode.CONT:
             return
-        self._text.append(bytes(frame.data))
-        if frame.fin and self._session is not None:
-            text, self._text = b"".join(self._text), []
-            self._session.receive(text.decode("utf-8", "replace"), now_ms)
+        if self._message is not None:
+            self._message.append(bytes(frame.data))
+            if frame.fin:
+                message, self._message = b"".join(self._message), None
+                self._on_message(message, now_ms)
+
+    def _on_message(self, message: bytes, now_ms: int) -> None:
+        assert self._websocket is not None
+        try:
+            text = message.decode()
+        except UnicodeDecodeError:
+            if self.open_websocket:
+                self._websocket.fail(CloseCode.INVALID_DATA)
+                self.collect()
+            return
+        if self._session is not None:
+            self._session.receive(text, now_ms)
 
 
-def _parse_request(method: str, target: str, headers: dict[str, str], body: bytes) -> Request:
-    parts = urlsplit(target)
-    return Request(method, parts.path, parse_qs(parts.query, keep_blank_values=True, max_num_fields=1000), headers, body)
-
-
-def _plain_error(status: int) -> bytes:
-    return f"HTTP/1.1 {status} Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
-
-
-def last_segment(path: str) -> str:
-    """The unquoted last part of a path."""
-    return unquote(path.rpartition("/")[2])
+def _parse_request(raw: h11.Request, body: bytes) -> Request:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw.headers}
+    try:
+        parts = urlsplit(raw.target.decode("latin-1"))
+        query = parse_qs(parts.query, keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS)
+    except ValueError:
+        raise h11.RemoteProtocolError("not a request target", 400) from None
+    return Request(raw.method.decode("ascii"), parts.path, query, headers, body)

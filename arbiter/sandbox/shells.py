@@ -4,8 +4,9 @@ Both run the same `serve_stream` on a byte stream. Whoever ticks the sandbox wak
 engines wrote.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import trio
 from trio.testing import memory_stream_pair
@@ -13,11 +14,15 @@ from trio.testing import memory_stream_pair
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.http import App, Connection
 
+LOOPBACK = "127.0.0.1"
 TICK_SECONDS = 0.02
 CHUNK = 65_536
 CONNECTION_CAP = 200
+"""Open connections of one venue's server. One more is closed at once."""
 WRITE_SECONDS = 10.0
 """A peer that takes nothing for this long is dropped."""
+CLOSE_SECONDS = 5.0
+"""How long a peer may leave a closing handshake unanswered."""
 
 
 class Wake:
@@ -27,16 +32,18 @@ class Wake:
         self._event = trio.Event()
 
     async def wait(self) -> None:
+        """Until the next `all`."""
         await self._event.wait()
 
     def all(self) -> None:
+        """Wake everyone who waits now."""
         event, self._event = self._event, trio.Event()
         event.set()
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A sandbox with its clock, ticking."""
+    """A sandbox with its clock (Unix ms), ticking."""
 
     sandbox: Sandbox
     unix_ms: Callable[[], int]
@@ -55,6 +62,7 @@ class Shell:
         try:
             async with stream, trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, connection, stream, nursery.cancel_scope)
+                nursery.start_soon(self._guard, connection, nursery.cancel_scope)
                 await self._read(connection, stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass  # the peer left, or does not read
@@ -79,10 +87,51 @@ class Shell:
             else:
                 await self.wake.wait()
 
+    async def _guard(self, connection: Connection, scope: trio.CancelScope) -> None:
+        """Ends what the reader and the writer cannot: a cut while they wait for the peer, a close that it never answers."""
+        while not connection.cut and not connection.closing:
+            await self.wake.wait()
+        if connection.closing:
+            await trio.sleep(CLOSE_SECONDS)
+        scope.cancel()
+
+
+class Ports(NamedTuple):
+    """Where a served sandbox listens, on 127.0.0.1."""
+
+    polymarket: int
+    kalshi: int
+
+
+async def serve_sandbox(
+    shell: Shell, *, polymarket_port: int = 0, kalshi_port: int = 0, task_status: trio.TaskStatus[Ports] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Tick, and serve both venues on loopback (port 0: any). Raises OSError when a port is busy."""
+    async with await _listen(polymarket_port) as polymarket, await _listen(kalshi_port) as kalshi, trio.open_nursery() as nursery:
+        nursery.start_soon(shell.tick_for_ever)
+        nursery.start_soon(_accept, shell, shell.sandbox.polymarket, polymarket)
+        nursery.start_soon(_accept, shell, shell.sandbox.kalshi, kalshi)
+        task_status.started(Ports(_port_of(polymarket), _port_of(kalshi)))
+
 
 async def serve_sockets(shell: Shell, app: App, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
     """Serve one venue on 127.0.0.1; `task_status` tells the actual port. Raises OSError when the port is busy."""
-    (listener,) = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    async with await _listen(port) as listener:
+        task_status.started(_port_of(listener))
+        await _accept(shell, app, listener)
+
+
+async def _listen(port: int) -> trio.SocketListener:
+    (listener,) = await trio.open_tcp_listeners(port, host=LOOPBACK)
+    return listener
+
+
+def _port_of(listener: trio.SocketListener) -> int:
+    port: int = listener.socket.getsockname()[1]
+    return port
+
+
+async def _accept(shell: Shell, app: App, listener: trio.SocketListener) -> None:
     open_now = 0
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -96,19 +145,21 @@ async def serve_sockets(shell: Shell, app: App, port: int, *, task_status: trio.
         finally:
             open_now -= 1
 
-    async with trio.open_nursery() as nursery:
-        task_status.started(listener.socket.getsockname()[1])
-        await trio.serve_listeners(serve, [listener], handler_nursery=nursery)
+    await trio.serve_listeners(serve, [listener])
 
 
 class MemoryNetwork:
-    """A `Network` without sockets: host names lead to engines, each connection is a task of the nursery handed in."""
+    """A `Network` without sockets: host names lead to engines, each connection is a task of the nursery handed in.
 
-    def __init__(self, shell: Shell, hosts: dict[str, App], nursery: trio.Nursery) -> None:
+    The streams hold whatever a client leaves unread: the bound is the simulation's, which holds both ends.
+    """
+
+    def __init__(self, shell: Shell, hosts: Mapping[str, App], nursery: trio.Nursery) -> None:
         self._shell = shell
         self._hosts = hosts
         self._nursery = nursery
         self.reachable = True
+        """Set to False, new connections fail as in an outage; those that stand go on."""
 
     async def connect(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
         """A stream to the engine of that name. Raises OSError for an unknown one, or while nothing is reachable."""

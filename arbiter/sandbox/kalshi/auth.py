@@ -9,8 +9,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from arbiter.sandbox.http import whole_number
+
 TOLERANCE_MS = 30_000
 """How far a request's time may be off; the venue does not document its own tolerance."""
+KEY_HEADER = "kalshi-access-key"
 
 
 class Authenticator:
@@ -26,9 +29,10 @@ class Authenticator:
 
     def accepts(self, headers: Mapping[str, str], method: str, path: str, now_ms: int) -> bool:
         """Whether these headers prove one of the keys for this request. `path` has no query."""
-        key = self._keys.get(headers.get("kalshi-access-key", ""))
+        key = self._keys.get(headers.get(KEY_HEADER, ""))
         timestamp = headers.get("kalshi-access-timestamp", "")
-        if key is None or not timestamp.isdigit() or len(timestamp) > 16 or abs(int(timestamp) - now_ms) > self._tolerance_ms:
+        signed_ms = whole_number(timestamp)
+        if key is None or signed_ms is None or abs(signed_ms - now_ms) > self._tolerance_ms:
             return False
         return verify(key, headers.get("kalshi-access-signature", ""), f"{timestamp}{method}{path}")
 

@@ -1,151 +1,115 @@
 """The Kalshi engine: requests in, responses out; world events in, socket messages out. No I/O, no clock."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import groupby
 
-from arbiter.domain.book import LevelChange, PublicTrade, Side
-from arbiter.domain.ids import MarketId
+import msgspec
+
+from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade
+from arbiter.domain.ids import MarketId, OutcomeKey
 from arbiter.domain.market import Market
 from arbiter.sandbox.books import MarketBooks
-from arbiter.sandbox.http import Request, Response, Socket, json_response, last_segment
+from arbiter.sandbox.http import Request, Response, Socket
 from arbiter.sandbox.kalshi import wire
-from arbiter.sandbox.kalshi.auth import Authenticator
+from arbiter.sandbox.kalshi.auth import KEY_HEADER, Authenticator
+from arbiter.sandbox.kalshi.rest import KalshiReads, error
 from arbiter.sandbox.kalshi.session import KalshiSession
 from arbiter.sandbox.world import WorldEvent
 
-BASE = "/trade-api/v2"
 SOCKET_PATH = "/trade-api/ws/v2"
-MARKETS_LIMIT = 1000
-EVENTS_LIMIT = 200
 KEPT_TRADES = 1000
+BUFFER_OVERFLOW = 25
 
 
 class KalshiEngine:
     """All of the venue: markets, books, sessions. The `fault_*` methods do what the real one sometimes does."""
 
     def __init__(self, markets: Iterable[Market], authenticator: Authenticator) -> None:
-        self.books = {market.key.market: MarketBooks(market) for market in markets}
-        self.tickers: frozenset[str] = frozenset(self.books)
-        self.sessions: set[KalshiSession] = set()
-        self._by_outcome = {b.market.yes_key: b for b in self.books.values()}
+        self.books: dict[MarketId, MarketBooks] = {market.key.market: MarketBooks(market) for market in markets}
+        self.sessions: dict[KalshiSession, None] = {}
+        """In the order in which they came, so that a run can be repeated."""
+        self._by_outcome: dict[OutcomeKey, MarketBooks] = {b.market.yes_key: b for b in self.books.values()}
         self._ids = {ticker: hashlib.sha256(ticker.encode()).hexdigest()[:32] for ticker in self.books}
         self._authenticator = authenticator
-        self._trades: list[dict[str, object]] = []
+        self._trades: deque[wire.Trade] = deque(maxlen=KEPT_TRADES)
         self._trade_count = 0
+        self._reads = KalshiReads(self.books, self._trades)
 
-    def of_ticker(self, ticker: str) -> tuple[MarketBooks, str]:
-        """A market's books and its `market_id`."""
+    def snapshot(self, ticker: str, *, yes_prices: bool) -> bytes:
+        """The `msg` of a known market's `orderbook_snapshot`."""
         books = self.books[MarketId(ticker)]
-        return books, self._ids[books.market.key.market]
+        return msgspec.json.encode(wire.snapshot_message(books, self._ids[books.market.key.market], yes_prices=yes_prices))
+
+    def ticker(self, ticker: str, now_ms: int) -> bytes:
+        """The `msg` of a known market's `ticker`."""
+        books = self.books[MarketId(ticker)]
+        return msgspec.json.encode(wire.ticker_message(books, self._ids[books.market.key.market], now_ms))
 
     # -- the world --
 
     def apply(self, event: WorldEvent, now_ms: int) -> None:
         """Fold in what happened and tell who subscribed."""
         books = self._by_outcome[event.outcome]
-        market, market_id = books.market, self._ids[books.market.key.market]
+        market, before = books.market, books.touch
+        resting = books.yes_size_at(event.side, event.price) if isinstance(event, LevelChange) else 0
+        books.apply(event, now_ms)
         if isinstance(event, LevelChange):
-            delta = event.size - _size_at(books, event)
-            books.apply(event)
-            if delta:
-                self._push("orderbook_delta", "orderbook_delta", market, wire.delta_message(market, market_id, event, delta, now_ms))
-        elif isinstance(event, PublicTrade):
-            self._trade_count += 1
-            message = wire.trade_message(market, event, f"trade-{self._trade_count:08d}", now_ms)
-            self._trades = [*self._trades[-KEPT_TRADES + 1 :], message]
-            self._push("trade", "trade", market, message)
+            self._push_change(market, event, event.size - resting, now_ms)
+        elif isinstance(event, BookSnapshot):
+            self._push(market, "orderbook_delta", "orderbook_snapshot", lambda yes: self.snapshot(market.key.market, yes_prices=yes))
         else:
-            books.apply(event)
-            self._push("orderbook_delta", "orderbook_snapshot", market, wire.snapshot_message(books, market_id))
+            self._push_trade(market, event, now_ms)
+        if isinstance(event, PublicTrade) or books.touch != before:
+            self._push(market, "ticker", "ticker", lambda _: self.ticker(market.key.market, now_ms))
+
+    def _push_change(self, market: Market, change: LevelChange, delta: int, now_ms: int) -> None:
+        market_id = self._ids[market.key.market]
+
+        def encoded(yes_prices: bool) -> bytes:
+            return msgspec.json.encode(wire.delta_message(market, market_id, change, delta, now_ms, yes_prices=yes_prices))
+
+        if delta:
+            self._push(market, "orderbook_delta", "orderbook_delta", encoded)
+
+    def _push_trade(self, market: Market, trade: PublicTrade, now_ms: int) -> None:
+        self._trade_count += 1
+        told = wire.Trade(self._trade_count, market, trade, now_ms)
+        self._trades.append(told)
+        self._push(market, "trade", "trade", lambda _: msgspec.json.encode(told.message))
+
+    def _push(self, market: Market, channel: str, type_: str, encode: Callable[[bool], bytes]) -> None:
+        """To every subscription that wants it; encoded once for each way of writing NO prices, and only if anyone hears."""
+        encoded: dict[bool, bytes] = {}
+        for session in self.sessions:
+            for subscription in session.wanting(channel, market.key.market):
+                yes_prices = subscription.yes_prices
+                if yes_prices not in encoded:
+                    encoded[yes_prices] = encode(yes_prices)
+                session.tell(subscription, type_, encoded[yes_prices])
 
     def tick(self, now_ms: int) -> None:
         """Send the heartbeats that are due."""
-        for session in tuple(self.sessions):
+        for session in self.sessions:
             session.heartbeat(now_ms)
 
-    def _push(self, channel: str, type_: str, market: Market, message: dict[str, object]) -> None:
-        for session in self.sessions:
-            session.push(channel, type_, market.key.market, message)
-
-    # -- HTTP --
+    # -- connections --
 
     def open_socket(self, request: Request, socket: Socket, now_ms: int) -> KalshiSession | Response:
         """Every socket needs a signed upgrade, for public channels too."""
         if request.path != SOCKET_PATH:
-            return _error("not_found", "not found", 404)
+            return error("not_found", "not found", 404)
         if not self._authenticator.accepts(request.headers, "GET", request.path, now_ms):
-            return _error("unauthorized", "Unauthorized", 401)
+            return error("unauthorized", "Unauthorized", 401)
         session = KalshiSession(self, socket, now_ms)
-        self.sessions.add(session)
+        self.sessions[session] = None
         return session
 
     def handle(self, request: Request, now_ms: int) -> Response:
-        """The public reads below `/trade-api/v2`."""
-        if not request.path.startswith(BASE + "/") or request.method != "GET":
-            return _error("not_found", "not found", 404)
-        match request.path.removeprefix(BASE + "/").split("/"):
-            case ["exchange", "status"]:
-                return json_response({"exchange_active": True, "trading_active": True, "exchange_index_statuses": []})
-            case ["series"]:
-                return json_response({"series": list(self._series().values())})
-            case ["series", ticker]:
-                series = self._series().get(ticker)
-                return json_response({"series": series}) if series else _error("not_found", "series not found", 404)
-            case ["events"]:
-                return self._list_events(request, now_ms)
-            case ["events", ticker]:
-                members = [b for b in self.books.values() if b.market.event == ticker]
-                if not members:
-                    return _error("not_found", "event not found", 404)
-                return json_response({"event": wire.event_object(members, now_ms, nested=True), "markets": []})
-            case ["markets"]:
-                return self._list_markets(request, now_ms)
-            case ["markets", "trades"]:
-                wanted = request.first("ticker")
-                trades = [t for t in self._trades if not wanted or t["market_ticker"] == wanted]
-                return json_response({"trades": trades[::-1], "cursor": ""})
-            case ["markets", ticker]:
-                return self._one(ticker, lambda books: {"market": wire.market_object(books, now_ms)})
-            case ["markets", ticker, "orderbook"]:
-                return self._one(ticker, lambda books: {"orderbook_fp": wire.orderbook(books)})
-            case _:
-                return _error("not_found", f"no such path: {last_segment(request.path)}", 404)
-
-    def _one(self, ticker: str, body: Callable[[MarketBooks], dict[str, object]]) -> Response:
-        if ticker not in self.tickers:
-            return _error("market_not_found", "market not found", 404)
-        return json_response(body(self.of_ticker(ticker)[0]))
-
-    def _list_markets(self, request: Request, now_ms: int) -> Response:
-        status = request.first("status")
-        if status and status not in wire.FILTER_STATUS:
-            return _error("bad_request", f"invalid status filter: {status}", 400)
-        rendered = [wire.market_object(b, now_ms) for b in self._selected(request)]
-        if status:
-            rendered = [market for market in rendered if market["status"] in wire.FILTER_STATUS[status]]
-        return _page("markets", rendered, request, MARKETS_LIMIT)
-
-    def _selected(self, request: Request) -> list[MarketBooks]:
-        """By event, by series, by a comma list of tickers."""
-        event, series, tickers = request.first("event_ticker"), request.first("series_ticker"), request.first("tickers")
-        wanted = set(tickers.split(",")) if tickers else None
-        return [
-            b
-            for b in self.books.values()
-            if (not event or b.market.event == event)
-            and (not series or wire.series_of(b.market) == series)
-            and (wanted is None or b.market.key.market in wanted)
-        ]
-
-    def _list_events(self, request: Request, now_ms: int) -> Response:
-        nested = request.first("with_nested_markets") == "true"
-        ordered = sorted(self._selected(request), key=lambda b: b.market.event)
-        events = [wire.event_object(list(group), now_ms, nested=nested) for _, group in groupby(ordered, key=lambda b: b.market.event)]
-        return _page("events", events, request, EVENTS_LIMIT)
-
-    def _series(self) -> dict[str, dict[str, object]]:
-        return {wire.series_of(b.market): wire.series_object(b.market) for b in self.books.values()}
+        """Public reads need no key; who names one all the same must sign for it."""
+        if KEY_HEADER in request.headers and not self._authenticator.accepts(request.headers, request.method, request.path, now_ms):
+            return error("unauthorized", "Unauthorized", 401)
+        return self._reads.answer(request, now_ms)
 
     # -- what the real one sometimes does --
 
@@ -155,34 +119,29 @@ class KalshiEngine:
             session.skip_sequence()
 
     def fault_overflow(self) -> None:
-        """Error 25 ends every subscription."""
+        """Error 25 ends every subscription; the connections stay."""
         for session in self.sessions:
-            session.fail_subscriptions(25, "Subscription buffer overflow")
+            session.fail_subscriptions(BUFFER_OVERFLOW)
+
+    def fault_drop(self) -> None:
+        """Every session's connection breaks."""
+        for session in tuple(self.sessions):
+            session.socket.drop()
+
+    def fault_close(self, code: int = 1001) -> None:
+        """The venue closes every session."""
+        for session in tuple(self.sessions):
+            session.socket.close(code)
 
     def fault_send(self, frame: bytes) -> None:
-        """Any text, to every session: an unknown type, a malformed frame."""
+        """Any text, to every session."""
         for session in tuple(self.sessions):
             session.socket.send(frame)
 
-    def fault_close(self) -> None:
-        """Close every session."""
-        for session in tuple(self.sessions):
-            session.socket.close(1001)
+    def fault_unknown_type(self) -> None:
+        """A message of a type that no sheet lists, outside of any sequence."""
+        self.fault_send(b'{"type":"moon_phase","msg":{"phase":"full","of":["things"]}}')
 
-
-def _size_at(books: MarketBooks, change: LevelChange) -> int:
-    side = books.yes.bids() if change.side is Side.BUY else books.yes.asks()
-    return next((level.size for level in side if level.price == change.price), 0)
-
-
-def _page(name: str, items: list[dict[str, object]], request: Request, largest: int) -> Response:
-    """`limit` and an opaque `cursor`; an empty cursor ends the listing."""
-    limit, cursor = request.first("limit", "100"), request.first("cursor", "0") or "0"
-    if not (limit.isdigit() and 1 <= int(limit) <= largest and cursor.isdigit()):
-        return _error("bad_request", "invalid limit or cursor", 400)
-    end = int(cursor) + int(limit)
-    return json_response({name: items[int(cursor) : end], "cursor": str(end) if end < len(items) else ""})
-
-
-def _error(code: str, message: str, status: int) -> Response:
-    return json_response({"error": {"code": code, "message": message, "details": ""}}, status)
+    def fault_malformed(self) -> None:
+        """A frame that breaks off."""
+        self.fault_send(b'{"type":"orderbook_delta","sid":1,"seq":')
