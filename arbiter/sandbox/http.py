@@ -285,8 +285,6 @@ class Connection:
         """Gather the fragments of a text message. Binary messages mean nothing to either venue."""
         if frame.opcode is Opcode.TEXT:
             self._message = []
-        elif frame.opcode is Opcode.BINARY:
-            self._message = None
         elif frame.opcode is not Opcode.CONT:
             return
         if self._message is not None:
