@@ -68,6 +68,20 @@ def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
 
 
 @cli.command()
+@click.argument("kind")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+def convert(kind: str, source: Path, target: Path) -> None:
+    """Write TARGET, a recording for --recording, from what others recorded.
+
+    KIND is worldcup, fed-dec2025, weather, kalshi-ws or polymarket-ws; docs/recordings.md tells what each reads.
+    """
+    from arbiter.sandbox.convert import convert
+
+    convert(kind, source, target)
+
+
+@cli.command()
 def version() -> None:
     """Print the version."""
     click.echo(__version__)

@@ -4,10 +4,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from arbiter.errors import ConfigError
+from arbiter.sandbox.convert.fed import convert_fed
+from arbiter.sandbox.convert.kalshi_ws import convert_kalshi_ws
+from arbiter.sandbox.convert.polymarket_ws import convert_polymarket_ws
+from arbiter.sandbox.convert.weather import convert_weather
 from arbiter.sandbox.convert.worldcup import convert_worldcup
 
 KINDS: Mapping[str, Callable[[Path, Path], None]] = {
     "worldcup": convert_worldcup,
+    "fed-dec2025": convert_fed,
+    "weather": convert_weather,
+    "kalshi-ws": convert_kalshi_ws,
+    "polymarket-ws": convert_polymarket_ws,
 }
 
 

@@ -10,8 +10,6 @@ from arbiter.sandbox.convert.source import Place, lines, reading, rows
 from arbiter.sandbox.convert.writer import Draft, made_up_condition, made_up_token, write
 from arbiter.sandbox.recording import MarketLine, PairLine
 
-TICK = "0.001"
-"""Both venues quoted tenths of a cent."""
 POLYMARKET_RATE = "0.03"
 """Sports, until 2026-07-10."""
 COUNTRIES = {"MX": "Mexico", "GB": "England", "FR": "France", "PY": "Paraguay"}
@@ -39,7 +37,7 @@ def convert_worldcup(source: Path, target: Path) -> None:
         license="none stated",
         assumptions=(
             "best bid and ask only, so the depth behind them is unknown; each book at the time it was fetched (t_fetch); "
-            f"tick {TICK} on both venues, the finest price seen; Polymarket taker rate {POLYMARKET_RATE} (sports before 2026-07-10), "
+            f"tick 0.01, or as fine as the finest price seen; Polymarket taker rate {POLYMARKET_RATE} (sports before 2026-07-10), "
             "minimum 5 shares; Kalshi quadratic with maker fees, multiplier 1; condition ids and NO tokens are made up, "
             "closing times left out; a Polymarket book may have been up to 89 s old when it was fetched"
         ),
@@ -76,7 +74,7 @@ def _add_pair(draft: Draft, pair: str) -> dict[tuple[str, str], int]:
             id=made_up_condition(token),
             event="world-cup-winner",
             title=title,
-            tick=TICK,
+            tick="0.01",
             yes=token,
             no=made_up_token(token, "no"),
             fee=POLYMARKET_RATE,
@@ -87,7 +85,7 @@ def _add_pair(draft: Draft, pair: str) -> dict[tuple[str, str], int]:
         )
     )
     kalshi = draft.add_market(
-        MarketLine(venue="kalshi", id=ticker, event=event, title=title, tick=TICK, fee="1", maker_fees=True, category="sports")
+        MarketLine(venue="kalshi", id=ticker, event=event, title=title, tick="0.01", fee="1", maker_fees=True, category="sports")
     )
     draft.pairs.append(PairLine(id=f"worldcup-{code.lower()}", title=title, a=polymarket, b=kalshi))
     return {("polymarket", pair): polymarket, ("kalshi", pair): kalshi}

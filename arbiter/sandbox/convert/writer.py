@@ -11,11 +11,15 @@ from statistics import median_low
 
 import msgspec
 
+from arbiter.domain.money import format_micros, parse_micros
 from arbiter.errors import ConfigError
 from arbiter.sandbox.recording import BookLine, Header, MarketLine, PairLine, Recording, Rows
 
 REGULAR = 3
 """A distance of two samples is regular up to so many times the median one; beyond, the recorder was away."""
+STREAMED = 1
+"""The interval of a recording that was told each change as it came: nothing was sampled."""
+_TICKS = (10_000, 1_000, 100, 10, 1)
 
 
 @dataclass
@@ -49,13 +53,34 @@ class Draft:
         if not gaps:
             return 1
         limit = REGULAR * median_low(gaps)
-        return max(1, *(gap for gap in gaps if gap <= limit))
+        return max([1, *(gap for gap in gaps if gap <= limit)])
+
+    def end_books(self, interval_ms: int) -> None:
+        """Empty each book `interval_ms` after its last sample, where the recording goes on beyond: nobody knows it then."""
+        last: dict[int, int] = {}
+        for unix_ms, market, _, _ in self.books:
+            last[market] = max(unix_ms, last.get(market, unix_ms))
+        end = max(last.values(), default=0)
+        for market, unix_ms in last.items():
+            if unix_ms + interval_ms < end:
+                self.add_book(unix_ms + interval_ms, market, [], [])
+
+    def refine_ticks(self) -> None:
+        """Make a market's tick as fine as its finest price."""
+        prices: dict[int, set[str]] = {}
+        for _, market, bids, asks in self.books:
+            prices.setdefault(market, set()).update(price for price, _ in bids + asks)
+        for market, seen in prices.items():
+            line, finest = self.markets[market], {parse_micros(price) for price in seen}
+            tick = next(tick for tick in (parse_micros(line.tick), *_TICKS) if all(price % tick == 0 for price in finest))
+            self.markets[market] = msgspec.structs.replace(line, tick=format_micros(tick))
 
 
 def write(draft: Draft, target: Path, *, sample_interval_ms: int) -> None:
     """Whole or not at all; gzipped where the name ends so. What was written is read back first. Raises ConfigError."""
     if not draft.books:
         raise ConfigError(f"the source holds no book for {target}", "check that it is of the kind that was named")
+    draft.refine_ticks()
     header = Header(
         format="arbiter-recording-1",
         sample_interval_ms=sample_interval_ms,
