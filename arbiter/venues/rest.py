@@ -1,6 +1,7 @@
 """Typed REST reads of a venue: every foreign error becomes VenueUnavailable (retry) or VenueRejected (never retry)."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -92,10 +93,11 @@ class RestClient:
 
     async def _bounded(self, response: httpcore2.Response) -> bytes:
         answer = bytearray()
-        async for chunk in response.aiter_stream():
-            answer += chunk
-            if len(answer) > LARGEST_ANSWER:
-                raise VenueRejected(self._venue, f"an answer of more than {LARGEST_ANSWER} bytes")
+        async with aclosing(response.aiter_stream()) as chunks:
+            async for chunk in chunks:
+                answer += chunk
+                if len(answer) > LARGEST_ANSWER:
+                    raise VenueRejected(self._venue, f"an answer of more than {LARGEST_ANSWER} bytes")
         return bytes(answer)
 
     def _require_success(self, response: httpcore2.Response, answer: bytes) -> None:

@@ -115,7 +115,9 @@ def test_an_unknown_event_among_known_ones_does_not_hide_them() -> None:
 
 
 def test_numbers_are_taken_as_json_numbers_too_and_exactly() -> None:
-    text = b'{"event_type":"price_change","timestamp":1767225600200,"price_changes":[{"asset_id":"123","price":0.57,"size":10,"side":"BUY"}]}'
+    text = (
+        b'{"event_type":"price_change","timestamp":1767225600200,"price_changes":[{"asset_id":"123","price":0.57,"size":10,"side":"BUY"}]}'
+    )
     (delta,) = decoder().decode(text)
     assert isinstance(delta, BookDelta)
     assert (delta.changes[0].price, delta.changes[0].size, delta.venue_ms) == (570_000, 10_000_000, 1767225600200)
@@ -178,9 +180,10 @@ def test_random_json_gives_events_or_a_malformed_frame_and_nothing_else(value: A
 @example(b"\x00")
 def test_random_bytes_give_events_or_a_malformed_frame_and_nothing_else(data: bytes) -> None:
     try:
-        assert decoder().decode(data) == []
-    except MalformedFrame as error:
-        assert str(error)
+        events = decoder().decode(data)
+    except MalformedFrame:
+        return
+    assert events == []
 
 
 # -- comparing with REST --

@@ -1,0 +1,196 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arbiter.domain.market import KalshiFees, Market, MarketStatus, TickRange
+from arbiter.domain.money import ONE, Micros
+from arbiter.venues.kalshi.metadata import EventsPage, KalshiEvent, KalshiSeries, SeriesAnswer, SeriesList, read_event, to_market
+
+CENTS = [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]
+EVENT = KalshiEvent("KXTEST-26", "KXTEST", "Who wins?", "Sports")
+SERIES = KalshiSeries("KXTEST", "quadratic", Decimal(1))
+
+
+def raw(**fields: Any) -> bytes:
+    market = {
+        "ticker": "KXTEST-26-A",
+        "market_type": "binary",
+        "status": "active",
+        "notional_value_dollars": "1.0000",
+        "price_ranges": CENTS,
+    }
+    return json.dumps({**market, **fields}).encode()
+
+
+def read(**fields: Any) -> Market:
+    market = to_market(raw(**fields), EVENT, SERIES)
+    assert market is not None
+    return market
+
+
+def fees(event: KalshiEvent = EVENT, series: KalshiSeries | None = SERIES) -> object:
+    market = to_market(raw(), event, series)
+    assert market is not None
+    return market.fees
+
+
+def test_a_recorded_event_with_its_market_and_a_recorded_series_make_a_market(recording: Callable[[str], Path]) -> None:
+    response = json.loads(recording("kalshi-rest/event_single_response.json").read_text())["response"]
+    nested = {**response["event"], "markets": response["markets"]}  # today's API nests what January's put beside
+    event = read_event(json.dumps(nested).encode())
+    series = msgspec.json.decode(
+        json.dumps(json.loads(recording("kalshi-rest/series_single_response.json").read_text())["response"]), type=SeriesAnswer
+    ).series
+    assert event.markets is not None
+    market = to_market(event.markets[0], event, series)
+    assert market is not None
+    assert (market.key.market, market.event, market.category) == ("KXELONMARS-99", "KXELONMARS-99", "World")
+    assert market.title == "Will Elon Musk visit Mars before Aug 1, 2099?"
+    assert (market.yes.id, market.yes.label, market.no.id) == ("yes", "Mars", "no")
+    assert market.ticks == (TickRange(Micros(0), ONE, Micros(10_000)),)
+    assert (market.payout, market.status) == (ONE, MarketStatus.OPEN)
+    assert market.fees == KalshiFees(ONE, False)
+    assert market.closes_at == datetime(2099, 8, 1, 4, 59, tzinfo=UTC)
+
+
+def test_every_market_of_the_recorded_lists_is_a_combo_and_left_out(recording: Callable[[str], Path]) -> None:
+    """`/markets` lists almost only combos (B5), which is why the catalogue walks events."""
+    response = json.loads(recording("kalshi-rest/markets_list_response.json").read_text())["response"]
+    assert response["markets"]
+    for market in response["markets"]:
+        assert to_market(json.dumps(market).encode(), EVENT, SERIES) is None
+
+
+def test_recorded_pages_of_events_and_series_decode(recording: Callable[[str], Path]) -> None:
+    events = json.dumps(json.loads(recording("kalshi-rest/events_list_response.json").read_text())["response"])
+    page = msgspec.json.decode(events, type=EventsPage)
+    assert page.cursor
+    assert [read_event(each).event_ticker for each in page.events or ()][:2] == ["KXELONMARS-99", "KXNEWPOPE-70"]
+    series = json.dumps(json.loads(recording("kalshi-rest/series_list_response.json").read_text())["response"])
+    assert {each.fee_type for each in msgspec.json.decode(series, type=SeriesList).series or ()} == {"quadratic"}
+
+
+def test_a_recorded_settled_market_is_resolved(recording: Callable[[str], Path]) -> None:
+    response = json.loads(recording("kalshi-ws/KXGOLD15M-26AUG102200.json").read_text())["response"]
+    event = read_event(json.dumps(response["event"]).encode())
+    market = to_market(json.dumps(response["markets"][0]).encode(), event, None)
+    assert market is not None
+    assert market.status is MarketStatus.RESOLVED
+    assert market.fees is None, "no series was given"
+
+
+# -- fees fail closed --
+
+
+def test_the_event_overrides_its_series_field_by_field() -> None:
+    half = KalshiEvent("E", "KXTEST", fee_multiplier_override=Decimal("0.5"))
+    makers = KalshiEvent("E", "KXTEST", fee_type_override="quadratic_with_maker_fees")
+    free = KalshiEvent("E", "KXTEST", fee_multiplier_override=Decimal(0))
+    assert fees() == KalshiFees(ONE, False)
+    assert fees(half) == KalshiFees(Micros(500_000), False)
+    assert fees(makers) == KalshiFees(ONE, True)
+    assert fees(free) == KalshiFees(Micros(0), False), "an override of zero is an override"
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        None,
+        KalshiSeries("KXTEST"),
+        KalshiSeries("KXTEST", "flat", Decimal(1)),
+        KalshiSeries("KXTEST", "quadratic", None),
+        KalshiSeries("KXTEST", "quadratic", Decimal(-1)),
+        KalshiSeries("KXTEST", "quadratic", Decimal("NaN")),
+        KalshiSeries("KXTEST", "quadratic", Decimal("1e999999")),
+        KalshiSeries("KXTEST", "newly_invented", Decimal(1)),
+    ],
+)
+def test_an_unknown_fee_type_or_multiplier_is_unknown_fees_and_never_zero(series: KalshiSeries | None) -> None:
+    assert fees(series=series) is None
+
+
+# -- what is listed --
+
+
+def test_ranges_that_share_end_points_make_a_grid() -> None:
+    ranges = [
+        {"start": "0.0000", "end": "0.1000", "step": "0.0010"},
+        {"start": "0.1000", "end": "0.9000", "step": "0.0100"},
+        {"start": "0.9000", "end": "1.0000", "step": "0.0010"},
+    ]
+    market = read(price_ranges=ranges)
+    assert [price for price in (1_000, 99_000, 100_000, 105_000, 110_000, 905_000, 999_000, 0, 1_000_000) if market.on_grid(price)] == [
+        1_000, 99_000, 100_000, 110_000, 905_000, 999_000,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fields", [{"market_type": "scalar"}, {"mve_collection_ticker": "KXMVE"}, {"price_ranges": None}, {"price_ranges": []}]
+)
+def test_scalars_combos_and_markets_without_a_grid_are_left_out(fields: dict[str, Any]) -> None:
+    assert to_market(raw(**fields), EVENT, SERIES) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("initialized", MarketStatus.UPCOMING),
+        ("active", MarketStatus.OPEN),
+        ("inactive", MarketStatus.PAUSED),
+        ("closed", MarketStatus.CLOSED),
+        ("determined", MarketStatus.CLOSED),
+        ("finalized", MarketStatus.RESOLVED),
+        ("newly_invented", MarketStatus.PAUSED),
+        (None, MarketStatus.PAUSED),
+    ],
+)
+def test_only_what_is_active_is_open(text: str | None, status: MarketStatus) -> None:
+    assert read(status=text).status is status
+
+
+def test_a_payout_other_than_one_dollar_is_kept_for_the_search_to_refuse() -> None:
+    assert read(notional_value_dollars="100.0000").payout == 100_000_000
+    assert read(notional_value_dollars=None).payout == ONE
+
+
+def test_markets_of_one_event_are_told_apart_when_they_have_no_title() -> None:
+    assert read(yes_sub_title="Detroit").title == "Who wins?: Detroit"
+    assert read().title == "Who wins?"
+    assert read(title="Will Detroit win?", yes_sub_title="Detroit").title == "Will Detroit win?"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"price_ranges": [{"start": "0", "end": "1", "step": "0"}]},
+        {"price_ranges": [{"start": "0", "end": "1", "step": "-0.01"}]},
+        {"price_ranges": [{"start": "0.9", "end": "0.1", "step": "0.01"}]},
+        {"price_ranges": [{"start": "0", "end": "1"}]},
+        {"notional_value_dollars": "many"},
+        {"ticker": None},
+    ],
+)
+def test_an_odd_field_is_a_value_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        to_market(raw(**fields), EVENT, SERIES)
+
+
+_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.lists(st.integers(), max_size=2)
+_names = ["ticker", "market_type", "title", "status", "notional_value_dollars", "price_ranges", "close_time", "yes_sub_title"]
+
+
+@given(st.dictionaries(st.sampled_from(_names), _values, max_size=4))
+def test_random_fields_give_a_market_or_none_or_a_value_error(fields: dict[str, Any]) -> None:
+    try:
+        market = to_market(raw(**fields), EVENT, SERIES)
+    except ValueError:
+        return
+    assert market is None or all(each.step > 0 for each in market.ticks)
