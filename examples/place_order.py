@@ -1,4 +1,4 @@
-"""Waits for an arbitrage opportunity, buys a little of its first leg, and shows the position.
+"""Waits for an arbitrage opportunity, buys a little of its dearer leg, and shows the position.
 
     .venv/bin/python examples/place_order.py [--server HOST:PORT] [--data DIR]
 
@@ -27,7 +27,8 @@ async def main(server: str, api_key: str) -> None:
             async for change in changes:
                 if change.state != "closed":
                     break
-        leg = change.legs[0]
+        # of two legs that cost nearly a dollar together one costs enough for any venue's smallest order
+        leg = max(change.legs, key=lambda leg: leg.limit)
         print(f"{change.title}: net {format_dollars(change.net)} for {format_micros(change.size)} contracts")
         print(f"buying 10 x {leg.label} at up to {format_micros(leg.limit)} on {leg.outcome.venue}")
         # the same key on a retry returns the same order, so nothing is ever bought twice
