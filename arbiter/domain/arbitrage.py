@@ -2,11 +2,15 @@
 
 `net(q) = q - cost_A(q) - cost_B(q) - fee_A(q) - fee_B(q)`, walking both ask ladders together. Between two level
 boundaries net is a straight line in q, but a fee reserve falls due with each new level, so it is not monotone: every
-boundary is weighed, and each one on the size grid that the limit prices there allow.
+boundary is weighed, and each one on the size grid that the limit prices there allow. Where the markets' minimums
+forbid a boundary, the smallest size that they permit is weighed in its place.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from enum import Enum
 from math import gcd, lcm
+from typing import NamedTuple
 
 import msgspec
 
@@ -77,11 +81,12 @@ class Opportunity(msgspec.Struct, frozen=True):
 def find(a: Offer, b: Offer, *, min_edge: int = 0, max_size: int | None = None) -> Opportunity | Rejected:
     """The size that maximises the total net, or why there is none.
 
-    `min_edge` is in micros a contract: a step further into the books is taken only while it earns at least that.
+    `min_edge` is in micros a contract: a step further into the books is taken only while it earns at least that, or
+    where a market's minimum asks for it and the whole still does.
     """
     if not a.asks or not b.asks:
         return REJECTED[RejectReason.EMPTY_BOOK]
-    if a.asks[0].price + b.asks[0].price + min_edge >= ONE:
+    if not _enough(a.asks[0].price, b.asks[0].price, min_edge):
         return REJECTED[RejectReason.NO_EDGE]
     unfit = _unfit(a) or _unfit(b)
     if unfit is not None:
@@ -110,38 +115,52 @@ def _unfit(offer: Offer) -> RejectReason | None:
 
 def _best(a: Offer, b: Offer, min_edge: int, max_size: int | None) -> Opportunity | Rejected:
     best: Opportunity | None = None
-    best_score = 0
-    too_small = False
-    for size, limit_a, limit_b in _candidates(a, b, min_edge, max_size):
-        found = _price(a, b, size, limit_a, limit_b)
-        score = found.net * MICRO - min_edge * size
-        if score <= best_score:
-            continue
-        if _below_minimum(a.market, found.legs[0]) or _below_minimum(b.market, found.legs[1]):
-            too_small = True
-            continue
-        best, best_score = found, score
+    best_rank = (0, 0)
+    stretches = _stretches(a, b, min_edge, max_size)
+    too_small = not stretches
+    for stretch in stretches:
+        for found in _ends(a, b, stretch, min_edge):
+            rank = _rank(found, min_edge)
+            if rank <= best_rank:
+                continue
+            if _too_small(a, b, found):
+                too_small = True
+                continue
+            best, best_rank = found, rank
     if best is not None:
         return best
     return REJECTED[RejectReason.BELOW_MINIMUM if too_small else RejectReason.EATEN_BY_FEES]
 
 
-def _candidates(a: Offer, b: Offer, min_edge: int, max_size: int | None) -> list[tuple[Micros, Micros, Micros]]:
-    """`(size, limit A, limit B)` at both grid ends of each stretch of both ladders on which the gross edge is enough."""
-    found: list[tuple[Micros, Micros, Micros]] = []
+def _rank(found: Opportunity, min_edge: int) -> tuple[int, int]:
+    """What it earns beyond the least edge; of two that earn the same beyond it, the one that earns more."""
+    return (found.net * MICRO - min_edge * found.size, found.net)
+
+
+class _Stretch(NamedTuple):
+    """The sizes from `first` to `last` on the grid that end in one level of each ladder."""
+
+    first: Micros
+    last: Micros
+    step: int
+    limit_a: Micros
+    limit_b: Micros
+
+
+def _stretches(a: Offer, b: Offer, min_edge: int, max_size: int | None) -> list[_Stretch]:
+    """Each stretch of both ladders on which the gross edge is enough and a size on the grid lies."""
+    found: list[_Stretch] = []
     index_a = index_b = start = 0
     end_a, end_b = a.asks[0].size, b.asks[0].size
     while True:
         price_a, price_b = a.asks[index_a].price, b.asks[index_b].price
-        if price_a + price_b + min_edge >= ONE:
+        if not _enough(price_a, price_b, min_edge):
             return found
         end = min(end_a, end_b) if max_size is None else min(end_a, end_b, max_size)
         step = lcm(_size_step(a.market, price_a), _size_step(b.market, price_b))
         first, last = start - start % step + step, end - end % step
         if first <= last:
-            found.append((Micros(last), price_a, price_b))
-            if first < last:
-                found.append((Micros(first), price_a, price_b))
+            found.append(_Stretch(Micros(first), Micros(last), step, price_a, price_b))
         start = end
         if end == max_size:
             return found
@@ -155,6 +174,27 @@ def _candidates(a: Offer, b: Offer, min_edge: int, max_size: int | None) -> list
             if index_b == len(b.asks):
                 return found
             end_b = Micros(end_b + b.asks[index_b].size)
+
+
+def _enough(price_a: int, price_b: int, min_edge: int) -> bool:
+    """Whether a contract at these prices earns anything, and at least the least edge, before fees."""
+    return price_a + price_b < ONE and price_a + price_b + min_edge <= ONE
+
+
+def _ends(a: Offer, b: Offer, stretch: _Stretch, min_edge: int) -> Iterator[Opportunity]:
+    """Net is straight between the ends of a stretch, so one of them is its best; where the better one is too small for
+    the markets' minimums, the smallest size that is not takes its place."""
+    first, last, step, limit_a, limit_b = stretch
+    at_last = _price(a, b, last, limit_a, limit_b)
+    yield at_last
+    if first == last:
+        return
+    at_first = _price(a, b, first, limit_a, limit_b)
+    yield at_first
+    if _rank(at_first, min_edge) > _rank(at_last, min_edge) and _too_small(a, b, at_first) and not _too_small(a, b, at_last):
+        sizes = range(first, last + 1, step)
+        index = bisect_left(sizes, True, key=lambda size: not _too_small(a, b, _price(a, b, Micros(size), limit_a, limit_b)))
+        yield _price(a, b, Micros(sizes[index]), limit_a, limit_b)
 
 
 def _size_step(market: Market, limit: int) -> int:
@@ -183,6 +223,10 @@ def _leg(offer: Offer, size: Micros, limit: Micros) -> Leg:
         left -= level.size
     cost = pico_ceil(sum(price * each for price, each in taken))
     return Leg(offer.outcome, limit, size, cost, planned_taker_fee(offer.market.fees, taken))
+
+
+def _too_small(a: Offer, b: Offer, found: Opportunity) -> bool:
+    return _below_minimum(a.market, found.legs[0]) or _below_minimum(b.market, found.legs[1])
 
 
 def _below_minimum(market: Market, leg: Leg) -> bool:

@@ -4,7 +4,7 @@
 functions here, in the direction their name says. No float comes near any of it.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import NewType
 
 Micros = NewType("Micros", int)
@@ -17,12 +17,13 @@ ZERO = Micros(0)
 MAX_MICROS = 10**18
 
 _PADDING = "000000"
+_SMALLEST = Decimal("0.000001")
 
 
 def parse_micros(text: str) -> Micros:
     """Exact decimal text ("0.5300", "-25.50", "12") to micros.
 
-    Raises ValueError for anything else: more than six significant decimals, exponents, blanks, signs twice.
+    Raises ValueError for anything else: more than six significant decimals, exponents, blanks, signs twice, over MAX_MICROS.
     """
     whole, _, fraction = text.partition(".")
     if len(fraction) > 6:
@@ -33,20 +34,24 @@ def parse_micros(text: str) -> Micros:
     # int() alone would also take "1_0", " 1" and non-ASCII digits.
     if not digits.lstrip("-").isdecimal() or not digits.isascii() or not whole.lstrip("-") or digits.count("-") > 1:
         raise ValueError(f"not a plain decimal number: {text[:40]!r}")
-    if len(digits) > 19:
+    if len(digits) > 20:  # before int(), which takes quadratic time
         raise ValueError(f"number out of range: {text[:40]!r}")
-    return Micros(int(digits))
+    result = int(digits)
+    if not -MAX_MICROS <= result <= MAX_MICROS:
+        raise ValueError(f"number out of range: {text[:40]!r}")
+    return Micros(result)
 
 
 def micros_from_decimal(value: Decimal) -> Micros:
     """A Decimal (a person's or a venue's JSON number) to micros; ValueError if it is finer or not finite."""
     try:
-        scaled = value * MICRO
-        if scaled != scaled.to_integral_value(ROUND_HALF_EVEN):
-            raise ValueError(f"more than six decimals: {value}")
-        result = int(scaled)
-    except (InvalidOperation, OverflowError) as error:
-        raise ValueError(f"not a number: {value}") from error
+        # to quantize is exact or fails; a product would be rounded to the context's 28 digits first
+        exact = value.quantize(_SMALLEST)
+    except InvalidOperation as error:
+        raise ValueError(f"not a number in range: {value}") from error
+    if exact != value:
+        raise ValueError(f"not a number of at most six decimals: {value}")
+    result = int(exact.scaleb(6))
     if abs(result) > MAX_MICROS:
         raise ValueError(f"number out of range: {value}")
     return Micros(result)
