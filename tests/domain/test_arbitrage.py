@@ -141,7 +141,7 @@ edges = st.sampled_from([0, 0, 5_000, 10_000, 20_000])
 caps = st.none() | st.integers(0, 80).map(lambda size: size * GRID) | st.integers(1, 20 * MICRO)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(ladders, ladders, polymarket, kalshi, edges, caps, st.booleans())
 def test_the_search_finds_what_trying_every_size_finds(
     market: MarketMaker,
@@ -179,6 +179,7 @@ def test_the_search_finds_what_trying_every_size_finds(
     assert best - ROUNDING < same.beyond(min_edge) <= best
 
 
+@settings(max_examples=50)
 @given(ladders, ladders, polymarket, kalshi, edges)
 def test_which_side_is_named_first_changes_nothing(
     market: MarketMaker, asks_a: Levels, asks_b: Levels, at_a: dict[str, Any], at_b: dict[str, Any], min_edge: int

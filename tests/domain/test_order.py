@@ -126,5 +126,5 @@ class OrderLife(RuleBasedStateMachine):
         assert not any(state in FINAL for state in self.path[:-1]), "nothing follows a final state"
 
 
-OrderLife.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=25)
+OrderLife.TestCase.settings = settings(deadline=None, max_examples=50, stateful_step_count=20)
 test_any_life_of_an_order_keeps_its_numbers_and_ends_once = OrderLife.TestCase
