@@ -48,7 +48,7 @@ RULES = {
     "arbiter.cli": Rule(
         (
             *("arbiter.app", "arbiter.start", "arbiter.watch", "arbiter.config", "arbiter.data_folder", "arbiter.rpc.client*"),
-            *("arbiter.domain", "arbiter.runtime", "arbiter.__version__"),
+            *("arbiter.domain", "arbiter.runtime", "arbiter.sandbox.convert", "arbiter.__version__"),
         )
     ),
     "arbiter.__main__": Rule(("arbiter.cli",), ()),

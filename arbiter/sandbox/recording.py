@@ -8,9 +8,10 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -50,7 +51,7 @@ class MarketLine(msgspec.Struct, forbid_unknown_fields=True):
     notional_step: Text = "0"
     category: Text = ""
     rules: Text = ""
-    closes_at: datetime | None = None
+    closes_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class PairLine(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,8 +121,7 @@ class Recording:
             header = _decode_header(first)
             markets = tuple(_market(line) for line in header.markets)
             pairs = tuple(_pair(line, markets) for line in header.pairs)
-            if len({market.key for market in markets}) != len(markets):
-                raise ValueError("a market is listed twice")
+            _check_identities(markets)
             if header.sample_interval_ms < 1:
                 raise ValueError("sample_interval_ms must be at least 1")
         except (ValueError, msgspec.DecodeError) as error:
@@ -182,7 +182,18 @@ def _lines(name: str, file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
+def _check_identities(markets: tuple[Market, ...]) -> None:
+    """Each market once, and each outcome in one market only: a venue's messages name nothing else."""
+    if len({market.key for market in markets}) != len(markets):
+        raise ValueError("a market is listed twice")
+    tokens = [outcome.id for market in markets if market.key.venue == POLYMARKET for outcome in (market.yes, market.no)]
+    if len(set(tokens)) != len(tokens):
+        raise ValueError("a Polymarket token is listed twice")
+
+
 def _market(line: MarketLine) -> Market:
+    if line.venue == KALSHI and (line.yes, line.no) != ("yes", "no"):
+        raise ValueError(f"market {line.id}: Kalshi's outcomes are yes and no")
     tick = parse_micros(line.tick)
     if not 0 < tick < ONE:
         raise ValueError(f"market {line.id}: a tick of {line.tick}")
@@ -194,9 +205,9 @@ def _market(line: MarketLine) -> Market:
         no=Outcome(OutcomeId(line.no), line.no_label),
         ticks=(TickRange(ZERO if line.venue == KALSHI else tick, Micros(ONE - (0 if line.venue == KALSHI else tick)), tick),),
         size_step=Micros(10_000),
-        min_size=parse_micros(line.min_size),
-        min_notional=parse_micros(line.min_notional),
-        notional_step=parse_micros(line.notional_step),
+        min_size=_amount(line.min_size),
+        min_notional=_amount(line.min_notional),
+        notional_step=_amount(line.notional_step),
         fees=_fees(line),
         rules=line.rules,
         category=line.category,
@@ -207,7 +218,16 @@ def _market(line: MarketLine) -> Market:
 def _fees(line: MarketLine) -> FeeSchedule | None:
     if not line.fee:
         return None
-    return PolymarketFees(parse_micros(line.fee)) if line.venue == POLYMARKET else KalshiFees(parse_micros(line.fee), line.maker_fees)
+    fee = _amount(line.fee)
+    return PolymarketFees(fee) if line.venue == POLYMARKET else KalshiFees(fee, line.maker_fees)
+
+
+def _amount(text: str) -> Micros:
+    """ValueError below zero."""
+    amount = parse_micros(text)
+    if amount < 0:
+        raise ValueError(f"{text} is below zero")
+    return amount
 
 
 def _pair(line: PairLine, markets: tuple[Market, ...]) -> Pair:
@@ -225,8 +245,13 @@ def _event(line: BookLine, markets: tuple[Market, ...], not_before: int) -> tupl
 
 
 def _levels(rows: Rows) -> tuple[Level, ...]:
-    levels = tuple(Level(parse_micros(price), parse_micros(size)) for price, size in rows)
-    for level in levels:
-        if not 0 < level.price < ONE or level.size <= 0:
-            raise ValueError(f"a level of {level.size} at {level.price} micros")
-    return levels
+    return tuple(_level(price, size) for price, size in rows)
+
+
+@lru_cache(maxsize=65_536)
+def _level(price: Text, size: Text) -> Level:
+    """With a memory: the same levels stand in book after book. ValueError for what no book can hold."""
+    level = Level(parse_micros(price), parse_micros(size))
+    if not 0 < level.price < ONE or level.size <= 0:
+        raise ValueError(f"a level of {level.size} at {level.price} micros")
+    return level

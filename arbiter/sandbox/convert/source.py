@@ -40,7 +40,7 @@ def reading(place: Place) -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"cannot read {place.path}: {getattr(error, 'strerror', None) or error}", "check the path") from None
-    except (ValueError, InvalidOperation, msgspec.DecodeError, csv.Error) as error:
+    except (ValueError, ArithmeticError, RecursionError, msgspec.DecodeError, csv.Error) as error:
         raise place.error(error) from None
 
 

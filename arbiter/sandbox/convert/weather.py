@@ -15,6 +15,8 @@ from arbiter.sandbox.recording import MarketLine, PairLine, Rows
 PAIRS = "derived_identical_bucket_pairs.csv"
 MOST_DOLLARS = Decimal(100)
 """What a level is worth at most: the source tells the whole side's depth, not that of the best price."""
+HOUR_MS = 3_600_000
+"""How often the source meant to sample."""
 _PRICES = ("yes_best_ask", "yes_ask_depth_usdc", "no_best_ask", "no_ask_depth_usdc")
 
 
@@ -43,7 +45,7 @@ def convert_weather(source: Path, target: Path) -> None:
         for market, samples in ((tickers[ticker], kalshi[ticker]), (questions[question], polymarket[question])):
             for unix_ms, bids, asks in samples:
                 draft.add_book(unix_ms, market, bids, asks)
-    interval = draft.longest_regular_gap()
+    interval = max(HOUR_MS, draft.longest_regular_gap())
     draft.end_books(interval)
     write(draft, target, sample_interval_ms=interval)
 
