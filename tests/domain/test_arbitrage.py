@@ -141,7 +141,7 @@ edges = st.sampled_from([0, 0, 5_000, 10_000, 20_000])
 caps = st.none() | st.integers(0, 80).map(lambda size: size * GRID) | st.integers(1, 20 * MICRO)
 
 
-@settings(max_examples=250)
+@settings(max_examples=200)
 @given(ladders, ladders, polymarket, kalshi, edges, caps, st.booleans())
 def test_the_search_finds_what_trying_every_size_finds(
     market: MarketMaker,

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.domain.book import Book, BookSnapshot, BrokenBook, Level, LevelChange, Levels, Side
@@ -54,6 +54,7 @@ class Model:
         return sorted(((p, s) for p, s in self.sides[side].items() if s), reverse=side is Side.BUY)
 
 
+@settings(max_examples=60)
 @given(st.lists(absolute | signed | snapshots, max_size=60))
 def test_a_book_equals_the_dictionary_that_the_same_events_make(events: list[Any]) -> None:
     book, model = Book(OUTCOME), Model()
@@ -72,6 +73,7 @@ def test_a_book_equals_the_dictionary_that_the_same_events_make(events: list[Any
         assert book.crossed == bool(bids and asks and bids[0][0] >= asks[0][0])
 
 
+@settings(max_examples=50)
 @given(snapshots, st.lists(absolute, max_size=20))
 def test_signed_changes_lead_to_the_same_book_as_the_sizes_they_add_up_to(start: BookSnapshot, changes: list[LevelChange]) -> None:
     one, other = Book(OUTCOME), Book(OUTCOME)

@@ -4,7 +4,7 @@ from math import ceil, floor
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.domain.book import Level, Side
@@ -77,6 +77,7 @@ kalshi_schedules = st.builds(
 fills = st.lists(st.tuples(st.sampled_from(Side), cent_prices, sizes, st.booleans()), min_size=1, max_size=12)
 
 
+@settings(max_examples=60)
 @given(kalshi_schedules, fills)
 def test_the_fees_of_a_kalshi_order_follow_the_five_published_steps(schedule: KalshiFees, given_fills: list[Any]) -> None:
     meter = FeeMeter(schedule)
@@ -96,6 +97,7 @@ def test_the_fees_of_a_kalshi_order_follow_the_five_published_steps(schedule: Ka
         assert net >= 0
 
 
+@settings(max_examples=60)
 @given(kalshi_schedules, st.lists(st.builds(Level, cent_prices, sizes), min_size=1, max_size=5))
 def test_a_planned_kalshi_fee_covers_an_order_that_fills_once_a_level(schedule: KalshiFees, taken: list[Level]) -> None:
     meter = FeeMeter(schedule)

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.domain.account import Tier
@@ -150,6 +150,7 @@ def test_a_new_market_beyond_the_open_positions_is_refused_but_an_old_one_is_not
     assert _code(judge(Exposure((*five, _held(1, outcome=_outcome(outcome="no")))))) == "approved"
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 30_000).map(lambda hundredths: Micros(hundredths * 10_000)), max_size=8))
 def test_orders_approved_one_after_another_never_pass_the_limit_together(
     judge: Callable[..., Verdict], order: Callable[..., Order], sizes: list[Micros]
