@@ -54,6 +54,7 @@ class Context(Generic[M]):
         self._mailbox = mailbox
         self._stats = stats
         self._slot: ReplySlot | None = None
+        self._owed: set[ReplySlot] = set()
         self._nursery: trio.Nursery | None = None
         self._exit = ExitStack()
         self._followed: set[ExitStack] = set()
@@ -82,10 +83,14 @@ class Context(Generic[M]):
         return stop
 
     def answer_later(self) -> ReplySlot:
-        """Take over answering the request in hand. What `handle` returns is then ignored."""
+        """Take over answering the request in hand. What `handle` returns is then ignored.
+
+        What is not answered when the incarnation ends fails with ActorStopped.
+        """
         if self._slot is None:
             raise RuntimeError(f"{self.name} has no request in hand")
         slot, self._slot = self._slot, None
+        slot.owe(self._owed)
         return slot
 
     def _close_followed(self) -> None:
@@ -113,6 +118,8 @@ class Context(Generic[M]):
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
+            for slot in tuple(self._owed):
+                slot.fail(ActorStopped(self.name))
             sender.reset(token)
 
     async def _loop(self, actor: Actor[M]) -> None:

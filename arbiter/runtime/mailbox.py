@@ -194,6 +194,10 @@ class Mailbox:
         """Forget one urgent message (compared by identity) that was meant for an incarnation that is gone."""
         self._urgent = deque(item for item in self._urgent if item[0] is not message)
 
+    def reopen(self) -> None:
+        """For an actor that comes back after all, because the whole group does."""
+        self._closed = False
+
     def close(self) -> None:
         """For good: waiting requests fail, waiting writers are told, later offers answer False."""
         self._closed = True

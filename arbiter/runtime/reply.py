@@ -8,13 +8,14 @@ import trio
 class ReplySlot:
     """One waiting asker. The first answer counts; an answer to an asker that left is dropped."""
 
-    __slots__ = ("_error", "_task", "_value", "answered")
+    __slots__ = ("_debts", "_error", "_task", "_value", "answered")
 
     def __init__(self) -> None:
         self.answered = False
         self._task: trio.lowlevel.Task | None = None
         self._value: Any = None
         self._error: Exception | None = None
+        self._debts: set[ReplySlot] | None = None
 
     def answer(self, value: Any) -> None:
         """Give the reply."""
@@ -28,8 +29,14 @@ class ReplySlot:
             self._error = error
             self._finish()
 
+    def owe(self, debts: "set[ReplySlot]") -> None:
+        """Stay in `debts` for as long as somebody waits for the answer."""
+        if not self.answered:
+            self._debts = debts
+            debts.add(self)
+
     def _finish(self) -> None:
-        self.answered = True
+        self._settle()
         if self._task is not None:
             task, self._task = self._task, None
             trio.lowlevel.reschedule(task)
@@ -45,5 +52,11 @@ class ReplySlot:
 
     def _abandon(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self._task = None
-        self.answered = True
+        self._settle()
         return trio.lowlevel.Abort.SUCCEEDED
+
+    def _settle(self) -> None:
+        self.answered = True
+        if self._debts is not None:
+            self._debts.discard(self)
+            self._debts = None

@@ -13,7 +13,6 @@ before the actors that need it. `Supervisor(group).run()` brings it to life. Sem
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 import structlog
@@ -134,6 +133,8 @@ class DynamicGroup(Generic[M]):
             raise ActorStopped(self.name)
         node = running.dynamic.get(key)
         if node is None:
+            if running.stopping:
+                raise ActorStopped(self.name)
             if len(running.dynamic) >= self.capacity:
                 raise ActorStopped(f"{self.name} is full, {key}")
             node = running.add_dynamic(key, self._make(key))
@@ -160,6 +161,9 @@ class _Node:
         self.crashes: deque[float] = deque()
         self.stats = Statistics()
         self.scope = trio.CancelScope()
+        self.ready = trio.Event()
+        self.was_ready = False
+        self.late = False
         self.ended = trio.Event()
         self.ended.set()
         self.group: _Running | None = None
@@ -185,9 +189,12 @@ class Supervisor:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything (then `task_status` says so) and watch over it until `stop` or exhaustion.
 
-        Raises SupervisorExhausted when the root is exhausted, and what a child raised when the first start fails.
+        Raises SupervisorExhausted when the root is exhausted or its first start fails; its cause is what a child raised.
         """
-        await self._running.run(task_status)
+        try:
+            await self._running.run(task_status)
+        finally:
+            self._running.close()
 
     def stop(self) -> None:
         """Stop everything in reverse order, each child within its grace. `run` returns when it is done."""
@@ -215,7 +222,7 @@ class _Running:
         self._restarts: deque[float] = deque()
         self._exits: deque[_Exit] = deque()
         self._changed = trio.Event()
-        self._stopping = False
+        self.stopping = False
         self._nursery: trio.Nursery | None = None
 
     def _place(self, spec: AnyChild, index: int) -> _Node:
@@ -230,8 +237,18 @@ class _Running:
     # -- from outside --
 
     def request_stop(self) -> None:
-        self._stopping = True
+        self.stopping = True
         self._changed.set()
+        for node in [*self.nodes, *self.dynamic.values()]:
+            node.ready.set()  # a stop does not wait for a start
+
+    def close(self) -> None:
+        """The tree is gone for good: whoever still waits for one of its actors is told."""
+        for node in self.nodes:
+            if node.group is not None:
+                node.group.close()
+            else:
+                node.spec.mailbox.close()
 
     def statuses(self) -> Iterator[ActorStatus]:
         for node in [*self.nodes, *self.dynamic.values()]:
@@ -261,8 +278,9 @@ class _Running:
     # -- the loop --
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
-        self._stopping = False
         self._exits.clear()
+        self._restarts.clear()
+        failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             if isinstance(self.spec, DynamicGroup):
@@ -272,9 +290,10 @@ class _Running:
                     await self._start_first(node)
                 task_status.started()
                 await self._watch()
-            except Exception:
+            except Exception as error:  # noqa: BLE001 raised below, where the nursery does not wrap it into a group
+                self.request_stop()
                 await self._stop_from(0)
-                raise
+                failure = error
             finally:
                 self._nursery = None
                 if isinstance(self.spec, DynamicGroup):
@@ -283,10 +302,12 @@ class _Running:
                         node.spec.mailbox.close()
                     self.dynamic.clear()
             nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def _watch(self) -> None:
         while True:
-            if self._stopping:
+            if self.stopping:
                 await self._stop_from(0)
                 return
             if self._exits:
@@ -309,12 +330,13 @@ class _Running:
         node, error = exit_.node, exit_.error
         if node.alive:  # it was restarted meanwhile
             return
-        if node.spec.restart == "temporary" or (node.spec.restart == "transient" and error is None):
-            node.state = "stopped"
+        if _stays_down(node, error):
+            self._retire(node)
             return
         now = self.environment.monotonic()
         backoff = self.spec.backoff if isinstance(self.spec, Group) else Backoff()
-        node.in_a_row = 1 if now - node.started_at >= backoff.quiet else node.in_a_row + 1
+        was_quiet = node.was_ready and now - node.started_at >= backoff.quiet
+        node.in_a_row = 1 if was_quiet else node.in_a_row + 1
         if self._exhausted(node, now):
             await self._give_up(node, error, now)
             return
@@ -322,8 +344,17 @@ class _Running:
         node.due = now + backoff.delay(node.in_a_row, self.environment.random.random())
         for later in self._dragged_along(node):
             await self._stop_node(later)
-            later.state = "backing_off"
-            later.due = None
+            if later.spec.restart == "temporary":
+                self._retire(later)
+            else:
+                later.state = "backing_off"
+
+    def _retire(self, node: _Node) -> None:
+        """It does not come back, unless the whole group does (or, for a dynamic child, its key is asked for again)."""
+        node.state = "stopped"
+        if isinstance(node.spec, Child):
+            node.spec.mailbox.close()
+        self.dynamic = {key: each for key, each in self.dynamic.items() if each is not node}
 
     def _exhausted(self, node: _Node, now: float) -> bool:
         """Count this end. A parking or dynamic group counts for each child, the others in all."""
@@ -352,7 +383,9 @@ class _Running:
             return []
         index = self.nodes.index(node)
         affected = self.nodes[index + 1 :] if self.spec.strategy == "rest_for_one" else [n for n in self.nodes if n is not node]
-        return [n for n in reversed(affected) if n.state not in ("stopped", "waiting")]
+        # one that crashed in the same instant is still to be reacted to: it comes back in its place, not on its own
+        crashed = [exit_.node for exit_ in self._exits if not _stays_down(exit_.node, exit_.error)]
+        return [n for n in reversed(affected) if n in crashed or n.state not in ("stopped", "waiting")]
 
     async def _restart(self, node: _Node) -> None:
         """Bring back a child and, by the strategy, everything that was stopped with it, in start order."""
@@ -364,6 +397,8 @@ class _Running:
             return
         first = self.nodes.index(node) if self.spec.strategy == "rest_for_one" else 0
         for each in self.nodes[first:]:
+            if self.stopping:
+                return
             if each.state == "backing_off" and each.due is None:
                 each.restarts += 1
                 if not await self._start_quietly(each):
@@ -387,33 +422,41 @@ class _Running:
         return True
 
     async def _start(self, node: _Node) -> None:
-        """Start and wait until ready. Raises what the child raised when it fails before that."""
+        """Start and wait until ready, or until the group is to stop. Raises SupervisorExhausted when it fails before it is ready."""
+        if self.stopping:
+            return
         assert self._nursery is not None
         node.state = "starting"
         node.due = None
+        node.ready = trio.Event()
+        node.was_ready = node.late = False
+        if node.group is not None:
+            node.group.stopping = False
+        else:
+            node.spec.mailbox.reopen()
         node.scope = trio.CancelScope()
         node.ended = trio.Event()
         node.started_at = self.environment.monotonic()
-        ready = trio.Event()
-        self._nursery.start_soon(partial(self._run_child, node, ready), name=node.path)
+        self._nursery.start_soon(self._run_child, node, name=node.path)
         with trio.move_on_after(START_SECONDS):
-            await ready.wait()
-        if not ready.is_set():
+            await node.ready.wait()
+        if not node.ready.is_set():
+            node.late = True
             node.last_error = f"not ready after {START_SECONDS:g} s"
             node.scope.cancel()
             await node.ended.wait()
-        if not node.alive:
+        if not node.was_ready and not self.stopping:
             raise SupervisorExhausted(f"{node.path} could not start: {node.last_error}") from self._error_of(node)
 
     def _error_of(self, node: _Node) -> Exception | None:
         return next((exit_.error for exit_ in reversed(self._exits) if exit_.node is node), None)
 
-    async def _run_child(self, node: _Node, ready: trio.Event) -> None:
+    async def _run_child(self, node: _Node) -> None:
         """The task of one incarnation. Lets nothing out but Cancelled and KeyboardInterrupt."""
         error: Exception | None = None
         try:
             with node.scope:
-                await self._incarnation(node, _Ready(node, ready))
+                await self._incarnation(node, _Ready(node))
         except Exception as caught:  # noqa: BLE001 this is the place where crashes end
             error = caught
         except BaseExceptionGroup as group:
@@ -428,14 +471,13 @@ class _Running:
                 node.spec.mailbox.fail_requests(ActorStopped(node.spec.ref.name))
                 node.spec.mailbox.discard(STOP)
             node.ended.set()
-            ready.set()
+            node.ready.set()
         if error is not None:
             self._note(node, error)
-        if not self._stopping and not node.scope.cancel_called:
+        elif node.late:
+            error = TimeoutError(node.last_error)
+        if not self.stopping and (node.late or not node.scope.cancel_called):
             self._exits.append(_Exit(node, error))
-            self._changed.set()
-        elif node.last_error.startswith("not ready"):
-            self._exits.append(_Exit(node, TimeoutError(node.last_error)))
             self._changed.set()
 
     async def _incarnation(self, node: _Node, status: "_Ready") -> None:
@@ -476,13 +518,19 @@ class _Running:
 class _Ready(trio.TaskStatus[None]):
     """Tells the supervisor that a child is ready."""
 
-    def __init__(self, node: _Node, event: trio.Event) -> None:
+    def __init__(self, node: _Node) -> None:
         self._node = node
-        self._event = event
 
     def started(self, value: None = None) -> None:
         self._node.state = "running"
-        self._event.set()
+        self._node.was_ready = True
+        self._node.ready.set()
+
+
+def _stays_down(node: _Node, error: Exception | None) -> bool:
+    """Whether its restart type lets an end stand."""
+    restart: Restart = node.spec.restart
+    return restart == "temporary" or (restart == "transient" and error is None)
 
 
 def _one_line(error: BaseException) -> str:

@@ -35,6 +35,8 @@ class Subscription(Generic[K, E]):
 
     def push(self, key: K, event: E) -> None:
         """Called by the topic: take an event without waiting."""
+        if self._lagged:
+            return  # what came after the cut would hide the gap
         if self._policy == "conflate":
             self.missed += key in self._newest
             self._newest[key] = event

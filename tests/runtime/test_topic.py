@@ -1,0 +1,200 @@
+"""Topics: snapshot then changes, what happens to slow readers, one key alone, and starting over."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
+
+from arbiter.runtime import Lagged, Subscription, Topic
+
+
+@pytest.fixture
+def topic() -> Topic[str, str]:
+    return Topic("prices")
+
+
+async def take(subscription: Subscription[Any, Any], count: int) -> list[Any]:
+    return [await subscription.receive() for _ in range(count)]
+
+
+async def nothing_more(subscription: Subscription[Any, Any]) -> bool:
+    with trio.move_on_after(1):
+        await subscription.receive()
+        return False
+    return True
+
+
+async def test_a_subscriber_gets_the_newest_of_each_key_and_then_every_change_without_gap_or_duplicate(topic, autojump_clock):
+    for key, event in (("a", "a1"), ("b", "b1"), ("a", "a2")):
+        topic.publish(key, event)
+    with topic.subscribe("cut_off") as (snapshot, changes):
+        topic.publish("b", "b2")
+        topic.publish("c", "c1")
+        assert snapshot == ["a2", "b1"]
+        assert await take(changes, 2) == ["b2", "c1"]
+        assert await nothing_more(changes)
+    assert topic.values() == ["a2", "b2", "c1"]
+    assert topic.sequence == 5
+
+
+async def test_a_reader_that_waits_is_woken_by_a_change(topic, nursery):
+    received: list[str] = []
+    with topic.subscribe() as (snapshot, changes):
+
+        async def read() -> None:
+            async for event in changes:
+                received.append(event)
+
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        assert (snapshot, received) == ([], [])
+        for number in range(3):
+            topic.publish("a", f"a{number}")
+            await wait_all_tasks_blocked()
+    assert received == ["a0", "a1", "a2"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_receive_that_is_cancelled_loses_no_event(topic):
+    with topic.subscribe("cut_off") as (_, changes):
+        topic.publish("a", "a1")
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await changes.receive()
+        assert scope.cancelled_caught
+        assert await changes.receive() == "a1"
+
+
+async def test_conflate_keeps_the_newest_of_each_key_and_counts_what_was_missed(topic, autojump_clock):
+    with topic.subscribe("conflate") as (_, changes):
+        for key, event in (("a", "a1"), ("b", "b1"), ("a", "a2"), ("a", "a3")):
+            topic.publish(key, event)
+        assert await take(changes, 2) == ["a3", "b1"]
+        assert changes.missed == 2
+        assert await nothing_more(changes)
+
+
+async def test_drop_oldest_keeps_the_newest_and_counts_what_was_missed(topic, autojump_clock):
+    with topic.subscribe("drop_oldest", capacity=2) as (_, changes):
+        for number in range(5):
+            topic.publish("a", f"a{number}")
+        assert await take(changes, 2) == ["a3", "a4"]
+        assert changes.missed == 3
+        assert await nothing_more(changes)
+
+
+async def test_a_subscriber_that_must_see_everything_is_cut_off_where_the_gap_begins(topic):
+    with topic.subscribe("cut_off", capacity=2) as (_, changes):
+        for number in range(3):
+            topic.publish("a", f"a{number}")
+        assert await changes.receive() == "a0"
+        # there is room again, but an event is missing already
+        topic.publish("a", "a3")
+        assert await changes.receive() == "a1"
+        for _ in range(2):
+            with pytest.raises(Lagged, match="more than 2"):
+                await changes.receive()
+
+
+async def test_a_slow_subscriber_costs_the_others_nothing(topic):
+    with topic.subscribe("cut_off", capacity=1) as (_, slow), topic.subscribe("cut_off") as (_, quick):
+        for number in range(3):
+            topic.publish("a", f"a{number}")
+        assert await take(quick, 3) == ["a0", "a1", "a2"]
+        assert await slow.receive() == "a0"
+
+
+@pytest.mark.parametrize("how", ["subscribe", "deliver_to", "deliver_key_to"])
+def test_leaving_the_block_unsubscribes_also_by_an_error(topic, how):
+    blocks = {
+        "subscribe": topic.subscribe(),
+        "deliver_to": topic.deliver_to(print),
+        "deliver_key_to": topic.deliver_key_to("a", print),
+    }
+
+    def fail_inside() -> None:
+        with blocks[how]:
+            assert topic.subscribers == 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
+    assert topic.subscribers == 0
+
+
+def test_delivery_hands_over_the_snapshot_and_then_the_changes(topic):
+    received: list[str] = []
+    topic.publish("a", "a1")
+    topic.publish("b", "b1")
+    with topic.deliver_to(received.append):
+        topic.publish("a", "a2")
+    topic.publish("a", "a3")
+    assert received == ["a1", "b1", "a2"]
+
+
+def test_following_one_key_hears_of_that_key_alone_until_it_is_left(topic):
+    received: list[str] = []
+    topic.publish("a", "a1")
+    topic.publish("b", "b1")
+    with topic.deliver_key_to("a", received.append):
+        topic.publish("a", "a2")
+        topic.publish("b", "b2")
+        with topic.deliver_key_to("a", received.append):
+            assert topic.subscribers == 2
+        topic.publish("a", "a3")
+    topic.publish("a", "a4")
+    assert received == ["a1", "a2", "a2", "a3"]
+    assert topic.subscribers == 0
+
+
+def test_following_a_key_that_has_no_event_yet_begins_with_its_first(topic):
+    received: list[str] = []
+    with topic.deliver_key_to("a", received.append):
+        assert received == []
+        topic.publish("a", "a1")
+    assert received == ["a1"]
+
+
+def test_a_passing_event_reaches_subscribers_and_ends_its_key(topic):
+    received: list[str] = []
+    topic.publish("a", "a1")
+    with topic.deliver_to(received.append):
+        topic.publish_passing("a", "a is over")
+        topic.publish_passing("b", "never retained")
+    assert received == ["a1", "a is over", "never retained"]
+    assert topic.get("a") is None
+    assert len(topic) == 0
+
+
+async def test_starting_over_begins_an_epoch_with_nothing_retained_and_keeps_the_subscribers(topic):
+    topic.publish("a", "a1")
+    topic.publish("b", "b1")
+    with topic.subscribe("cut_off") as (_, changes):
+        topic.start_over()
+        assert (topic.epoch, topic.sequence, topic.values()) == (1, 0, [])
+        topic.publish("a", "a rebuilt")
+        assert await changes.receive() == "a rebuilt"
+        assert (topic.epoch, topic.sequence, topic.get("b")) == (1, 1, None)
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from("abc"), st.integers()), max_size=30)
+
+
+@given(events=EVENTS, joins=st.lists(st.integers(0, 30), max_size=4))
+def test_snapshot_and_changes_are_the_whole_story_wherever_one_joins(events, joins):
+    topic: Topic[str, tuple[str, int]] = Topic("prices")
+    heard: list[tuple[int, list[tuple[str, int]]]] = []
+    with ExitStack() as stack:
+        for number, (key, value) in enumerate(events):
+            for _ in range(joins.count(number)):
+                received: list[tuple[str, int]] = []
+                stack.enter_context(topic.deliver_to(received.append))
+                heard.append((number, received))
+            topic.publish(key, (key, value))
+    for joined, received in heard:
+        before = dict(events[:joined])
+        assert received == [*before.items(), *events[joined:]]
