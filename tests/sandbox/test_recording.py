@@ -110,6 +110,20 @@ def test_a_gzipped_recording_is_the_same(write):
     assert (plain.markets, plain.pairs, plain.events) == (packed.markets, packed.pairs, packed.events)
 
 
+def test_the_example_of_the_documentation_is_a_recording(write):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "recordings.md").read_text("utf-8")
+    example = text.partition("```json\n")[2].partition("```")[0]
+    recording = Recording.load(write(*example.encode().splitlines()))
+    assert len(recording.events) == 3
+    assert len(recording.pairs) == 1
+
+
+def test_the_documentation_lists_every_field_of_the_format():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "recordings.md").read_text("utf-8")
+    kinds = (module.Header, module.MarketLine, module.PairLine, module.BookLine)
+    assert [field for kind in kinds for field in kind.__struct_fields__ if f"`{field}`" not in text] == []
+
+
 # -- what is refused --
 
 
