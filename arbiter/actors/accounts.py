@@ -6,10 +6,11 @@ import msgspec
 
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
-from arbiter.domain.account import Account, ApiKey, UserSettings
+from arbiter.domain.account import Account, ApiKey, TelegramLink, UserSettings
 from arbiter.domain.ids import UserId
-from arbiter.errors import InvalidInput, NotAllowed, NotFound
-from arbiter.runtime import Actor, Message, Ref, Request, Topic
+from arbiter.domain.link_codes import LinkCodes, NewCode, TooManyTries
+from arbiter.errors import InvalidInput, LimitExceeded, NotAllowed, NotFound
+from arbiter.runtime import Actor, Environment, Message, Ref, Request, Topic
 from arbiter.store.base import PutAccount, Store
 
 ARBITRAGE = "arbitrage"
@@ -17,6 +18,7 @@ STRATEGIES = {ARBITRAGE: "Two-venue arbitrage: buy both sides of one proposition
 """Every strategy that exists, with what it does in one line."""
 
 COMMIT_SECONDS = 5.0
+LONGEST_NAME = 100
 
 
 class FindApiKey(Request[Account], frozen=True, tag=True):
@@ -52,11 +54,43 @@ class SwitchStrategy(Request[Account], frozen=True, tag=True):
     enabled: bool
 
 
+class SwitchAllOff(Request[tuple[str, ...]], frozen=True, tag=True):
+    """Switch every strategy of a user off; answers with those that were on. NotFound."""
+
+    user: UserId
+
+
 class ReplaceApiKey(Request[Account], frozen=True, tag=True):
     """Give an account another API key; the old one stops working at once."""
 
     user: UserId
     api_key: ApiKey
+
+
+class CreateLinkCode(Request[NewCode], frozen=True, tag=True):
+    """A one-time code that links a Telegram account to this user; it takes the place of the last one. NotFound."""
+
+    user: UserId
+
+
+class RedeemLinkCode(Request[Account], frozen=True, tag=True):
+    """Link a Telegram account by a code. One that was linked elsewhere moves. NotFound, LimitExceeded after five wrong codes."""
+
+    code: str
+    telegram_id: int
+    telegram_name: str
+
+
+class Unlink(Request[bool], frozen=True, tag=True):
+    """Take a user's Telegram account off; whether there was one. An open code is withdrawn too."""
+
+    user: UserId
+
+
+class FindTelegram(Request[Account], frozen=True, tag=True):
+    """The account that a Telegram account is linked to. NotFound."""
+
+    telegram_id: int
 
 
 class AccountChanged(Message, frozen=True, tag=True):
@@ -65,25 +99,42 @@ class AccountChanged(Message, frozen=True, tag=True):
     account: Account
 
 
-Messages = FindApiKey | GetAccount | PutNewAccount | ChangeSettings | SwitchStrategy | ReplaceApiKey
+Messages = (
+    FindApiKey
+    | GetAccount
+    | PutNewAccount
+    | ChangeSettings
+    | SwitchStrategy
+    | ReplaceApiKey
+    | CreateLinkCode
+    | RedeemLinkCode
+    | Unlink
+    | FindTelegram
+    | SwitchAllOff
+)
 
 
 class Accounts(Actor[Messages]):
     """All accounts in memory, loaded from the store at the start; the journal makes changes durable."""
 
-    def __init__(self, store: Store, journal: Ref[JournalMessages], changes: Topic[UserId, AccountChanged]) -> None:
+    def __init__(
+        self, store: Store, journal: Ref[JournalMessages], changes: Topic[UserId, AccountChanged], environment: Environment
+    ) -> None:
         self._store = store
         self._journal = journal
         self._changes = changes
+        self._environment = environment
         self._accounts: dict[UserId, Account] = {}
         self._keys: dict[str, UserId] = {}
+        self._telegram: dict[int, UserId] = {}
+        self._codes = LinkCodes()
 
     async def started(self) -> None:
         self._changes.start_over()
         for account in await self._store.accounts():
             self._remember(account)
 
-    async def handle(self, message: Messages) -> Account:
+    async def handle(self, message: Messages) -> object:
         match message:
             case FindApiKey(key_id):
                 return self._get(self._keys.get(key_id, UserId("")))
@@ -99,6 +150,17 @@ class Accounts(Actor[Messages]):
                 return await self._keep(msgspec.structs.replace(self._get(user), api_key=api_key))
             case SwitchStrategy(user, strategy, enabled):
                 return await self._switch(self._get(user), strategy, enabled)
+            case SwitchAllOff(user):
+                return await self._switch_all_off(self._get(user))
+            case CreateLinkCode(user):
+                return self._codes.create(self._get(user).user, self._environment.unix_ms(), self._environment.random)
+            case RedeemLinkCode():
+                return await self._link(message)
+            case Unlink(user):
+                self._codes.withdraw(user)
+                return await self._unlink(self._get(user))
+            case FindTelegram(telegram_id):
+                return self._get(self._telegram.get(telegram_id, UserId("")))
             case _:
                 assert_never(message)
 
@@ -111,6 +173,31 @@ class Accounts(Actor[Messages]):
         wanted = others | {strategy} if enabled else others
         return await self._keep(msgspec.structs.replace(account, strategies=tuple(sorted(wanted))))
 
+    async def _switch_all_off(self, account: Account) -> tuple[str, ...]:
+        if account.strategies:
+            await self._keep(msgspec.structs.replace(account, strategies=()))
+        return account.strategies
+
+    async def _link(self, wanted: RedeemLinkCode) -> Account:
+        now = self._environment.unix_ms()
+        try:
+            user = self._codes.redeem(wanted.code, wanted.telegram_id, now)
+        except TooManyTries as error:
+            raise LimitExceeded("too many wrong codes", error.wait_ms) from None
+        if user is None:
+            raise NotFound("this code is not valid; make a new one, it works once and for 10 minutes")
+        elsewhere = self._telegram.get(wanted.telegram_id)
+        if elsewhere is not None and elsewhere != user:
+            await self._unlink(self._get(elsewhere))
+        link = TelegramLink(wanted.telegram_id, wanted.telegram_name[:LONGEST_NAME], now)
+        return await self._keep(msgspec.structs.replace(self._get(user), telegram=link))
+
+    async def _unlink(self, account: Account) -> bool:
+        if account.telegram is None:
+            return False
+        await self._keep(msgspec.structs.replace(account, telegram=None))
+        return True
+
     async def _keep(self, account: Account) -> Account:
         await self._journal.ask(Commit((PutAccount(account),)), timeout=COMMIT_SECONDS)
         self._remember(account)
@@ -120,9 +207,13 @@ class Accounts(Actor[Messages]):
         before = self._accounts.get(account.user)
         if before is not None and before.api_key is not None:
             self._keys.pop(before.api_key.key_id, None)
+        if before is not None and before.telegram is not None:
+            self._telegram.pop(before.telegram.telegram_id, None)
         self._accounts[account.user] = account
         if account.api_key is not None:
             self._keys[account.api_key.key_id] = account.user
+        if account.telegram is not None:
+            self._telegram[account.telegram.telegram_id] = account.user
         self._changes.publish(account.user, AccountChanged(account))
 
     def _get(self, user: UserId) -> Account:

@@ -17,6 +17,9 @@ from arbiter.runtime import Actor, Environment, Message, Request, Topic
 SWEEP_SECONDS = 1.0
 """How often open opportunities are checked for books that went stale in silence."""
 
+SCANNER_STOPPED = "scanner_stopped"
+"""The reason of what was open when the scanner stopped or crashed; any other is a `RejectReason`."""
+
 State = Literal["opened", "updated", "closed"]
 
 
@@ -103,6 +106,13 @@ class ArbScanner(Actor[Messages]):
         self.context.follow(self._data.status)
         self.context.start_task(self._sweep_for_ever)
 
+    async def stopped(self) -> None:
+        """Readers outlive this incarnation: what is open ends for them here, and the next one opens it anew."""
+        now = self._environment.monotonic()
+        for hedge in tuple(self._open.values()):
+            if hedge.live is not None:
+                self._close(hedge, hedge.live, SCANNER_STOPPED, now)
+
     async def handle(self, message: Messages) -> object:
         match message:
             case BookUpdated(outcome):
@@ -150,7 +160,7 @@ class ArbScanner(Actor[Messages]):
         if isinstance(found, Rejected):
             self._rejected[found.reason] += 1
             if hedge.live is not None:
-                self._close(hedge, hedge.live, found, now)
+                self._close(hedge, hedge.live, found.reason.value, now)
         else:
             self._tell(hedge, found, (_age_ms(first, now), _age_ms(second, now)), now)
 
@@ -183,7 +193,7 @@ class ArbScanner(Actor[Messages]):
         self._open[change.id] = hedge
         self._opportunities.publish(change.id, change)
 
-    def _close(self, hedge: _Hedge, live: OpportunityChanged, why: Rejected, now: float) -> None:
+    def _close(self, hedge: _Hedge, live: OpportunityChanged, reason: str, now: float) -> None:
         hedge.live = None
         del self._open[live.id]
         closed = msgspec.structs.replace(
@@ -191,7 +201,7 @@ class ArbScanner(Actor[Messages]):
             state="closed",
             at_ms=self._environment.unix_ms(),
             duration_ms=round((now - hedge.opened_at) * 1000),
-            reason=why.reason.value,
+            reason=reason,
         )
         self._opportunities.publish_passing(live.id, closed)
 

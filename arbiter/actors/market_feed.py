@@ -183,6 +183,7 @@ class MarketFeed(Actor[Messages]):
 
     def _apply_delta(self, delta: BookDelta, now: float) -> None:
         touched: dict[OutcomeKey, None] = {}
+        broken: BrokenBook | None = None
         for change in delta.changes:
             outcome = change.outcome
             if outcome not in self._trusted:
@@ -192,8 +193,11 @@ class MarketFeed(Actor[Messages]):
                 touched[outcome] = None
             except BrokenBook as error:
                 self._distrust((outcome,), str(error))
+                broken = error
         for outcome in touched:
             self._publish(outcome, now, delta.venue_ms)
+        if broken is not None:
+            raise self._lost_for_good(broken)
 
     def _apply_snapshot(self, snapshot: BookSnapshot, now: float) -> None:
         book = self._books.get(snapshot.outcome)
@@ -203,9 +207,13 @@ class MarketFeed(Actor[Messages]):
             book.apply_snapshot(snapshot)
         except BrokenBook as error:
             self._distrust((snapshot.outcome,), str(error))
-            return
+            raise self._lost_for_good(error) from error
         self._trusted.add(snapshot.outcome)
         self._publish(snapshot.outcome, now, snapshot.venue_ms)
+
+    def _lost_for_good(self, broken: BrokenBook) -> VenueUnavailable:
+        """No venue sends a book again unasked: only a new connection is sure to bring it."""
+        return VenueUnavailable(self._venue.name, str(broken))
 
     def _publish(self, outcome: OutcomeKey, now: float, venue_ms: int) -> None:
         book = self._books[outcome]
@@ -231,7 +239,7 @@ class MarketFeed(Actor[Messages]):
                 self._trusted.discard(outcome)
                 self._books[outcome].clear()
                 self._publish(outcome, now, 0)
-        if outcomes:
+        if outcomes and reason != "the feed stopped":  # that is by order, and no news
             self.context.log.info("books invalid", venue=self._venue.name, count=len(outcomes), reason=reason)
 
     def _tell_status(self, status: FeedStatus) -> None:

@@ -7,20 +7,25 @@ group before anyone is told.
 from collections.abc import Callable
 from typing import assert_never
 
+from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
 from arbiter.actors.market_feed import BookUpdated, MarketData
 from arbiter.actors.position_tracker import CatchUp
 from arbiter.actors.position_tracker import Messages as TrackerMessages
+from arbiter.domain.book import Levels, Side
+from arbiter.domain.fees import UnknownFees
 from arbiter.domain.ids import FillId, OrderId, OutcomeKey, UserId, VenueId, new_id
 from arbiter.domain.ledger import FillEntry
+from arbiter.domain.market import Market
 from arbiter.domain.order import Fill, Order, OrderState
 from arbiter.domain.paper import PaperMatcher
-from arbiter.errors import NotFound
+from arbiter.errors import ActorStopped, AskTimeout, NotFound
 from arbiter.runtime import Actor, Environment, Message, Ref, Request, Topic
 from arbiter.store.base import AddEntry, AddFill, PutOrder, Store, Write
 
 COMMIT_SECONDS = 5.0
+NEVER_SENT = "the program stopped before it was sent"
 
 
 class Submit(Request[Order], frozen=True, tag=True):
@@ -36,6 +41,13 @@ class Cancel(Request[Order], frozen=True, tag=True):
     order: OrderId
 
 
+class Reconcile(Request[Order], frozen=True, tag=True):
+    """Answers with the order as it is. One that is durable as pending never arrived here, and is cancelled. NotFound."""
+
+    user: UserId
+    order: OrderId
+
+
 class OrderChanged(Message, frozen=True, tag=True):
     """An order as it is now, with the fills of this step."""
 
@@ -43,12 +55,35 @@ class OrderChanged(Message, frozen=True, tag=True):
     fills: tuple[Fill, ...] = ()
 
 
-Messages = Submit | Cancel | BookUpdated
+Messages = Submit | Cancel | Reconcile | BookUpdated
 
 
 def mailbox_key(message: Messages) -> object:
     """Books conflate by outcome; requests never do."""
     return message.outcome if isinstance(message, BookUpdated) else message
+
+
+class OutOfStep(Exception):
+    """Whether a write became durable is not known. Crashes the desk: its restart reads what is true from the store."""
+
+
+class _ResumedMatcher(PaperMatcher):
+    """Of an order that rested before a restart. What it took is still in the visible book, but from which level is not known.
+
+    So as much as it was filled counts as taken from the best levels of the first book that it meets.
+    """
+
+    _resumed = False
+
+    def match(
+        self, bids: Levels, asks: Levels, market: Market, now_ms: int, new_fill_id: Callable[[], FillId]
+    ) -> tuple[Order, tuple[Fill, ...]]:
+        if not self._resumed:
+            self._resumed, left = True, int(self.order.filled)
+            for price, size in asks if self.order.side is Side.BUY else bids:
+                self._taken[price] = min(size, left)
+                left -= self._taken[price]
+        return super().match(bids, asks, market, now_ms, new_fill_id)
 
 
 class PaperDesk(Actor[Messages]):
@@ -62,6 +97,7 @@ class PaperDesk(Actor[Messages]):
         tracker: Ref[TrackerMessages],
         data: MarketData,
         changes: Topic[OrderId, OrderChanged],
+        latch: Latch,
         environment: Environment,
     ) -> None:
         self._venue = venue
@@ -70,27 +106,36 @@ class PaperDesk(Actor[Messages]):
         self._tracker = tracker
         self._data = data
         self._changes = changes
+        self._latch = latch
         self._environment = environment
         self._resting: dict[OutcomeKey, dict[OrderId, PaperMatcher]] = {}
         self._unfollow: dict[OutcomeKey, Callable[[], None]] = {}
+        self._never_sent: dict[OrderId, Order] = {}
+        """Cancelled at the start; a Submit that waited in the mailbox meanwhile must not revive them."""
 
     async def started(self) -> None:
         """Orders that rested go on resting. One that was never matched was never acknowledged: it is cancelled."""
+        # an empty commit is answered after all before it: what an earlier incarnation sent is durable now, or never will be
+        await self._journal.ask(Commit(()), timeout=COMMIT_SECONDS)
         for order in await self._store.orders():
             if order.outcome.venue != self._venue:
                 continue
             if order.state in (OrderState.OPEN, OrderState.PARTIALLY_FILLED):
-                self._rest(PaperMatcher(order))
+                self._rest(_ResumedMatcher(order))
             else:
-                ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason="the program stopped before it was sent")
+                ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=NEVER_SENT)
                 await self._keep(ended, ())
+                self._never_sent[ended.id] = ended
 
     async def handle(self, message: Messages) -> object:
         match message:
             case Submit(order):
                 return await self._submit(order)
             case Cancel(user, order_id):
-                return await self._cancel(user, order_id)
+                return await self._cancel(await self._find(user, order_id), "cancelled by the user")
+            case Reconcile(user, order_id):
+                order = await self._find(user, order_id)
+                return await self._cancel(order, NEVER_SENT) if order.state is OrderState.PENDING else order
             case BookUpdated(outcome):
                 for matcher in tuple(self._resting.get(outcome, {}).values()):
                     await self._match(matcher, message)
@@ -99,13 +144,15 @@ class PaperDesk(Actor[Messages]):
                 assert_never(message)
 
     async def _submit(self, order: Order) -> Order:
+        if order.id in self._never_sent:
+            return self._never_sent[order.id]
         now = self._environment.unix_ms()
         matcher = PaperMatcher(order.become(OrderState.SUBMITTING, now))
+        if self._latch.halted(order.user):
+            return await self._reject(matcher.order, "trading is stopped")
         book = self._data.books.get(order.outcome)
         if book is None or not self._data.fresh(book, self._environment.monotonic()):
-            rejected = matcher.order.become(OrderState.REJECTED, now, reason="the venue's book is not available or not fresh")
-            await self._keep(rejected, ())
-            return rejected
+            return await self._reject(matcher.order, "the venue's book is not available or not fresh")
         return await self._match(matcher, book)
 
     async def _match(self, matcher: PaperMatcher, book: BookUpdated) -> Order:
@@ -113,7 +160,10 @@ class PaperDesk(Actor[Messages]):
         if not book.trusted or market is None:
             return matcher.order
         before = matcher.order
-        after, fills = matcher.match(book.bids, book.asks, market, self._environment.unix_ms(), self._new_fill_id)
+        try:
+            after, fills = matcher.match(book.bids, book.asks, market, self._environment.unix_ms(), self._new_fill_id)
+        except UnknownFees as error:  # a resting order waits until the fees are known again
+            return await self._reject(before, str(error)) if before.state is OrderState.SUBMITTING else before
         if after is not before:
             await self._keep(after, fills)
         if after.state.is_final:
@@ -122,24 +172,45 @@ class PaperDesk(Actor[Messages]):
             self._rest(matcher)
         return after
 
-    async def _cancel(self, user: UserId, order_id: OrderId) -> Order:
-        for orders in self._resting.values():
-            if order_id in orders and orders[order_id].order.user == user:
-                order = orders[order_id].order
-                ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason="cancelled by the user")
-                await self._keep(ended, ())
-                self._forget(ended)
-                return ended
-        raise NotFound(f"no open order {order_id}")
+    async def _reject(self, order: Order, reason: str) -> Order:
+        rejected = order.become(OrderState.REJECTED, self._environment.unix_ms(), reason=reason)
+        await self._keep(rejected, ())
+        return rejected
+
+    async def _find(self, user: UserId, order_id: OrderId) -> Order:
+        """A user's order on this venue: as it rests, else as it is durable."""
+        resting = next((orders[order_id].order for orders in self._resting.values() if order_id in orders), None)
+        order = resting or await self._store.order(order_id)
+        if order is None or order.user != user or order.outcome.venue != self._venue:
+            raise NotFound(f"no order {order_id}")
+        return order
+
+    async def _cancel(self, order: Order, reason: str) -> Order:
+        if order.state.is_final:
+            return order
+        ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=reason)
+        await self._keep(ended, ())
+        self._forget(ended)
+        return ended
 
     async def _keep(self, order: Order, fills: tuple[Fill, ...]) -> None:
         """Durable first, then the positions, then the news."""
         entries = [FillEntry(fill) for fill in fills]
         writes: tuple[Write, ...] = (PutOrder(order), *(AddFill(fill) for fill in fills), *(AddEntry(entry) for entry in entries))
-        committed = await self._journal.ask(Commit(writes), timeout=COMMIT_SECONDS)
+        try:
+            committed = await self._journal.ask(Commit(writes), timeout=COMMIT_SECONDS)
+        except AskTimeout as error:
+            raise OutOfStep(f"order {order.id}: {error}") from error
         if fills:
-            await self._tracker.ask(CatchUp(committed.ledger_sequence), timeout=COMMIT_SECONDS)
+            await self._wait_for_positions(committed.ledger_sequence)
         self._changes.publish_passing(order.id, OrderChanged(order, fills))
+
+    async def _wait_for_positions(self, sequence: int) -> None:
+        """A tracker that is late or restarts finds the entries by itself; what is durable stands."""
+        try:
+            await self._tracker.ask(CatchUp(sequence), timeout=COMMIT_SECONDS)
+        except (ActorStopped, AskTimeout) as error:
+            self.context.log.warning("positions are late", problem=str(error))
 
     def _rest(self, matcher: PaperMatcher) -> None:
         order = matcher.order

@@ -41,7 +41,13 @@ class GetPositions(Request[tuple[PositionChanged, ...]], frozen=True, tag=True):
     user: UserId
 
 
-Messages = CatchUp | GetPositions
+class GetHoldings(Request[tuple[Position, ...]], frozen=True, tag=True):
+    """Every position that a user has or ever had (closed ones have size 0): what cash and risk are computed from."""
+
+    user: UserId
+
+
+Messages = CatchUp | GetPositions | GetHoldings
 
 
 class PositionTracker(Actor[Messages]):
@@ -56,6 +62,7 @@ class PositionTracker(Actor[Messages]):
         self._environment = environment
         self._fold = LedgerFold()
         self._sequence = 0
+        self._ever: dict[UserId, dict[OutcomeKey, Position]] = defaultdict(dict)
         self._held: dict[UserId, dict[OutcomeKey, PositionChanged]] = defaultdict(dict)
 
     async def started(self) -> None:
@@ -72,6 +79,8 @@ class PositionTracker(Actor[Messages]):
             case GetPositions(user):
                 self._mark_user(user)
                 return tuple(sorted(self._held[user].values(), key=lambda change: change.position.outcome))
+            case GetHoldings(user):
+                return tuple(self._ever[user].values())
             case _:
                 assert_never(message)
 
@@ -89,7 +98,9 @@ class PositionTracker(Actor[Messages]):
             for numbered in page:
                 if numbered.sequence > self._sequence:
                     self._sequence = numbered.sequence
-                    self._tell(self._fold.apply(numbered.entry))
+                    position = self._fold.apply(numbered.entry)
+                    self._ever[position.user][position.outcome] = position
+                    self._tell(position)
             if len(page) < PAGE:
                 return
 

@@ -1,29 +1,53 @@
 """UserSession: one for each active user. Every order of the user passes here: idempotency, limits, the risk gate."""
 
+from collections import deque
+from collections.abc import Callable
 from typing import assert_never
+
+import trio
 
 from arbiter.actors.accounts import GetAccount
 from arbiter.actors.accounts import Messages as AccountsMessages
+from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
 from arbiter.actors.market_feed import MarketData
-from arbiter.actors.paper_desk import Cancel, OrderChanged, Submit
+from arbiter.actors.paper_desk import NEVER_SENT, Cancel, OrderChanged, Reconcile, Submit
 from arbiter.actors.paper_desk import Messages as DeskMessages
-from arbiter.actors.position_tracker import GetPositions
+from arbiter.actors.position_tracker import GetHoldings
 from arbiter.actors.position_tracker import Messages as TrackerMessages
 from arbiter.domain.account import Account, Role
 from arbiter.domain.book import Side
 from arbiter.domain.ids import OrderId, OutcomeKey, UserId, VenueId, new_id
 from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.domain.money import Micros
-from arbiter.domain.order import Order, TimeInForce
+from arbiter.domain.order import Order, OrderState, TimeInForce
 from arbiter.domain.risk import Approved, Exposure, Refused, check
-from arbiter.errors import ActorStopped, AskTimeout, Conflict, LimitExceeded, NotAllowed, NotFound, OrderUncertain, RefusedByRisk
-from arbiter.runtime import Actor, Environment, Ref, Request, Topic
+from arbiter.domain.trading_state import TradingState
+from arbiter.domain.wallet import cash_pools
+from arbiter.errors import (
+    ActorStopped,
+    ArbiterError,
+    AskTimeout,
+    Conflict,
+    LimitExceeded,
+    NotAllowed,
+    NotFound,
+    OrderUncertain,
+    RefusedByRisk,
+    StoreError,
+    VenueUnavailable,
+)
+from arbiter.runtime import Actor, Environment, Message, Ref, Request, Topic
 from arbiter.store.base import PutOrder, Store
 
 STEP_SECONDS = 5.0
 """The longest that one step (a commit, a desk's answer) may take."""
+
+RECONCILE_SECONDS = 1.0
+"""How long to wait before asking again what became of an order."""
+FINAL_KEPT = 1000
+"""Final orders that stay in memory, the newest; older ones are looked up in the store."""
 
 
 class PlaceOrder(Request[Order], frozen=True, tag=True):
@@ -46,11 +70,22 @@ class CancelOrder(Request[Order], frozen=True, tag=True):
     order: OrderId
 
 
+class CancelAll(Request["CancelledAll"], frozen=True, tag=True):
+    """Take every open order back. Never refused; what could not be confirmed is named and goes on being chased."""
+
+
+class CancelledAll(Message, frozen=True, tag=True):
+    """What a `CancelAll` came to: orders that ended cancelled, and orders of which that is not known yet."""
+
+    cancelled: tuple[Order, ...]
+    uncertain: tuple[OrderId, ...]
+
+
 class GetOrders(Request[tuple[Order, ...]], frozen=True, tag=True):
-    """The user's orders that the session knows, oldest first."""
+    """The user's orders that the session knows, oldest first: all that are open, and the newest `FINAL_KEPT` others."""
 
 
-Messages = PlaceOrder | CancelOrder | GetOrders | OrderChanged
+Messages = PlaceOrder | CancelOrder | CancelAll | GetOrders | OrderChanged
 
 
 class UserSession(Actor[Messages]):
@@ -66,6 +101,7 @@ class UserSession(Actor[Messages]):
         desks: dict[VenueId, Ref[DeskMessages]],
         data: MarketData,
         order_changes: Topic[OrderId, OrderChanged],
+        latch: Latch,
         environment: Environment,
     ) -> None:
         self._user = user
@@ -76,16 +112,22 @@ class UserSession(Actor[Messages]):
         self._desks = desks
         self._data = data
         self._order_changes = order_changes
+        self._latch = latch
         self._environment = environment
         self._orders: dict[OrderId, Order] = {}
         self._keys: dict[str, OrderId] = {}
+        self._final: deque[OrderId] = deque()
+        self._unfollow: dict[OrderId, Callable[[], None]] = {}
         self._bucket: TokenBucket | None = None
 
     async def started(self) -> None:
-        # follow first: what changes while the store is read waits in the mailbox
-        self.context.follow(self._order_changes)
-        for order in await self._store.orders(self._user):
-            self._remember(order)
+        # twice: the first read says which orders to follow, the second what changed until they were followed
+        for _ in range(2):
+            for order in await self._store.orders(self._user, newest_final=FINAL_KEPT):
+                self._remember(order)
+        for order in self._orders.values():
+            if order.state is OrderState.PENDING and order.outcome.venue in self._desks:
+                self.context.start_task(self._reconcile, order)
 
     async def handle(self, message: Messages) -> object:
         match message:
@@ -93,11 +135,12 @@ class UserSession(Actor[Messages]):
                 return await self._place(message)
             case CancelOrder(order_id):
                 return await self._cancel(order_id)
+            case CancelAll():
+                return await self._cancel_all()
             case GetOrders():
                 return tuple(self._orders.values())
             case OrderChanged(order):
-                if order.user == self._user:
-                    self._remember(order)
+                self._remember(order)
                 return None
             case _:
                 assert_never(message)
@@ -105,18 +148,33 @@ class UserSession(Actor[Messages]):
     # -- placing: key -> account -> limits -> risk -> durable -> desk --
 
     async def _place(self, wanted: PlaceOrder) -> Order:
-        known = self._keys.get(wanted.idempotency_key)
+        known = await self._known(wanted.idempotency_key)
         if known is not None:
-            return _same_or_conflict(self._orders[known], wanted)
+            return _same_or_conflict(known, wanted)
         account = await self._accounts.ask(GetAccount(self._user), timeout=STEP_SECONDS)
         if account.role is Role.OPERATOR:
             raise NotAllowed("an operator's account does not trade")
+        self._require_trading()
         self._spend_order(account)
         order = self._new_order(wanted)
         await self._pass_risk_gate(order, account)
-        await self._journal.ask(Commit((PutOrder(order),)), timeout=STEP_SECONDS)
+        try:
+            await self._journal.ask(Commit((PutOrder(order),)), timeout=STEP_SECONDS)
+        except AskTimeout:
+            self._remember(order)  # it may become durable yet
+            self.context.start_task(self._withdraw, order)
+            raise
         self._remember(order)
         return await self._submit(order)
+
+    async def _known(self, idempotency_key: str) -> Order | None:
+        known = self._keys.get(idempotency_key)
+        return self._orders[known] if known is not None else await self._store.order_by_key(self._user, idempotency_key)
+
+    def _require_trading(self) -> None:
+        status = self._latch.status(self._user)
+        if status.state is TradingState.HALTED:
+            raise RefusedByRisk("TRADING_HALTED", "trading is stopped; it goes on only after ResumeTrading (in the chat: /resume CONFIRM)")
 
     def _new_order(self, wanted: PlaceOrder) -> Order:
         now = self._environment.unix_ms()
@@ -149,10 +207,12 @@ class UserSession(Actor[Messages]):
             raise NotFound(f"no market {order.outcome.market_key}")
         book = self._data.books.get(order.outcome)
         fresh = book is not None and self._data.fresh(book, self._environment.monotonic())
-        held = await self._tracker.ask(GetPositions(self._user), timeout=STEP_SECONDS)
+        held = await self._tracker.ask(GetHoldings(self._user), timeout=STEP_SECONDS)
+        open_orders = tuple(o for o in self._orders.values() if not o.state.is_final)
         exposure = Exposure(
-            positions=tuple(change.position for change in held),
-            resting=tuple(o for o in self._orders.values() if not o.state.is_final),
+            positions=held,
+            resting=open_orders,
+            cash=cash_pools(self._desks, held, open_orders),
         )
         verdict = check(order, market, TIERS[account.tier], exposure, book_fresh=fresh, suspended=account.suspended)
         match verdict:
@@ -165,22 +225,82 @@ class UserSession(Actor[Messages]):
         try:
             placed = await self._desks[order.outcome.venue].ask(Submit(order), timeout=STEP_SECONDS)
         except (ActorStopped, AskTimeout) as error:
+            self.context.start_task(self._reconcile, order)
             raise OrderUncertain(order.id) from error
+        except StoreError:
+            self.context.start_task(self._reconcile, order)
+            raise
         self._remember(placed)
         return placed
 
+    # -- what became of it --
+
+    async def _reconcile(self, order: Order) -> None:
+        """Ask the desk until it says: an order must not reserve exposure for ever because one answer was lost."""
+        while True:
+            try:
+                self._remember(await self._desks[order.outcome.venue].ask(Reconcile(self._user, order.id), timeout=STEP_SECONDS))
+                return
+            except ArbiterError as error:
+                self.context.log.warning("order not reconciled yet", order=order.id, problem=str(error))
+            await trio.sleep(RECONCILE_SECONDS)
+
+    async def _withdraw(self, order: Order) -> None:
+        """Cancel an order that no desk has seen, after whatever the journal may still do with it."""
+        ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=NEVER_SENT)
+        while True:
+            try:
+                await self._journal.ask(Commit((PutOrder(ended),)), timeout=STEP_SECONDS)
+                self._remember(ended)
+                return
+            except ArbiterError as error:
+                self.context.log.warning("order not withdrawn yet", order=order.id, problem=str(error))
+            await trio.sleep(RECONCILE_SECONDS)
+
+    # -- cancelling --
+
     async def _cancel(self, order_id: OrderId) -> Order:
-        order = self._orders.get(order_id)
-        if order is None:
+        order = self._orders.get(order_id) or await self._store.order(order_id)
+        if order is None or order.user != self._user:
             raise NotFound(f"no order {order_id[:80]}")
         if order.state.is_final:
             return order
+        desk = self._desks.get(order.outcome.venue)
+        if desk is None:
+            raise VenueUnavailable(order.outcome.venue, "it is not among the venues of this program")
         try:
-            cancelled = await self._desks[order.outcome.venue].ask(Cancel(self._user, order_id), timeout=STEP_SECONDS)
+            cancelled = await desk.ask(Cancel(self._user, order_id), timeout=STEP_SECONDS)
         except NotFound:
-            return self._orders[order_id]  # it became final meanwhile; its news is on the way
+            return order  # the journal has not said yet whether there is such an order
         self._remember(cancelled)
         return cancelled
+
+    async def _cancel_all(self) -> CancelledAll:
+        cancelled: list[Order] = []
+        uncertain: list[OrderId] = []
+        for order in [each for each in self._orders.values() if not each.state.is_final]:
+            try:
+                ended = await self._cancel(order.id)
+            except ArbiterError as error:
+                self.context.log.warning("order not cancelled yet", order=order.id, problem=str(error))
+                self.context.start_task(self._chase, order)
+                uncertain.append(order.id)
+                continue
+            if not ended.state.is_final:
+                uncertain.append(order.id)
+            elif ended.state is OrderState.CANCELLED:
+                cancelled.append(ended)
+        return CancelledAll(tuple(cancelled), tuple(uncertain))
+
+    async def _chase(self, order: Order) -> None:
+        """Cancel until the desk confirms it."""
+        while True:
+            await trio.sleep(RECONCILE_SECONDS)
+            try:
+                if (await self._cancel(order.id)).state.is_final:
+                    return
+            except ArbiterError as error:
+                self.context.log.warning("order not cancelled yet", order=order.id, problem=str(error))
 
     def _remember(self, order: Order) -> None:
         known = self._orders.get(order.id)
@@ -188,6 +308,14 @@ class UserSession(Actor[Messages]):
             return  # older news than what is known
         self._orders[order.id] = order
         self._keys[order.idempotency_key] = order.id
+        if order.state.is_final:
+            self._unfollow.pop(order.id, lambda: None)()
+            self._final.append(order.id)
+            if len(self._final) > FINAL_KEPT:
+                forgotten = self._orders.pop(self._final.popleft())
+                del self._keys[forgotten.idempotency_key]
+        elif order.id not in self._unfollow:
+            self._unfollow[order.id] = self.context.follow_key(self._order_changes, order.id)
 
 
 def _same_or_conflict(order: Order, wanted: PlaceOrder) -> Order:

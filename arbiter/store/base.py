@@ -10,9 +10,10 @@ from typing import Protocol
 import msgspec
 
 from arbiter.domain.account import Account
-from arbiter.domain.ids import UserId
+from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
 from arbiter.domain.order import Fill, Order
+from arbiter.domain.trading_state import TradingStatus
 
 
 class PutOrder(msgspec.Struct, frozen=True, tag=True):
@@ -39,7 +40,13 @@ class PutAccount(msgspec.Struct, frozen=True, tag=True):
     account: Account
 
 
-Write = PutOrder | AddFill | AddEntry | PutAccount
+class PutTradingStatus(msgspec.Struct, frozen=True, tag=True):
+    """Insert or update whether a user's trading goes on."""
+
+    status: TradingStatus
+
+
+Write = PutOrder | AddFill | AddEntry | PutAccount | PutTradingStatus
 Writes = tuple[Write, ...]
 
 
@@ -77,8 +84,20 @@ class Store(Protocol):
     async def accounts(self) -> list[Account]:
         """All accounts."""
 
-    async def orders(self, user: UserId | None = None) -> list[Order]:
-        """A user's orders, or, without a user, every order that is not final; oldest first."""
+    async def trading_statuses(self) -> list[TradingStatus]:
+        """The state of every user whose trading was ever stopped."""
+
+    async def orders(self, user: UserId | None = None, *, newest_final: int | None = None) -> list[Order]:
+        """A user's orders, or, without a user, every order that is not final; oldest first.
+
+        With `newest_final`, of the user's final orders only the newest so many.
+        """
+
+    async def order(self, order: OrderId) -> Order | None:
+        """One order."""
+
+    async def order_by_key(self, user: UserId, idempotency_key: str) -> Order | None:
+        """The order that a user placed under this key."""
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         """The next entries after `sequence`, at most `limit`."""

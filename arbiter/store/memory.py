@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from arbiter.domain.account import Account
 from arbiter.domain.ids import FillId, OrderId, UserId
 from arbiter.domain.order import Fill, Order
-from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, Refused, Writes
+from arbiter.domain.trading_state import TradingStatus
+from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, PutTradingStatus, Refused, Writes
 
 
 class MemoryStore:
@@ -17,6 +18,7 @@ class MemoryStore:
         self._keys: dict[tuple[UserId, str], OrderId] = {}
         self._fills: dict[FillId, Fill] = {}
         self._ledger: list[NumberedEntry] = []
+        self._statuses: dict[UserId, TradingStatus] = {}
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -31,9 +33,24 @@ class MemoryStore:
     async def accounts(self) -> list[Account]:
         return sorted(self._accounts.values(), key=lambda account: account.user)
 
-    async def orders(self, user: UserId | None = None) -> list[Order]:
+    async def trading_statuses(self) -> list[TradingStatus]:
+        return sorted(self._statuses.values(), key=lambda status: status.user)
+
+    async def orders(self, user: UserId | None = None, *, newest_final: int | None = None) -> list[Order]:
         kept = (o for o in self._orders.values() if (o.user == user if user is not None else not o.state.is_final))
-        return sorted(kept, key=lambda order: (order.created_ms, order.id))
+        found = sorted(kept, key=lambda order: (order.created_ms, order.id))
+        if newest_final is None:
+            return found
+        final = [order.id for order in found if order.state.is_final]
+        left_out = set(final[: max(0, len(final) - newest_final)])
+        return [order for order in found if order.id not in left_out]
+
+    async def order(self, order: OrderId) -> Order | None:
+        return self._orders.get(order)
+
+    async def order_by_key(self, user: UserId, idempotency_key: str) -> Order | None:
+        known = self._keys.get((user, idempotency_key))
+        return None if known is None else self._orders[known]
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         return self._ledger[sequence : sequence + limit]
@@ -53,6 +70,8 @@ class MemoryStore:
                     self._ledger.append(NumberedEntry(len(self._ledger) + 1, entry))
                 case PutAccount(account):
                     self._accounts[account.user] = account
+                case PutTradingStatus(status):
+                    self._statuses[status.user] = status
         return None
 
     def _problem(self, group: Writes) -> str | None:

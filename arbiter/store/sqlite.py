@@ -13,16 +13,16 @@ import msgspec
 import trio
 
 from arbiter.domain.account import Account
-from arbiter.domain.ids import UserId
+from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
 from arbiter.domain.order import Order
+from arbiter.domain.trading_state import TradingStatus
 from arbiter.errors import ConfigError, StoreError
-from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, Refused, Write, Writes
+from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, PutTradingStatus, Refused, Write, Writes
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
+_FIRST_SCHEMA = """
 CREATE TABLE accounts (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE orders (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, idempotency_key TEXT NOT NULL, final INTEGER NOT NULL,
@@ -32,10 +32,23 @@ CREATE INDEX orders_not_final ON orders (created_ms) WHERE final = 0;
 CREATE TABLE fills (id TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES orders (id), body BLOB NOT NULL) STRICT;
 CREATE TABLE ledger (sequence INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
 """
+_MIGRATIONS = (
+    _FIRST_SCHEMA,
+    "CREATE TABLE trading_statuses (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+)
+"""Each brings a file from the schema before it to the next; the number of those that were applied is `user_version`."""
+SCHEMA_VERSION = len(_MIGRATIONS)
+_ORDERS_OF_USER = """
+SELECT body FROM orders WHERE user = ? AND (final = 0 OR id IN (
+    SELECT id FROM orders WHERE user = ? AND final = 1 ORDER BY created_ms DESC, id DESC LIMIT ?
+)) ORDER BY created_ms, id
+"""
+"""A LIMIT of -1 is none."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_account = msgspec.json.Decoder(Account).decode
 _decode_order = msgspec.json.Decoder(Order).decode
+_decode_status = msgspec.json.Decoder(TradingStatus).decode
 _decode_entry: Callable[[bytes], LedgerEntry] = msgspec.json.Decoder(LedgerEntry).decode
 
 
@@ -75,7 +88,11 @@ class SqliteStore:
         self._reader: apsw.Connection | None = None
 
     async def open(self) -> None:
-        await self._writing.run(self._open)
+        try:
+            await self._writing.run(self._open)
+        except ConfigError:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         with trio.CancelScope(shield=True):
@@ -86,6 +103,8 @@ class SqliteStore:
     def _open(self) -> None:
         try:
             self._writer = apsw.Connection(str(self._path))
+            if self._writer.readonly("main"):  # SQLite opens what it may not write without a word
+                raise apsw.ReadOnlyError("it may not be written")
             _configure(self._writer)
             _migrate(self._writer, self._path)
             self._reader = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -117,12 +136,24 @@ class SqliteStore:
         rows = await self._read("SELECT body FROM accounts ORDER BY user")
         return [_decode_account(body) for (body,) in rows]
 
-    async def orders(self, user: UserId | None = None) -> list[Order]:
+    async def trading_statuses(self) -> list[TradingStatus]:
+        rows = await self._read("SELECT body FROM trading_statuses ORDER BY user")
+        return [_decode_status(body) for (body,) in rows]
+
+    async def orders(self, user: UserId | None = None, *, newest_final: int | None = None) -> list[Order]:
         if user is None:
             rows = await self._read("SELECT body FROM orders WHERE final = 0 ORDER BY created_ms, id")
         else:
-            rows = await self._read("SELECT body FROM orders WHERE user = ? ORDER BY created_ms, id", (user,))
+            rows = await self._read(_ORDERS_OF_USER, (user, user, -1 if newest_final is None else newest_final))
         return [_decode_order(body) for (body,) in rows]
+
+    async def order(self, order: OrderId) -> Order | None:
+        rows = await self._read("SELECT body FROM orders WHERE id = ?", (order,))
+        return _decode_order(rows[0][0]) if rows else None
+
+    async def order_by_key(self, user: UserId, idempotency_key: str) -> Order | None:
+        rows = await self._read("SELECT body FROM orders WHERE user = ? AND idempotency_key = ?", (user, idempotency_key))
+        return _decode_order(rows[0][0]) if rows else None
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         rows = await self._read("SELECT sequence, body FROM ledger WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
@@ -166,9 +197,10 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
             f"the database {path} was written by a newer Arbiter (schema {version}, this one knows {SCHEMA_VERSION})",
             "update Arbiter, or start with another --data folder",
         )
-    if version == 0:
+    if version < SCHEMA_VERSION:
         with connection:
-            connection.execute(_SCHEMA)
+            for migration in _MIGRATIONS[version:]:
+                connection.execute(migration)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
@@ -197,6 +229,11 @@ def _apply(connection: apsw.Connection, write: Write) -> None:
         case PutAccount(account):
             connection.execute(
                 "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (user) DO UPDATE SET body = excluded.body", (account.user, _encode(account))
+            )
+        case PutTradingStatus(status):
+            connection.execute(
+                "INSERT INTO trading_statuses VALUES (?, ?) ON CONFLICT (user) DO UPDATE SET body = excluded.body",
+                (status.user, _encode(status)),
             )
 
 

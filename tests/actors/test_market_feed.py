@@ -1,0 +1,303 @@
+"""MarketFeed: folds a venue's events into books, says when one cannot be trusted, and always comes back."""
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from arbiter.actors.market_feed import (
+    CATALOGUE_AGE_SECONDS,
+    CATALOGUE_SECONDS,
+    FIRST_RETRY_SECONDS,
+    FRESH_SECONDS,
+    LONGEST_RETRY_SECONDS,
+    GetMarket,
+    SearchMarkets,
+)
+from arbiter.domain.book import BookDelta, BooksInvalid, BookSnapshot, Level, LevelChange, PublicTrade, Side, TickSizeChanged
+from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, MarketKey, OutcomeId, OutcomeKey
+from arbiter.domain.market import TickRange
+from arbiter.domain.money import Micros, parse_micros
+from arbiter.errors import NotFound
+
+
+@pytest.fixture
+def tell(scene):
+    async def tell(event):
+        scene.polymarket.tell(event)
+        await wait_all_tasks_blocked()
+
+    return tell
+
+
+def change(outcome, side, price, size, *, signed=False):
+    return LevelChange(outcome, side, parse_micros(price), parse_micros(size), signed)
+
+
+def fresh(scene, outcome) -> bool:
+    book = scene.data.books.get(outcome)
+    return book is not None and scene.data.fresh(book, scene.environment.monotonic())
+
+
+# -- books --
+
+
+async def test_a_snapshot_is_published_best_first_and_fresh(autojump_clock, scene, book_levels):
+    async with scene.running():
+        assert scene.data.books.get(scene.yes) is None
+        await scene.quote(scene.yes, "0.40x1 0.42x2 0.41x3", "0.46x1 0.44x2 0.45x0")
+        book = scene.data.books.get(scene.yes)
+        assert book.bids == book_levels("0.42x2 0.41x3 0.40x1")
+        assert book.asks == book_levels("0.44x2 0.46x1")
+        assert book.trusted
+        assert fresh(scene, scene.yes)
+
+
+async def test_changes_set_add_and_remove_levels_and_those_of_one_delta_apply_together(autojump_clock, scene, tell, book_levels):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await scene.quote(scene.no, "0.55x10", "0.60x10")
+        with scene.data.books.subscribe("cut_off") as (_, changes):
+            await tell(
+                BookDelta(
+                    (
+                        change(scene.yes, Side.BUY, "0.40", "0"),
+                        change(scene.yes, Side.BUY, "0.41", "7"),
+                        change(scene.yes, Side.SELL, "0.45", "-4", signed=True),
+                        change(scene.no, Side.BUY, "0.55", "2.5", signed=True),
+                    ),
+                    venue_ms=77,
+                )
+            )
+            told = [await changes.receive(), await changes.receive()]
+        assert [(book.outcome, book.bids, book.asks, book.venue_ms) for book in told] == [
+            (scene.yes, book_levels("0.41x7"), book_levels("0.45x6"), 77),
+            (scene.no, book_levels("0.55x12.5"), book_levels("0.60x10"), 77),
+        ]
+
+
+async def test_a_change_of_a_book_that_never_had_a_snapshot_is_ignored(autojump_clock, scene, tell):
+    async with scene.running():
+        await tell(BookDelta((change(scene.yes, Side.BUY, "0.41", "7"),)))
+        assert scene.data.books.get(scene.yes) is None
+
+
+async def test_a_book_of_a_market_that_is_not_in_the_catalogue_is_ignored(autojump_clock, scene, tell):
+    stranger = OutcomeKey(POLYMARKET, MarketId("stranger"), OutcomeId("yes"))
+    async with scene.running():
+        await tell(BookSnapshot(stranger, (), ()))
+        await tell(TickSizeChanged(stranger.market_key, Micros(1000)))
+        await tell(PublicTrade(stranger, Micros(1), Micros(1), Side.BUY))
+        assert scene.data.books.get(stranger) is None
+
+
+async def test_one_invalid_book_is_emptied_and_distrusted_until_its_next_snapshot_and_others_stay(autojump_clock, scene, tell):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await scene.quote(scene.no, "0.55x10", "0.60x10")
+        await tell(BooksInvalid("a gap", (scene.yes,)))
+        book = scene.data.books.get(scene.yes)
+        assert (book.bids, book.asks, book.trusted) == ((), (), False)
+        assert not fresh(scene, scene.yes)
+        assert fresh(scene, scene.no)
+        await tell(BookDelta((change(scene.yes, Side.BUY, "0.41", "7"),)))
+        assert not scene.data.books.get(scene.yes).trusted
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        assert fresh(scene, scene.yes)
+
+
+async def test_an_invalidation_that_names_no_outcome_means_all_of_this_venue_and_none_of_the_other(autojump_clock, scene, tell):
+    async with scene.running():
+        for outcome in (scene.yes, scene.no, scene.k_yes):
+            await scene.quote(outcome, "0.40x10", "0.45x10")
+        await tell(BooksInvalid("a gap"))
+        assert [fresh(scene, outcome) for outcome in (scene.yes, scene.no, scene.k_yes)] == [False, False, True]
+
+
+async def test_another_tick_size_changes_the_market_and_invalidates_its_books(autojump_clock, scene, tell):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await tell(TickSizeChanged(scene.market.key, Micros(1_000)))
+        market = scene.data.markets.get(scene.market.key)
+        assert market.ticks == (TickRange(Micros(10_000), Micros(990_000), Micros(1_000)),)
+        assert not scene.data.books.get(scene.yes).trusted
+        assert await scene.feeds[POLYMARKET].ref.ask(GetMarket(scene.market.key), timeout=5) == market
+
+
+@pytest.mark.parametrize("by", ["a delta", "a snapshot"])
+async def test_a_book_that_cannot_be_is_distrusted_and_fetched_again_by_a_new_connection(autojump_clock, scene, tell, by):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        if by == "a delta":
+            await tell(BookDelta((change(scene.yes, Side.BUY, "0.40", "-11", signed=True),)))
+        else:
+            await tell(BookSnapshot(scene.yes, (Level(Micros(400_000), Micros(-1)),), ()))
+        assert not scene.data.books.get(scene.yes).trusted
+        assert not scene.data.status.get(POLYMARKET).connected
+        await trio.sleep(1)
+        assert len(scene.polymarket.attempts) == 2
+        assert fresh(scene, scene.yes)
+
+
+# -- freshness --
+
+
+async def test_an_unchanged_book_stays_fresh_while_its_connection_proves_alive(autojump_clock, scene):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await trio.sleep(3600)
+        assert fresh(scene, scene.yes)
+
+
+async def test_without_proof_of_life_a_book_is_fresh_for_twelve_seconds_and_no_longer(autojump_clock, scene):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        scene.polymarket.alive = False
+        alive_at = scene.data.status.get(POLYMARKET).alive_at
+        await trio.sleep(alive_at + FRESH_SECONDS - trio.current_time() - 0.001)
+        assert fresh(scene, scene.yes)
+        await trio.sleep(0.002)
+        assert not fresh(scene, scene.yes)
+        assert FRESH_SECONDS == 12
+
+
+async def test_proof_of_life_is_passed_on_at_most_once_a_second(autojump_clock, scene, tell):
+    async with scene.running():
+        with scene.data.status.subscribe("cut_off", capacity=10_000) as (_, changes):
+            for _ in range(100):
+                await scene.quote(scene.yes, "0.40x10", "0.45x10")
+                await trio.sleep(0.1)
+            count = 0
+            with trio.move_on_after(0.01):
+                while True:
+                    count += (await changes.receive()).venue == POLYMARKET
+        assert 8 <= count <= 11
+
+
+# -- losing and finding the venue --
+
+
+async def test_a_lost_connection_distrusts_every_book_tells_why_and_comes_back_with_new_ones(autojump_clock, scene, tell):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await tell("the cable was cut")
+        status = scene.data.status.get(POLYMARKET)
+        assert not status.connected
+        assert "the cable was cut" in status.problem
+        assert not scene.data.books.get(scene.yes).trusted
+        assert scene.data.status.get(KALSHI).connected
+        await trio.sleep(1)
+        assert scene.data.status.get(POLYMARKET).connected
+        assert fresh(scene, scene.yes)
+
+
+async def test_a_venue_that_stays_away_is_tried_with_growing_pauses_up_to_a_longest_one(autojump_clock, scene, tell):
+    async with scene.running():
+        scene.polymarket.problem = "maintenance"
+        await tell("maintenance")
+        scene.polymarket.attempts.clear()
+        await trio.sleep(600)
+        attempts = scene.polymarket.attempts
+        pauses = [after - before for before, after in pairwise(attempts)]
+        assert pauses[0] < 4 * FIRST_RETRY_SECONDS
+        assert max(pauses) <= LONGEST_RETRY_SECONDS
+        assert min(pauses[-5:]) >= LONGEST_RETRY_SECONDS / 2
+        assert len(attempts) < 60
+
+        scene.polymarket.problem = ""
+        await trio.sleep(LONGEST_RETRY_SECONDS)
+        assert scene.data.status.get(POLYMARKET).connected
+        status = [s for s in scene.supervisor.statuses() if s.name.endswith("polymarket_feed")]
+        assert [(s.state, s.restarts) for s in status] == [("running", 0)]
+
+
+async def test_a_connection_that_lived_a_while_ends_the_backoff(autojump_clock, scene, tell):
+    async with scene.running():
+        scene.polymarket.problem = "maintenance"
+        await tell("maintenance")
+        await trio.sleep(300)
+        scene.polymarket.problem = ""
+        await trio.sleep(60)
+        assert scene.data.status.get(POLYMARKET).connected
+        lost_at = trio.current_time()
+        await tell("once more")
+        await trio.sleep(5)
+        assert scene.polymarket.attempts[-1] - lost_at <= FIRST_RETRY_SECONDS
+
+
+async def test_the_catalogue_is_read_again_by_a_late_reconnect_and_new_markets_appear(autojump_clock, scene, tell, new_market):
+    newer = new_market(POLYMARKET, "newer")
+    async with scene.running():
+        await tell("soon")
+        await trio.sleep(1)
+        assert scene.polymarket.catalogues == 1
+        scene.polymarket.markets.append(newer)
+        await trio.sleep(CATALOGUE_AGE_SECONDS)
+        await tell("late")
+        await trio.sleep(1)
+        assert scene.polymarket.catalogues == 2
+        assert scene.data.markets.get(newer.key) == newer
+        await scene.quote(newer.yes_key, "0.40x10", "0.45x10")
+        assert fresh(scene, newer.yes_key)
+
+
+async def test_a_catalogue_that_never_comes_is_given_up_and_asked_for_again(autojump_clock, scene):
+    asked = []
+
+    async def hanging():
+        asked.append(trio.current_time())
+        await trio.sleep_forever()
+
+    scene.polymarket.catalogue = hanging
+    async with scene.running():
+        await trio.sleep(2.5 * CATALOGUE_SECONDS)
+        assert len(asked) == 3
+        assert "catalogue took longer" in scene.data.status.get(POLYMARKET).problem
+
+
+async def test_a_crash_of_the_feed_leaves_no_trusted_book_behind_and_it_comes_back_by_itself(autojump_clock, scene):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        with scene.data.books.subscribe("cut_off") as (_, changes):
+            await scene.crash(scene.feeds[POLYMARKET])
+            assert not (await changes.receive()).trusted
+            assert (await changes.receive()).trusted
+        assert fresh(scene, scene.yes)
+
+
+async def test_a_bug_in_one_venue_parks_its_feed_and_nothing_else_notices(autojump_clock, scene):
+    async def broken(markets, emit):
+        raise KeyError("a bug")
+
+    scene.polymarket.stream_books = broken
+    async with scene.running():
+        await trio.sleep(30)
+        states = {status.name: status for status in scene.supervisor.statuses()}
+        assert states["root/inputs/polymarket_feed"].state == "parked"
+        assert "a bug" in states["root/inputs/polymarket_feed"].last_error
+        assert states["root/inputs/kalshi_feed"].state == "running"
+        assert states["root/trading/position_tracker"].restarts == 0
+
+
+# -- questions --
+
+
+async def test_markets_are_found_by_every_word_of_their_title_in_title_order(autojump_clock, scene, new_market):
+    scene.polymarket.markets = [
+        msgspec.structs.replace(new_market(POLYMARKET, f"m{n}"), title=title)
+        for n, title in enumerate(["Will Ann win the Cup?", "Will Bob win the CUP?", "Will it rain?"])
+    ]
+    async with scene.running():
+        ref = scene.feeds[POLYMARKET].ref
+        found = await ref.ask(SearchMarkets("cup WIN"), timeout=5)
+        assert [market.title for market in found] == ["Will Ann win the Cup?", "Will Bob win the CUP?"]
+        assert len(await ref.ask(SearchMarkets("", 2), timeout=5)) == 2
+        assert await ref.ask(SearchMarkets("cup snow"), timeout=5) == ()
+
+
+async def test_a_market_that_is_not_listed_is_not_found(autojump_clock, scene):
+    async with scene.running():
+        with pytest.raises(NotFound, match="polymarket lists no market"):
+            await scene.feeds[POLYMARKET].ref.ask(GetMarket(MarketKey(POLYMARKET, MarketId("none"))), timeout=5)

@@ -1,0 +1,348 @@
+"""PaperDesk: fills against the live book, durable before told, the same orders after a restart."""
+
+import msgspec
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from arbiter.actors.journal import Commit
+from arbiter.actors.paper_desk import NEVER_SENT, Cancel, OrderChanged, Reconcile, Submit
+from arbiter.domain.book import BooksInvalid, Side
+from arbiter.domain.ids import KALSHI, POLYMARKET, OrderId, UserId
+from arbiter.domain.market import PolymarketFees
+from arbiter.domain.money import parse_micros
+from arbiter.domain.order import Order, OrderState, TimeInForce
+from arbiter.errors import ActorStopped, NotFound, StoreError
+from arbiter.store.base import PutOrder
+from arbiter.store.sqlite import InlineRunner, SqliteStore
+
+ANN, BOB = UserId("ann"), UserId("bob")
+BUY, SELL = Side.BUY, Side.SELL
+GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
+
+
+class Desk:
+    """Asks the desk as a session would: the order is durable as pending before it is submitted."""
+
+    def __init__(self, scene) -> None:
+        self._scene = scene
+        self._count = 0
+
+    async def pending(self, side=BUY, price="0.45", size="10", tif=GTC, *, outcome=None, user=ANN) -> Order:
+        self._count += 1
+        outcome = outcome or self._scene.yes
+        order = Order(
+            OrderId(f"o{self._count}"), user, outcome, side, parse_micros(price), parse_micros(size), tif, f"k{self._count}", self._count
+        )
+        await self._scene.journal.ref.ask(Commit((PutOrder(order),)), timeout=60)
+        return order
+
+    async def submit(self, *args, **named) -> Order:
+        return await self.ask(Submit(await self.pending(*args, **named)))
+
+    async def ask(self, request, venue=POLYMARKET):
+        return await self._scene.desks[venue].ref.ask(request, timeout=60)
+
+
+@pytest.fixture
+def desk(scene):
+    return Desk(scene)
+
+
+def summary(order: Order) -> tuple[OrderState, str]:
+    return order.state, str(order.filled / 1_000_000)
+
+
+# -- arriving orders --
+
+
+@pytest.mark.parametrize(
+    ("tif", "price", "size", "expected"),
+    [
+        (IOC, "0.45", "10", (OrderState.FILLED, "10.0")),
+        (IOC, "0.45", "50", (OrderState.CANCELLED, "30.0")),
+        (IOC, "0.40", "50", (OrderState.CANCELLED, "0.0")),
+        (FOK, "0.45", "30", (OrderState.FILLED, "30.0")),
+        (FOK, "0.45", "30.01", (OrderState.CANCELLED, "0.0")),
+        (GTC, "0.46", "60", (OrderState.FILLED, "60.0")),
+        (GTC, "0.45", "50", (OrderState.PARTIALLY_FILLED, "30.0")),
+        (GTC, "0.40", "50", (OrderState.OPEN, "0.0")),
+    ],
+)
+async def test_an_arriving_buy_takes_what_its_limit_allows_and_ends_by_its_time_in_force(
+    autojump_clock, scene, desk, tif, price, size, expected
+):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.42x5", "0.44x10 0.45x20 0.46x30")
+        order = await desk.submit(BUY, price, size, tif)
+        assert summary(order) == expected
+        assert await scene.store.order(order.id) == order
+        assert sum((await scene.held()).values()) == order.filled
+
+
+async def test_a_sale_takes_the_bids_and_the_position_shrinks(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.42x5 0.41x10", "0.44x10")
+        await desk.submit(BUY, "0.44", "10", IOC)
+        order = await desk.submit(SELL, "0.41", "8", IOC)
+        assert summary(order) == (OrderState.FILLED, "8.0")
+        assert await scene.held() == {scene.yes: parse_micros("2")}
+
+
+async def test_each_level_is_a_fill_with_its_own_price_and_fee_in_one_durable_group(autojump_clock, scene, desk):
+    scene.polymarket.markets = [msgspec.structs.replace(scene.market, fees=PolymarketFees(parse_micros("0.05")))]
+    async with scene.running():
+        await scene.quote(scene.yes, "0.42x5", "0.44x10 0.45x20")
+        pending = await desk.pending(BUY, "0.45", "15", IOC)
+        scene.store.commits.clear()
+        with scene.order_changes.subscribe("cut_off") as (_, changes):
+            order = await desk.ask(Submit(pending))
+            change = await changes.receive()
+        assert change == OrderChanged(order, change.fills)
+        assert [(str(f.price / 1e6), str(f.size / 1e6), f.fee) for f in change.fills] == [
+            ("0.44", "10.0", 123_200),
+            ("0.45", "5.0", 61_880),
+        ]
+        assert scene.store.commits == [1]
+        assert [numbered.entry.fill for numbered in await scene.store.ledger_after(0, 10)] == list(change.fills)
+
+
+async def test_nothing_is_told_before_it_is_durable_and_positions_come_before_the_answer(autojump_clock, scene, desk):
+    async with scene.running(), trio.open_nursery() as nursery:
+        await scene.quote(scene.yes, "0.42x5", "0.44x10")
+        pending = await desk.pending(BUY, "0.44", "10", IOC)
+        answers = []
+
+        async def submit() -> None:
+            answers.append(await desk.ask(Submit(pending)))
+            answers.append(await scene.held())
+
+        with scene.order_changes.subscribe("cut_off") as (_, changes):
+            scene.store.gate = trio.Event()
+            nursery.start_soon(submit)
+            with trio.move_on_after(3) as early:
+                await changes.receive()
+            assert early.cancelled_caught
+            assert not answers
+            scene.store.gate.set()
+            await wait_all_tasks_blocked()
+        assert answers[1] == {scene.yes: parse_micros("10")}
+
+
+@pytest.mark.parametrize("trouble", ["no book", "invalid", "stale"])
+async def test_without_a_fresh_book_an_order_is_rejected_and_that_is_durable(autojump_clock, scene, desk, trouble):
+    async with scene.running():
+        if trouble != "no book":
+            await scene.quote(scene.yes, "0.42x5", "0.44x10")
+        if trouble == "invalid":
+            scene.polymarket.tell(BooksInvalid("a gap"))
+        if trouble == "stale":
+            scene.polymarket.alive = False
+            await trio.sleep(15)
+        order = await desk.submit(BUY, "0.45", "10", IOC)
+        assert order.state is OrderState.REJECTED
+        assert "not fresh" in order.reason
+        assert await scene.store.order(order.id) == order
+
+
+@pytest.mark.parametrize("fees", [None, PolymarketFees(parse_micros("0.05"), exponent=9)])
+async def test_an_order_whose_fees_cannot_be_known_is_rejected_and_the_desk_lives_on(autojump_clock, scene, desk, fees):
+    scene.polymarket.markets = [msgspec.structs.replace(scene.market, fees=fees)]
+    async with scene.running():
+        await scene.quote(scene.yes, "0.42x5", "0.44x10")
+        order = await desk.submit(BUY, "0.45", "10", IOC)
+        assert order.state is OrderState.REJECTED
+        assert "fee" in order.reason
+        assert await scene.store.order(order.id) == order
+        assert all(status.restarts == 0 for status in scene.supervisor.statuses())
+
+
+# -- resting orders --
+
+
+async def test_a_resting_order_is_filled_at_its_own_limit_when_the_other_side_comes_to_it(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        await scene.quote(scene.yes, "0.40x5", "0.44x10")
+        assert await scene.held() == {}
+        await scene.quote(scene.yes, "0.40x5", "0.42x4")
+        kept = await scene.store.order(order.id)
+        assert summary(kept) == (OrderState.PARTIALLY_FILLED, "4.0")
+        await scene.quote(scene.yes, "0.40x5", "0.43x50")
+        kept = await scene.store.order(order.id)
+        assert summary(kept) == (OrderState.FILLED, "10.0")
+        entries = await scene.store.ledger_after(0, 10)
+        assert {numbered.entry.fill.price for numbered in entries} == {parse_micros("0.43")}
+        assert scene.data.books.subscribers == 4  # the scanner's, one for each outcome of its pair
+
+
+async def test_a_level_that_merely_stays_is_not_taken_again(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x10")
+        order = await desk.submit(BUY, "0.45", "30")
+        for _ in range(5):
+            await scene.quote(scene.yes, "0.40x6", "0.44x10")
+        assert summary(await scene.store.order(order.id)) == (OrderState.PARTIALLY_FILLED, "10.0")
+        await scene.quote(scene.yes, "0.40x6", "0.44x13")
+        assert summary(await scene.store.order(order.id)) == (OrderState.PARTIALLY_FILLED, "13.0")
+
+
+async def test_an_invalid_book_fills_nothing(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        scene.polymarket.tell(BooksInvalid("a gap"))
+        await wait_all_tasks_blocked()
+        assert (await scene.store.order(order.id)).state is OrderState.OPEN
+
+
+async def test_resting_orders_of_one_outcome_all_see_the_book_and_those_of_another_do_not(autojump_clock, scene, desk):
+    async with scene.running():
+        for outcome in (scene.yes, scene.no):
+            await scene.quote(outcome, "0.30x5", "0.46x10")
+        first, second = await desk.submit(BUY, "0.43", "10"), await desk.submit(BUY, "0.44", "10", user=BOB)
+        other = await desk.submit(BUY, "0.43", "10", outcome=scene.no)
+        await scene.quote(scene.yes, "0.30x5", "0.43x10")
+        states = [(await scene.store.order(order.id)).state for order in (first, second, other)]
+        assert states == [OrderState.FILLED, OrderState.FILLED, OrderState.OPEN]
+
+
+# -- cancelling --
+
+
+async def test_a_cancelled_order_is_durable_told_and_never_filled_again(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        with scene.order_changes.subscribe("cut_off") as (_, changes):
+            ended = await desk.ask(Cancel(ANN, order.id))
+            assert (await changes.receive()).order == ended
+        assert (ended.state, ended.reason) == (OrderState.CANCELLED, "cancelled by the user")
+        await scene.quote(scene.yes, "0.40x5", "0.41x10")
+        assert await scene.store.order(order.id) == ended
+        assert await scene.held() == {}
+
+
+async def test_a_partly_filled_order_keeps_its_fills_when_it_is_cancelled(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        order = await desk.submit(BUY, "0.45", "10")
+        ended = await desk.ask(Cancel(ANN, order.id))
+        assert summary(ended) == (OrderState.CANCELLED, "4.0")
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+
+
+async def test_a_final_order_is_given_back_as_it_is(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x40")
+        order = await desk.submit(BUY, "0.45", "10")
+        assert await desk.ask(Cancel(ANN, order.id)) == order
+        assert await desk.ask(Reconcile(ANN, order.id)) == order
+
+
+async def test_nobody_cancels_the_order_of_another_or_one_of_another_venue(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        for request, venue in [
+            (Cancel(BOB, order.id), POLYMARKET),
+            (Cancel(ANN, order.id), KALSHI),
+            (Reconcile(BOB, order.id), POLYMARKET),
+            (Cancel(ANN, OrderId("none")), POLYMARKET),
+        ]:
+            with pytest.raises(NotFound):
+                await desk.ask(request, venue)
+        assert (await scene.store.order(order.id)).state is OrderState.OPEN
+
+
+async def test_to_reconcile_cancels_what_never_arrived_and_leaves_what_rests(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        resting, lost = await desk.submit(BUY, "0.43", "10"), await desk.pending(BUY, "0.43", "10")
+        assert await desk.ask(Reconcile(ANN, resting.id)) == resting
+        ended = await desk.ask(Reconcile(ANN, lost.id))
+        assert (ended.state, ended.reason) == (OrderState.CANCELLED, NEVER_SENT)
+        assert await scene.store.order(lost.id) == ended
+
+
+# -- trouble --
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+async def test_after_a_restart_resting_orders_rest_on_and_pending_ones_are_cancelled(autojump_clock, scene, desk, tmp_path, on_disk):
+    if on_disk:
+        scene.store = SqliteStore(tmp_path / "arbiter.db", InlineRunner)
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        partly, resting = await desk.submit(BUY, "0.45", "10"), await desk.submit(BUY, "0.43", "10")
+        lost, elsewhere = await desk.pending(), await desk.pending(outcome=scene.k_yes)
+    scene.add_accounts = []
+    scene.polymarket.books.clear()
+    async with scene.running():
+        assert await scene.store.order(partly.id) == partly
+        assert await scene.store.order(resting.id) == resting
+        for order in (lost, elsewhere):
+            ended = await scene.store.order(order.id)
+            assert (ended.state, ended.reason) == (OrderState.CANCELLED, NEVER_SENT)
+        await scene.quote(scene.yes, "0.40x5", "0.43x50")
+        for order in (partly, resting):
+            assert summary(await scene.store.order(order.id)) == (OrderState.FILLED, "10.0")
+        assert await scene.held() == {scene.yes: parse_micros("20")}
+
+
+async def test_a_commit_that_fails_reaches_the_asker_and_the_order_stays_pending_until_reconciled(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        pending = await desk.pending(BUY, "0.45", "10")
+        scene.store.failures = 1
+        with pytest.raises(StoreError, match="disk is full"):
+            await desk.ask(Submit(pending))
+        assert await scene.store.order(pending.id) == pending
+        assert await scene.held() == {}
+        assert (await desk.ask(Reconcile(ANN, pending.id))).state is OrderState.CANCELLED
+
+
+async def test_a_commit_that_fails_under_a_resting_order_restarts_the_desk_and_nothing_is_lost_or_doubled(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        scene.store.failures = 1
+        await scene.quote(scene.yes, "0.40x5", "0.43x4")
+        await trio.sleep(1)
+        assert summary(await scene.store.order(order.id)) == (OrderState.PARTIALLY_FILLED, "4.0")
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+
+
+async def test_a_commit_of_unknown_outcome_restarts_the_desk_which_then_knows_what_became_durable(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        pending = await desk.pending(BUY, "0.45", "10")
+        scene.store.gate = trio.Event()
+        with pytest.raises(ActorStopped):
+            await desk.ask(Submit(pending))
+        await trio.sleep(2)
+        scene.store.gate.set()
+        await trio.sleep(2)
+        assert summary(await scene.store.order(pending.id)) == (OrderState.PARTIALLY_FILLED, "4.0")
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+        assert summary(await desk.ask(Cancel(ANN, pending.id))) == (OrderState.CANCELLED, "4.0")
+
+
+async def test_a_tracker_that_is_late_holds_no_order_up_for_ever(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        pending = await desk.pending(BUY, "0.45", "10")
+        real, held_back = scene.store.ledger_after, trio.Event()
+
+        async def slow(sequence, limit):
+            await held_back.wait()
+            return await real(sequence, limit)
+
+        scene.store.ledger_after = slow
+        order = await desk.ask(Submit(pending))
+        assert summary(order) == (OrderState.PARTIALLY_FILLED, "4.0")
+        held_back.set()
+        await trio.sleep(1.01)
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+        assert summary(await desk.ask(Cancel(ANN, order.id))) == (OrderState.CANCELLED, "4.0")
