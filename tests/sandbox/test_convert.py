@@ -413,6 +413,14 @@ def test_a_target_that_cannot_be_written_is_refused_and_nothing_is_left(write, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "source"]
 
 
+def test_a_source_is_never_overwritten(write):
+    source = write("main.jsonl", [worldcup_row(1, "kalshi")])
+    before = source.read_bytes()
+    with pytest.raises(ConfigError, match="would overwrite its source"):
+        convert("worldcup", source, source.parent / "." / source.name)
+    assert source.read_bytes() == before
+
+
 def test_a_gzipped_target_is_the_same_recording_and_the_same_bytes_each_time(write, tmp_path):
     source = write("main.jsonl", [worldcup_row(1, "kalshi"), worldcup_row(2, "polymarket")])
     plain, first, second = (tmp_path / name for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.gz"))

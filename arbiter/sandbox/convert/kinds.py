@@ -23,4 +23,6 @@ def convert(kind: str, source: Path, target: Path) -> None:
     """Convert by name. Raises ConfigError for an unknown kind, and for what the converter cannot read or write."""
     if kind not in KINDS:
         raise ConfigError(f"there is no converter {kind!r}", f"the kinds are {', '.join(KINDS)}")
+    if source.resolve() == target.resolve():
+        raise ConfigError(f"the recording would overwrite its source {source}", "name another target")
     KINDS[kind](source, target)
