@@ -147,7 +147,7 @@ async def test_a_book_that_cannot_be_is_distrusted_and_fetched_again_by_a_new_co
 async def test_an_unchanged_book_stays_fresh_while_its_connection_proves_alive(autojump_clock, scene):
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
-        await trio.sleep(3600)
+        await trio.sleep(600)
         assert fresh(scene, scene.yes)
 
 
