@@ -3,7 +3,7 @@
 A mailbox outlives the actor's incarnations. It is read by one task (the actor) and written by any number.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,8 @@ class Mailbox:
         self._capacity = policy.capacity
         self._key = policy.key if isinstance(policy, Conflate) else None
         self._queue: deque[tuple[Any, ReplySlot | None]] = deque()
-        self._keyed: dict[Hashable, Any] = {}
+        # ordered: a plain dict takes ever longer to find its first key while keys are taken from its front
+        self._keyed: OrderedDict[Hashable, Any] = OrderedDict()
         self._urgent: deque[tuple[Any, ReplySlot | None]] = deque()
         self._reader: trio.lowlevel.Task | None = None
         self._room = trio.lowlevel.ParkingLot()
@@ -155,8 +156,7 @@ class Mailbox:
         if self._queue:
             item = self._queue.popleft()
         elif self._keyed:
-            key = next(iter(self._keyed))
-            item = (self._keyed.pop(key), None)
+            item = (self._keyed.popitem(last=False)[1], None)
         else:
             return None
         if self._room:

@@ -82,7 +82,7 @@ class Topic(Generic[K, E]):
         self.sequence = 0
         self._retained: dict[K, E] = {}
         self._sinks: dict[int, Callable[[K, E], object]] = {}
-        self._key_sinks: dict[K, dict[int, Callable[[K, E], object]]] = {}
+        self._key_sinks: dict[K, dict[int, Callable[[E], object]]] = {}
         self._next_sink = 0
 
     def __len__(self) -> int:
@@ -118,11 +118,13 @@ class Topic(Generic[K, E]):
 
     def _deliver(self, key: K, event: E) -> None:
         self.sequence += 1
-        for sink in tuple(self._sinks.values()):
-            sink(key, event)
-        if key in self._key_sinks:
-            for sink in tuple(self._key_sinks[key].values()):
+        if self._sinks:
+            for sink in tuple(self._sinks.values()):
                 sink(key, event)
+        offers = self._key_sinks.get(key)
+        if offers is not None:
+            for offer in tuple(offers.values()):
+                offer(event)
 
     @contextmanager
     def subscribe(self, policy: SlowPolicy = "conflate", *, capacity: int = 1024) -> Iterator[tuple[list[E], Subscription[K, E]]]:
@@ -145,7 +147,7 @@ class Topic(Generic[K, E]):
         sinks = self._key_sinks.setdefault(key, {})
         number = self._next_sink
         self._next_sink += 1
-        sinks[number] = lambda _key, event: offer(event)
+        sinks[number] = offer
         try:
             if key in self._retained:
                 offer(self._retained[key])

@@ -323,6 +323,21 @@ async def test_the_first_answer_of_a_slot_counts():
     assert await slot.wait() == 1
 
 
+async def test_a_slot_is_owed_only_for_as_long_as_somebody_waits_for_it():
+    debts: set[ReplySlot] = set()
+    answered, failed, left, over = (ReplySlot() for _ in range(4))
+    over.answer("before anybody owed it")
+    for slot in (answered, failed, left, over):
+        slot.owe(debts)
+    assert debts == {answered, failed, left}
+    answered.answer(1)
+    failed.fail(NotFound("no"))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await left.wait()
+    assert debts == set()
+
+
 # -- tasks beside the loop --
 
 

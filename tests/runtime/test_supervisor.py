@@ -385,6 +385,7 @@ async def test_a_stop_during_a_rest_for_one_restart_does_not_wait_for_the_rest_o
         await trio.sleep(5)
         assert states(supervisor) == {"a": "running", "b": "starting", "c": "backing_off", "d": "backing_off"}
     assert world.story == ["-b", "-d", "-c", "-b", "-a"]
+    assert restarts(supervisor) == {"a": 0, "b": 1, "c": 0, "d": 0}
     assert trio.current_time() == pytest.approx(7, abs=0.01)
 
 
@@ -575,6 +576,16 @@ async def test_a_parking_group_counts_for_each_child_on_its_own(world, living, a
         for name in "aab":
             await world.crash(name)
         assert states(supervisor) == {"a": "parked", "b": "running"}
+
+
+async def test_a_parked_child_that_is_tried_again_has_its_whole_intensity_again(world, living, autojump_clock):
+    async with living(world.group("a", exhausted="park", intensity=Intensity(1, 600))) as supervisor:
+        for _ in range(2):
+            await world.crash("a")
+            assert states(supervisor) == {"a": "running"}
+            await world.crash("a")
+            assert states(supervisor) == {"a": "parked"}
+            await trio.sleep(PARK_SECONDS)
 
 
 # -- backoff --
