@@ -3,6 +3,7 @@
 root                    one_for_one; exhausted -> the program ends with a non-zero status
 ├─ core                 rest_for_one
 │   ├─ journal          the only writer of the store
+│   ├─ brake            whether each user's trading goes on: the kill switch
 │   ├─ inputs           parked when exhausted: accounts, a market feed for each venue
 │   ├─ trading          rest_for_one: position_tracker, an order desk for each venue, a session for each active user
 │   └─ strategies       parked when exhausted: arb_scanner
@@ -12,7 +13,7 @@ root                    one_for_one; exhausted -> the program ends with a non-ze
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arbiter.actors import accounts, arb_scanner, journal, market_feed, paper_desk, position_tracker, user_session
+from arbiter.actors import accounts, arb_scanner, brake, journal, market_feed, paper_desk, position_tracker, user_session
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
 from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
@@ -51,19 +52,21 @@ def compose(
     opportunities: Topic[OpportunityId, arb_scanner.OpportunityChanged] = Topic("opportunities")
 
     journal_child = Child("journal", lambda: journal.Journal(store))
-    accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes))
+    latch = brake.Latch()
+    brake_child = Child("brake", lambda: brake.Brake(store, journal_child.ref, latch, environment))
+    accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes, environment))
     feeds = {venue.name: _feed(venue, data, environment) for venue in venues}
     inputs = Group("inputs", [accounts_child, *feeds.values()], exhausted="park")
 
     tracker = Child("position_tracker", lambda: position_tracker.PositionTracker(store, data, position_changes, environment))
-    desks = {venue.name: _desk(venue.name, store, journal_child, tracker, data, order_changes, environment) for venue in venues}
+    desks = {venue.name: _desk(venue.name, store, journal_child, tracker, data, order_changes, latch, environment) for venue in venues}
     desk_refs = {name: desk.ref for name, desk in desks.items()}
 
     def session(user: str) -> Child[user_session.Messages]:
         return Child(
             user,
             lambda: user_session.UserSession(
-                UserId(user), store, journal_child.ref, accounts_child.ref, tracker.ref, desk_refs, data, order_changes, environment
+                UserId(user), store, journal_child.ref, accounts_child.ref, tracker.ref, desk_refs, data, order_changes, latch, environment
             ),
         )
 
@@ -77,7 +80,7 @@ def compose(
     )
     strategies = Group("strategies", [scanner], exhausted="park")
 
-    core_group = Group("core", [journal_child, inputs, trading, strategies], strategy="rest_for_one")
+    core_group = Group("core", [journal_child, brake_child, inputs, trading, strategies], strategy="rest_for_one")
 
     def rpc() -> RpcFront:
         return front.actor()
@@ -87,6 +90,7 @@ def compose(
         environment=environment,
         data=data,
         accounts=accounts_child.ref,
+        brake=brake_child.ref,
         feeds={name: feed.ref for name, feed in feeds.items()},
         tracker=tracker.ref,
         session=sessions.ref,
@@ -110,10 +114,11 @@ def _desk(
     tracker: Child[position_tracker.Messages],
     data: market_feed.MarketData,
     changes: Topic[OrderId, paper_desk.OrderChanged],
+    latch: brake.Latch,
     environment: Environment,
 ) -> Child[paper_desk.Messages]:
     return Child(
         f"{venue}_desk",
-        lambda: paper_desk.PaperDesk(venue, store, journal_child.ref, tracker.ref, data, changes, environment),
+        lambda: paper_desk.PaperDesk(venue, store, journal_child.ref, tracker.ref, data, changes, latch, environment),
         mailbox=Conflate(paper_desk.mailbox_key),
     )

@@ -36,6 +36,14 @@ class ApiKey(msgspec.Struct, frozen=True):
     digest: bytes
 
 
+class TelegramLink(msgspec.Struct, frozen=True):
+    """The Telegram account that may act for an account: Telegram's own user id, its name then, when (UTC ms)."""
+
+    telegram_id: int
+    name: str
+    linked_ms: int
+
+
 class Account(msgspec.Struct, frozen=True):
     """One account. `strategies` holds the names of those that the user switched on."""
 
@@ -47,3 +55,4 @@ class Account(msgspec.Struct, frozen=True):
     api_key: ApiKey | None = None
     settings: UserSettings = UserSettings()
     strategies: tuple[str, ...] = ()
+    telegram: TelegramLink | None = None

@@ -31,7 +31,7 @@ class Level(NamedTuple):
 Levels = tuple[Level, ...]
 
 
-class BookSnapshot(msgspec.Struct, frozen=True, tag=True):
+class BookSnapshot(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The whole book of one outcome; replaces what was known. Levels in any order; `venue_ms` 0 when unknown."""
 
     outcome: OutcomeKey
@@ -40,7 +40,7 @@ class BookSnapshot(msgspec.Struct, frozen=True, tag=True):
     venue_ms: int = 0
 
 
-class LevelChange(msgspec.Struct, frozen=True, tag=True):
+class LevelChange(msgspec.Struct, frozen=True, tag=True, gc=False):
     """One level of one outcome's book. `size` is the new size (0 removes), or a signed change when `signed`."""
 
     outcome: OutcomeKey
@@ -50,7 +50,7 @@ class LevelChange(msgspec.Struct, frozen=True, tag=True):
     signed: bool = False
 
 
-class BookDelta(msgspec.Struct, frozen=True, tag=True):
+class BookDelta(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Changes that the venue sent together; they apply together."""
 
     changes: tuple[LevelChange, ...]
@@ -109,25 +109,24 @@ class _Ladder:
         self._keys = sorted(kept)
         self.levels = [kept[key] for key in self._keys]
 
-    def size_at(self, price: int) -> int:
-        index = bisect_left(self._keys, price * self._sign)
-        if index < len(self._keys) and self._keys[index] == price * self._sign:
-            return self.levels[index].size
-        return 0
-
-    def put(self, price: Micros, size: Micros) -> None:
-        key = price * self._sign
-        keys = self._keys
+    def change(self, price: Micros, size: int, *, signed: bool) -> int:
+        """Set or add one level and return what it holds then; where that is below zero, nothing was changed."""
+        key, keys, levels = price * self._sign, self._keys, self.levels
         index = bisect_left(keys, key)
-        if index < len(keys) and keys[index] == key:
-            if size:
-                self.levels[index] = Level(price, size)
-            else:
-                del keys[index]
-                del self.levels[index]
-        elif size:
+        known = index < len(keys) and keys[index] == key
+        if signed and known:
+            size += levels[index].size
+        if size < 0:
+            return size
+        if not size:
+            if known:
+                del keys[index], levels[index]
+        elif known:
+            levels[index] = Level(price, Micros(size))
+        else:
             keys.insert(index, key)
-            self.levels.insert(index, Level(price, size))
+            levels.insert(index, Level(price, Micros(size)))
+        return size
 
 
 class Book:
@@ -150,12 +149,9 @@ class Book:
     def apply_change(self, change: LevelChange) -> None:
         """Set or add one level. Raises BrokenBook where the result would be below zero."""
         ladder = self._bids if change.side is Side.BUY else self._asks
-        size = change.size
-        if change.signed:
-            size = Micros(ladder.size_at(change.price) + size)
+        size = ladder.change(change.price, change.size, signed=change.signed)
         if size < 0:
             raise BrokenBook(f"level {change.price} of {self.outcome} would hold {size}")
-        ladder.put(change.price, size)
 
     def clear(self) -> None:
         """Forget all levels (the book was invalidated)."""

@@ -11,8 +11,9 @@ from arbiter.domain.ids import MarketKey
 from arbiter.domain.ledger import Position
 from arbiter.domain.limits import TierLimits
 from arbiter.domain.market import Market, MarketStatus
-from arbiter.domain.money import MICRO, Micros, format_dollars, format_micros, pico_ceil
+from arbiter.domain.money import MICRO, ZERO, Micros, format_dollars, format_micros, pico_ceil
 from arbiter.domain.order import Order, TimeInForce
+from arbiter.domain.wallet import CashPool
 
 
 class Exposure(msgspec.Struct, frozen=True):
@@ -20,6 +21,8 @@ class Exposure(msgspec.Struct, frozen=True):
 
     positions: tuple[Position, ...] = ()
     resting: tuple[Order, ...] = ()
+    cash: tuple[CashPool, ...] | None = None
+    """What there is to buy with, by venue; a venue without a pool has nothing. None: cash is the venue's business."""
 
 
 class Approved(msgspec.Struct, frozen=True):
@@ -102,6 +105,18 @@ def _entry_limits(order: Order, limits: TierLimits, exposure: Exposure) -> Refus
             "POSITION_TOO_LARGE",
             f"the position would cost up to {format_dollars(total)} and the tier allows {format_dollars(limits.largest_position)}",
         )
+    return _cash(order, exposure)
+
+
+def _cash(order: Order, exposure: Exposure) -> Refused | None:
+    """The limit price times the size must be there beside what open orders may need. Fees come on top and may overdraw by cents."""
+    if exposure.cash is None:
+        return None
+    available = next((pool.available for pool in exposure.cash if pool.venue == order.outcome.venue), ZERO)
+    worst = _worst_cost(order)
+    if worst > available:
+        detail = f"it may cost {format_dollars(worst)}, and {format_dollars(available)} is available on {order.outcome.venue}"
+        return Refused("NOT_ENOUGH_CASH", detail)
     return None
 
 

@@ -8,7 +8,7 @@
 Money is `int` micros, as everywhere. Errors are those of `client_errors`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar
 
@@ -52,6 +52,7 @@ __all__ = [
 ]
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 CALL_SECONDS = 10.0
 ARBITRAGE = "arbitrage"
@@ -62,7 +63,7 @@ class ArbiterClient:
 
     def __init__(self, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS) -> None:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
             raise ArbiterClientError(f"{address!r} is not host:port", "BAD_ADDRESS")
         self._host, self._port = host.strip("[]"), int(port)
         self._token = token
@@ -102,6 +103,38 @@ class ArbiterClient:
         self._token = reply.access_token
         return self._token
 
+    async def authenticate_bot(self, credential: str, telegram_id: int) -> tuple[str, int]:
+        """For the Telegram bridge: a token for the account linked to this Telegram id, and when it expires (UTC ms).
+
+        The token is returned, not used: see `acting_as`. Raises NotFoundError when nobody is linked.
+        """
+        request = user_pb2.AuthRequest(bot=user_pb2.BotLogin(credential=credential, telegram_id=telegram_id))
+        reply = await self._unary("UserService/Authenticate", request, user_pb2.AuthResponse)
+        return reply.access_token, int(reply.expires_unix_ms)
+
+    def acting_as(self, token: str) -> "ArbiterClient":
+        """A client on this same connection that sends another token. It ends with this one; close only this one."""
+        other = ArbiterClient(f"{self._host}:{self._port}", token=token, call_seconds=self._seconds)
+        other._channel = self._channel
+        return other
+
+    async def create_link_code(self) -> types.LinkCode:
+        """A one-time code that links a Telegram account to the caller."""
+        return types.link_code(
+            await self._unary("UserService/CreateLinkCode", user_pb2.CreateLinkCodeRequest(), user_pb2.CreateLinkCodeResponse)
+        )
+
+    async def redeem_link_code(self, credential: str, code: str, telegram_id: int, telegram_name: str) -> str:
+        """For the Telegram bridge: link; answers with the account's name. NotFoundError for a code that is not valid."""
+        request = user_pb2.RedeemLinkCodeRequest(credential=credential, code=code, telegram_id=telegram_id, telegram_name=telegram_name)
+        reply = await self._unary("UserService/RedeemLinkCode", request, user_pb2.RedeemLinkCodeResponse)
+        return str(reply.name)
+
+    async def unlink(self) -> bool:
+        """Take the caller's Telegram account off; whether there was one."""
+        reply = await self._unary("UserService/Unlink", user_pb2.UnlinkRequest(), user_pb2.UnlinkResponse)
+        return bool(reply.was_linked)
+
     async def get_profile(self) -> Profile:
         """Who the caller is, and what their tier allows."""
         return types.profile(await self._unary("UserService/GetProfile", user_pb2.ProfileRequest(), user_pb2.ProfileResponse))
@@ -138,12 +171,31 @@ class ArbiterClient:
         request = trading_pb2.CancelRequest(order_id=order_id)
         return types.order((await self._unary("TradingService/CancelOrder", request, trading_pb2.CancelResponse)).order)
 
+    async def get_wallet(self) -> types.Wallet:
+        """Cash by venue, and what the positions are worth."""
+        return types.wallet(await self._unary("TradingService/GetWallet", trading_pb2.WalletRequest(), trading_pb2.WalletResponse))
+
+    async def emergency_stop(self, reason: str = "") -> types.StopReport:
+        """Stop all trading of the caller: no new orders, open orders cancelled, strategies off. Safe to repeat."""
+        request = trading_pb2.EmergencyStopRequest(reason=reason)
+        return types.stop_report(await self._unary("TradingService/EmergencyStop", request, trading_pb2.EmergencyStopResponse))
+
+    async def resume_trading(self) -> None:
+        """Lift an emergency stop. Strategies stay off."""
+        request = trading_pb2.ResumeTradingRequest(confirm=True)
+        await self._unary("TradingService/ResumeTrading", request, trading_pb2.ResumeTradingResponse)
+
+    async def get_trading_state(self) -> types.TradingStateInfo:
+        """Whether the caller's trading goes on."""
+        request = trading_pb2.TradingStateRequest()
+        return types.trading_state(await self._unary("TradingService/GetTradingState", request, trading_pb2.TradingStateResponse))
+
     @asynccontextmanager
     async def stream_positions(self) -> AsyncIterator[AsyncIterator[PositionsUpdate]]:
         """All positions first, then each change; the call ends with the block."""
         request = trading_pb2.PositionsRequest()
-        async with self._stream("TradingService/StreamPositions", request, trading_pb2.PositionUpdate) as updates:
-            yield (types.positions_update(update) async for update in updates)
+        async with self._stream("TradingService/StreamPositions", request, trading_pb2.PositionUpdate, types.positions_update) as updates:
+            yield updates
 
     # -- strategies --
 
@@ -163,8 +215,8 @@ class ArbiterClient:
     async def stream_opportunities(self, *, min_net_per_contract: int = 0) -> AsyncIterator[AsyncIterator[Opportunity]]:
         """What is open first, then each opening, change and end; the call ends with the block."""
         request = strategy_pb2.ArbRequest(min_net_per_contract_micros=min_net_per_contract)
-        async with self._stream("StrategyService/GetArbOpportunities", request, strategy_pb2.ArbOpportunity) as updates:
-            yield (types.opportunity(update) async for update in updates)
+        async with self._stream("StrategyService/GetArbOpportunities", request, strategy_pb2.ArbOpportunity, types.opportunity) as updates:
+            yield updates
 
     # -- markets, operators --
 
@@ -195,8 +247,8 @@ class ArbiterClient:
         return await self._connected().unary(f"arbiter.v1.{path}", request, reply, self._metadata(), self._seconds)
 
     @asynccontextmanager
-    async def _stream(self, path: str, request: Any, reply: type[M]) -> AsyncIterator[AsyncIterator[M]]:
-        async with self._connected().stream(f"arbiter.v1.{path}", request, reply, self._metadata()) as messages:
+    async def _stream(self, path: str, request: Any, reply: type[M], read: Callable[[M], R]) -> AsyncIterator[AsyncIterator[R]]:
+        async with self._connected().stream(f"arbiter.v1.{path}", request, reply, self._metadata(), read) as messages:
             yield messages
 
     def _connected(self) -> Channel:

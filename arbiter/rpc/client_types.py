@@ -8,6 +8,7 @@ from arbiter.domain.book import Level, Side
 from arbiter.domain.ids import MarketId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.money import Micros
 from arbiter.domain.order import OrderState, TimeInForce
+from arbiter.domain.trading_state import TradingState
 from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
 
 SIDES = {Side.BUY: market_pb2.SIDE_BUY, Side.SELL: market_pb2.SIDE_SELL}
@@ -17,6 +18,7 @@ TIFS = {
     TimeInForce.FOK: market_pb2.TIME_IN_FORCE_FOK,
 }
 _SIDES_IN = {number: side for side, number in SIDES.items()}
+_TRADING_STATES = {getattr(trading_pb2, f"TRADING_STATE_{state.name}"): state for state in TradingState}
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -28,6 +30,53 @@ class Profile(msgspec.Struct, frozen=True):
     min_edge: Micros
     requests_per_second: int
     orders_per_minute: int
+    telegram_name: str | None
+    """The linked Telegram account; None without one."""
+
+
+class LinkCode(msgspec.Struct, frozen=True):
+    """A one-time code that links a Telegram account, and when it expires (UTC ms)."""
+
+    code: str
+    expires_ms: int
+
+
+class PoolInfo(msgspec.Struct, frozen=True):
+    """Cash on one venue: all of it, what open buy orders may need, and what is left."""
+
+    venue: str
+    cash: Micros
+    reserved: Micros
+    available: Micros
+
+
+class Wallet(msgspec.Struct, frozen=True):
+    """Cash, and what the positions are worth. `unmarked` positions have no usable book and are in none of the figures."""
+
+    pools: tuple[PoolInfo, ...]
+    cash: Micros
+    positions_exit: Micros
+    realised_pnl: Micros
+    unrealised_pnl: Micros
+    unmarked: int
+
+
+class StopReport(msgspec.Struct, frozen=True):
+    """What an emergency stop came to. `uncertain`: orders whose cancel is not confirmed yet."""
+
+    state: TradingState
+    durable: bool
+    cancelled: int
+    uncertain: tuple[str, ...]
+    disabled_strategies: tuple[str, ...]
+
+
+class TradingStateInfo(msgspec.Struct, frozen=True):
+    """Whether trading goes on, since when (UTC ms, 0: always) and why."""
+
+    state: TradingState
+    since_ms: int
+    reason: str
 
 
 class PositionInfo(msgspec.Struct, frozen=True):
@@ -141,7 +190,44 @@ def outcome(ref: market_pb2.OutcomeRef) -> OutcomeKey:
 
 def profile(m: user_pb2.ProfileResponse) -> Profile:
     edge = Micros(m.settings.min_edge_micros)
-    return Profile(m.user_id, m.name, m.tier, m.role, m.suspended, edge, m.limits.requests_per_second, m.limits.orders_per_minute)
+    return Profile(
+        m.user_id,
+        m.name,
+        m.tier,
+        m.role,
+        m.suspended,
+        edge,
+        m.limits.requests_per_second,
+        m.limits.orders_per_minute,
+        m.telegram_name if m.telegram_linked else None,
+    )
+
+
+def link_code(m: user_pb2.CreateLinkCodeResponse) -> LinkCode:
+    return LinkCode(m.code, m.expires_unix_ms)
+
+
+def wallet(m: trading_pb2.WalletResponse) -> Wallet:
+    pools = tuple(
+        PoolInfo(each.venue, Micros(each.cash_micros), Micros(each.reserved_micros), Micros(each.available_micros)) for each in m.pools
+    )
+    return Wallet(
+        pools,
+        Micros(m.cash_micros),
+        Micros(m.positions_exit_micros),
+        Micros(m.realised_pnl_micros),
+        Micros(m.unrealised_pnl_micros),
+        m.unmarked_positions,
+    )
+
+
+def stop_report(m: trading_pb2.EmergencyStopResponse) -> StopReport:
+    state = _TRADING_STATES[m.state]
+    return StopReport(state, m.durable, m.cancelled_orders, tuple(m.uncertain_order_ids), tuple(m.disabled_strategies))
+
+
+def trading_state(m: trading_pb2.TradingStateResponse) -> TradingStateInfo:
+    return TradingStateInfo(_TRADING_STATES[m.state], m.since_unix_ms, m.reason)
 
 
 def position(m: trading_pb2.Position) -> PositionInfo:

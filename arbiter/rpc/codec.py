@@ -6,9 +6,12 @@ from arbiter.actors.position_tracker import PositionChanged
 from arbiter.domain.arbitrage import Leg
 from arbiter.domain.book import Levels, Side
 from arbiter.domain.ids import MarketId, MarketKey, OutcomeId, OutcomeKey, VenueId
+from arbiter.domain.ledger import Position
 from arbiter.domain.market import Market, Outcome
 from arbiter.domain.money import MAX_MICROS, Micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
+from arbiter.domain.trading_state import TradingState
+from arbiter.domain.wallet import CashPool
 from arbiter.errors import InvalidInput
 from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
 
@@ -42,6 +45,11 @@ def text_in(field: str, value: str, longest: int = LONGEST_ID) -> str:
     if len(value) > longest:
         raise InvalidInput(field, f"has {len(value)} characters, at most {longest} are allowed")
     return value
+
+
+def optional_text_in(field: str, value: str, longest: int = LONGEST_ID) -> str:
+    """Text that may be empty, of bounded length."""
+    return text_in(field, value, longest) if value else ""
 
 
 def positive_micros_in(field: str, value: int) -> Micros:
@@ -192,3 +200,30 @@ def _names(outcome: OutcomeKey, data: MarketData) -> tuple[str, str]:
     if market is None:
         return "", ""
     return market.title, market.yes.label if outcome.outcome == market.yes.id else market.no.label
+
+
+_TRADING_STATES_OUT: dict[TradingState, trading_pb2.TradingState] = {
+    state: getattr(trading_pb2, f"TRADING_STATE_{state.name}") for state in TradingState
+}
+
+
+def trading_state_out(state: TradingState) -> trading_pb2.TradingState:
+    return _TRADING_STATES_OUT[state]
+
+
+def wallet_out(
+    pools: tuple[CashPool, ...], holdings: tuple[Position, ...], valued: tuple[PositionChanged, ...]
+) -> trading_pb2.WalletResponse:
+    """`holdings`: every position ever held; `valued`: the open ones with their marks."""
+    exits = [change.mark.exit_value for change in valued if change.mark.exit_value is not None]
+    return trading_pb2.WalletResponse(
+        pools=[
+            trading_pb2.CashPool(venue=pool.venue, cash_micros=pool.cash, reserved_micros=pool.reserved, available_micros=pool.available)
+            for pool in pools
+        ],
+        cash_micros=sum(pool.cash for pool in pools),
+        positions_exit_micros=sum(exits),
+        realised_pnl_micros=sum(position.realised for position in holdings),
+        unrealised_pnl_micros=sum(change.mark.unrealised for change in valued if change.mark.unrealised is not None),
+        unmarked_positions=len(valued) - len(exits),
+    )

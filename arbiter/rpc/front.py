@@ -26,7 +26,7 @@ class Front:
         self.tokens = TokenAuthority(keys, core.environment)
         gate = Gate(core, self.tokens)
         services = [
-            UserService(core, self.tokens, keys.pepper).service,
+            UserService(core, self.tokens, keys).service,
             TradingService(core, gate).service,
             StrategyService(core, gate).service,
             MarketService(core).service,

@@ -10,9 +10,14 @@ from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthentica
 from arbiter.rpc.core import Core
 from arbiter.rpc.tokens import TokenAuthority
 
-OPEN_METHODS = frozenset({("arbiter.v1.UserService", "Authenticate")})
+OPEN_METHODS = frozenset({("arbiter.v1.UserService", "Authenticate"), ("arbiter.v1.UserService", "RedeemLinkCode")})
 """Called without a token."""
 OPERATOR_SERVICES = frozenset({"arbiter.v1.AdminService"})
+NOT_FOR_THE_BOT = frozenset({("arbiter.v1.UserService", "CreateLinkCode")})
+"""A token of scope `bot` may not make codes that link further Telegram accounts."""
+STOPPING_METHODS = frozenset({("arbiter.v1.TradingService", name) for name in ("EmergencyStop", "CancelOrder", "GetTradingState")})
+"""Have a bucket of their own, the same in every tier: stopping is never refused because of what else was asked."""
+STOPS_PER_SECOND = 20
 OPEN_CALLS_PER_SECOND = 50
 """Calls without a token, from everybody together."""
 
@@ -26,6 +31,7 @@ class Gate:
         self._core = core
         self._tokens = tokens
         self._buckets: dict[UserId, TokenBucket] = {}
+        self._stops: dict[UserId, TokenBucket] = {}
         self._streams: dict[UserId, int] = {}
         self._open = TokenBucket.per_second(OPEN_CALLS_PER_SECOND, core.environment.monotonic())
 
@@ -37,7 +43,13 @@ class Gate:
         if (service, method) in OPEN_METHODS:
             self._spend(self._open, "too many sign-ins at once")
             return None
-        account = self._account(self._tokens.verify(_bearer(metadata)))
+        claims = self._tokens.claims(_bearer(metadata))
+        account = self._account(claims.user)
+        if claims.scope == "bot" and ((service, method) in NOT_FOR_THE_BOT or service in OPERATOR_SERVICES):
+            raise NotAllowed("this cannot be done from Telegram")
+        if (service, method) in STOPPING_METHODS:
+            self._spend(self._stop_bucket(account.user), f"more than {STOPS_PER_SECOND} stops or cancels a second")
+            return account
         limits = TIERS[account.tier]
         bucket = self._buckets.get(account.user)
         if bucket is None or bucket.capacity != limits.requests_per_second * 2:
@@ -47,6 +59,11 @@ class Gate:
         if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
             raise NotAllowed("this needs the role operator")
         return account
+
+    def _stop_bucket(self, user: UserId) -> TokenBucket:
+        if user not in self._stops:
+            self._stops[user] = TokenBucket.per_second(STOPS_PER_SECOND, self._core.environment.monotonic())
+        return self._stops[user]
 
     @contextmanager
     def stream(self, account: Account) -> Iterator[None]:

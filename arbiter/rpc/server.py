@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 import anyio.abc
-import h2.events
 import h2.exceptions
 import structlog
 import trio
@@ -21,13 +20,13 @@ from purerpc import Cardinality, RpcFailedError, Service
 from purerpc.grpc_proto import GRPCProtoSocket, GRPCProtoStream
 from purerpc.grpc_socket import SocketWrapper
 from purerpc.grpclib.config import GRPCConfiguration
-from purerpc.grpclib.connection import GRPCConnection
 from purerpc.grpclib.events import Event, RequestEnded, RequestReceived, WindowUpdated
 from purerpc.grpclib.exceptions import GRPCError
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.errors import ArbiterError, ConfigError
 from arbiter.rpc.status import status_of
+from arbiter.rpc.wire import Connection, StreamReset, close_events
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 CONNECTION_CAP = 1_000
@@ -41,21 +40,10 @@ Admit = Callable[[str, str, Any], object]
 _log = structlog.get_logger(component="grpc")
 
 
-class StreamReset(Event):  # type: ignore[misc]  # purerpc has no types
-    """The peer cancelled this call."""
-
-    def __init__(self, stream_id: int) -> None:
-        self.stream_id = stream_id
-
-
-class _Connection(GRPCConnection):  # type: ignore[misc]  # purerpc has no types
-    """Lets RST_STREAM through instead of dropping it."""
+class _Connection(Connection):
+    """Tells peers how many calls they may have under way."""
 
     MAX_CONCURRENT_STREAMS = STREAMS_PER_CONNECTION
-
-    def _stream_reset(self, event: h2.events.StreamReset) -> list[Event]:
-        self.message_read_buffers.pop(event.stream_id, None)
-        return [StreamReset(event.stream_id)]
 
 
 class _Socket(GRPCProtoSocket):  # type: ignore[misc]  # purerpc has no types
@@ -63,7 +51,7 @@ class _Socket(GRPCProtoSocket):  # type: ignore[misc]  # purerpc has no types
 
     def __init__(self, config: GRPCConfiguration, stream: anyio.abc.SocketStream) -> None:
         super().__init__(config, stream)
-        self._grpc_connection = _Connection(config=config)
+        self._grpc_connection = _Connection(config)
         self._socket = SocketWrapper(self._grpc_connection, stream)
         self.calls: dict[int, trio.CancelScope] = {}
 
@@ -104,11 +92,12 @@ class _Socket(GRPCProtoSocket):  # type: ignore[misc]  # purerpc has no types
         if isinstance(event, RequestEnded):
             stream._close_remote()
 
-    def forget(self, stream_id: int) -> None:
+    def forget(self, stream: GRPCProtoStream) -> None:
         """The call is over: keep nothing of it."""
-        self.calls.pop(stream_id, None)
-        self._streams.pop(stream_id, None)
-        self._grpc_connection.message_read_buffers.pop(stream_id, None)
+        self.calls.pop(stream.stream_id, None)
+        self._streams.pop(stream.stream_id, None)
+        self._grpc_connection.forget(stream.stream_id)
+        close_events(stream)
 
 
 class Server:
@@ -137,10 +126,13 @@ class Server:
                 async for call in socket.listen():
                     nursery.start_soon(self._serve_call, socket, call)
                 nursery.cancel_scope.cancel()
+                await anyio.aclose_forcefully(stream)  # or the writer could wait for a peer that reads no more
         except* (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the peer left
         except* (GRPCError, h2.exceptions.H2Error, ValueError, KeyError) as group:
-            _log.warning("connection dropped: the peer broke the protocol", problem=repr(group.exceptions[0])[:200])
+            _log.warning("connection dropped: the peer broke the protocol", problem=repr(_only(group))[:200])
+        except* Exception as group:  # noqa: BLE001 odd headers or compression make purerpc's parser raise anything
+            _log.error("connection dropped: not understood", exc_info=_only(group))
         finally:
             self.connections -= 1
 
@@ -162,20 +154,20 @@ class Server:
             pass  # the stream was closed under us; nobody is left to hear
         finally:
             self.calls -= 1
-            socket.forget(stream.stream_id)
+            socket.forget(stream)
 
     async def _outcome(self, request: RequestReceived, stream: GRPCProtoStream) -> tuple[Status, tuple[tuple[str, str], ...]]:
         """Run the call and say how it ended."""
         try:
             await self._run(request, stream)
-        except ArbiterError as error:
-            return status_of(error)
-        except RpcFailedError as error:
-            return error.status, ()
+        except h2.exceptions.H2Error:
+            raise  # the stream was closed while the handler wrote to it
         except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
             single = _only(error)
-            if isinstance(single, ArbiterError):
-                return status_of(single)
+            if isinstance(single, RpcFailedError):
+                return single.status, ()
+            if isinstance(single, ArbiterError) and (told := status_of(single)) is not None:
+                return told
             correlation = self._new_correlation_id()
             method = f"{request.service_name}/{request.method_name}"
             _log.error("call failed", method=method, correlation_id=correlation, exc_info=error)
@@ -198,9 +190,12 @@ class Server:
             await stream.start_response()
             await stream.send_message(reply)
         elif method.signature.cardinality is Cardinality.UNARY_STREAM:
-            await stream.start_response()
+            started = False
             async with aclosing(method.method_fn(message, request=request)) as replies:
                 async for reply in replies:
+                    if not started:  # not before: a call that fails at once is answered with trailers alone
+                        await stream.start_response()
+                        started = True
                     await stream.send_message(reply)
         else:
             raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, "client streaming is not offered"))

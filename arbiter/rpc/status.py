@@ -39,9 +39,11 @@ _CODES: dict[type[ArbiterError], StatusCode] = {
 }
 
 
-def status_of(error: ArbiterError) -> tuple[Status, tuple[tuple[str, str], ...]]:
-    """The status and the trailers that a client gets for one of our errors."""
-    code = _CODES.get(type(error), StatusCode.INTERNAL)
+def status_of(error: ArbiterError) -> tuple[Status, tuple[tuple[str, str], ...]] | None:
+    """The status and the trailers that a client gets for one of our errors; None for one that is not meant for clients."""
+    code = _CODES.get(type(error))
+    if code is None:
+        return None
     reason = error.code if isinstance(error, RefusedByRisk) else error.reason
     trailers = [(REASON_TRAILER, reason)]
     if isinstance(error, LimitExceeded):

@@ -7,6 +7,7 @@ verified once is remembered until it expires.
 import hashlib
 import hmac
 import secrets
+from typing import Literal, get_args
 
 import jwt
 import msgspec
@@ -21,9 +22,12 @@ from arbiter.runtime import Environment
 ISSUER = "arbiter"
 ALGORITHM = "EdDSA"
 ACCESS_MS = 15 * 60 * 1000
+BOT_MS = 5 * 60 * 1000
+"""A token that the Telegram bridge gets for one of its users."""
 LONGEST_TOKEN = 4096
 REMEMBERED = 10_000
 KEY_PREFIX = "arb"
+Scope = Literal["user", "bot"]
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -32,6 +36,8 @@ class Keys(msgspec.Struct, frozen=True):
     signing_pem: bytes
     pepper: bytes
     audience: str
+    bot_credential: bytes = b""
+    """The digest of the Telegram bridge's service credential; empty: there is no bridge."""
 
     def __repr__(self) -> str:
         return f"<Keys of {self.audience}>"
@@ -55,6 +61,11 @@ def digest(secret: str, pepper: bytes) -> bytes:
     return hmac.new(pepper, secret.encode(), hashlib.sha256).digest()
 
 
+def make_bot_credential() -> str:
+    """A new service credential for the Telegram bridge, with 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
 def split_api_key(text: str) -> tuple[str, str]:
     """Key id and secret. Raises Unauthenticated for anything that has not the form."""
     prefix, _, rest = text.partition("_")
@@ -62,6 +73,14 @@ def split_api_key(text: str) -> tuple[str, str]:
     if prefix != KEY_PREFIX or not key_id or not secret or len(text) > 200:
         raise Unauthenticated("the API key is not valid")
     return key_id, secret
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a verified token says: whose it is, what it may (`user` everything, `bot` less), and until when (UTC ms)."""
+
+    user: UserId
+    scope: Scope
+    expires_ms: int
 
 
 class TokenAuthority:
@@ -77,16 +96,17 @@ class TokenAuthority:
         self._key_id = hashlib.sha256(raw).hexdigest()[:16]
         self._audience = keys.audience
         self._environment = environment
-        self._verified: dict[str, tuple[UserId, int]] = {}
+        self._verified: dict[str, Claims] = {}
 
-    def issue(self, user: UserId) -> tuple[str, int]:
+    def issue(self, user: UserId, scope: Scope = "user") -> tuple[str, int]:
         """A token for this user, and when it expires (UTC ms)."""
         now = self._environment.unix_ms()
-        expires = now + ACCESS_MS
+        expires = now + (ACCESS_MS if scope == "user" else BOT_MS)
         claims = {
             "iss": ISSUER,
             "aud": self._audience,
             "sub": user,
+            "scope": scope,
             "iat": now // 1000,
             "exp": expires // 1000,
             "jti": f"{self._environment.random.getrandbits(128):032x}",
@@ -96,6 +116,10 @@ class TokenAuthority:
 
     def verify(self, token: str) -> UserId:
         """Whose token it is. Raises Unauthenticated, which never says what was wrong."""
+        return self.claims(token).user
+
+    def claims(self, token: str) -> Claims:
+        """All that the token says. Raises Unauthenticated, which never says what was wrong."""
         now = self._environment.unix_ms()
         known = self._verified.get(token)
         if known is None:
@@ -103,13 +127,12 @@ class TokenAuthority:
             if len(self._verified) >= REMEMBERED:
                 self._forget_expired(now)
             self._verified[token] = known
-        user, expires = known
-        if now >= expires:
+        if now >= known.expires_ms:
             self._verified.pop(token, None)
             raise Unauthenticated("the access token is not valid or has expired; authenticate again")
-        return user
+        return known
 
-    def _check(self, token: str) -> tuple[UserId, int]:
+    def _check(self, token: str) -> Claims:
         try:
             if len(token) > LONGEST_TOKEN or jwt.get_unverified_header(token).get("kid") != self._key_id:
                 raise jwt.InvalidTokenError
@@ -122,11 +145,13 @@ class TokenAuthority:
                 # expiry is checked against our own clock, which a simulation can turn
                 options={"require": ["exp", "iat", "sub", "jti", "aud", "iss"], "verify_exp": False, "verify_iat": False},
             )
-            return UserId(str(claims["sub"])), int(claims["exp"]) * 1000
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+            if claims.get("scope") not in get_args(Scope):
+                raise jwt.InvalidTokenError
+            return Claims(UserId(str(claims["sub"])), claims["scope"], int(claims["exp"]) * 1000)
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise Unauthenticated("the access token is not valid or has expired; authenticate again") from None
 
     def _forget_expired(self, now: int) -> None:
-        self._verified = {token: known for token, known in self._verified.items() if known[1] > now}
+        self._verified = {token: known for token, known in self._verified.items() if known.expires_ms > now}
         if len(self._verified) >= REMEMBERED:
             self._verified.clear()

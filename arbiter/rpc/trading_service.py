@@ -4,9 +4,14 @@ from collections.abc import AsyncIterator
 
 from purerpc.grpclib.events import RequestReceived
 
-from arbiter.actors.position_tracker import GetPositions, PositionChanged
-from arbiter.actors.user_session import CancelOrder, PlaceOrder
+from arbiter.actors.accounts import SwitchAllOff
+from arbiter.actors.brake import GetTradingStatus, Halt, Resume
+from arbiter.actors.position_tracker import GetHoldings, GetPositions, PositionChanged
+from arbiter.actors.user_session import CancelAll, CancelOrder, GetOrders, PlaceOrder
+from arbiter.domain.account import Account
 from arbiter.domain.ids import OrderId, OutcomeKey, UserId
+from arbiter.domain.wallet import cash_pools
+from arbiter.errors import InvalidInput
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
@@ -42,6 +47,39 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         wanted = CancelOrder(OrderId(codec.text_in("order_id", message.order_id)))
         order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
         return trading_pb2.CancelResponse(order=codec.order_out(order))
+
+    async def GetWallet(self, message: trading_pb2.WalletRequest, request: RequestReceived) -> trading_pb2.WalletResponse:
+        user: UserId = request.caller.user
+        holdings = await self._core.tracker.ask(GetHoldings(user), timeout=ASK_SECONDS)
+        valued = await self._core.tracker.ask(GetPositions(user), timeout=ASK_SECONDS)
+        orders = await self._core.session(user).ask(GetOrders(), timeout=ASK_SECONDS)
+        return codec.wallet_out(cash_pools(self._core.feeds, holdings, orders), holdings, valued)
+
+    async def EmergencyStop(self, message: trading_pb2.EmergencyStopRequest, request: RequestReceived) -> trading_pb2.EmergencyStopResponse:
+        """The latch first, which nothing below can undo; a part that does not answer leaves its share to be named as open."""
+        account: Account = request.caller
+        reason = codec.optional_text_in("reason", message.reason)
+        halted = await self._core.brake.ask(Halt(account.user, reason), timeout=ASK_SECONDS)
+        ended = await self._core.session(account.user).ask(CancelAll(), timeout=ASK_SECONDS)
+        switched = await self._core.accounts.ask(SwitchAllOff(account.user), timeout=ASK_SECONDS)
+        return trading_pb2.EmergencyStopResponse(
+            state=codec.trading_state_out(halted.status.state),
+            durable=halted.durable,
+            cancelled_orders=len(ended.cancelled),
+            uncertain_order_ids=ended.uncertain,
+            disabled_strategies=switched,
+        )
+
+    async def ResumeTrading(self, message: trading_pb2.ResumeTradingRequest, request: RequestReceived) -> trading_pb2.ResumeTradingResponse:
+        if not message.confirm:
+            raise InvalidInput("confirm", "must be true: trading goes on after this")
+        status = await self._core.brake.ask(Resume(request.caller.user), timeout=ASK_SECONDS)
+        return trading_pb2.ResumeTradingResponse(state=codec.trading_state_out(status.state))
+
+    async def GetTradingState(self, message: trading_pb2.TradingStateRequest, request: RequestReceived) -> trading_pb2.TradingStateResponse:
+        status = await self._core.brake.ask(GetTradingStatus(request.caller.user), timeout=ASK_SECONDS)
+        state = codec.trading_state_out(status.state)
+        return trading_pb2.TradingStateResponse(state=state, since_unix_ms=status.since_ms, reason=status.reason)
 
     async def StreamPositions(
         self, message: trading_pb2.PositionsRequest, request: RequestReceived

@@ -2,30 +2,36 @@
 
 import hmac
 
+import structlog
 from purerpc.grpclib.events import RequestReceived
 
-from arbiter.actors.accounts import ChangeSettings, FindApiKey
+from arbiter.actors.accounts import ChangeSettings, CreateLinkCode, FindApiKey, FindTelegram, RedeemLinkCode, Unlink
 from arbiter.domain.account import Account, UserSettings
 from arbiter.domain.limits import TIERS
 from arbiter.domain.money import ONE, Micros
 from arbiter.errors import InvalidInput, NotFound, Unauthenticated
+from arbiter.rpc.codec import text_in
 from arbiter.rpc.core import ASK_SECONDS, Core
-from arbiter.rpc.tokens import TokenAuthority, digest, split_api_key
+from arbiter.rpc.tokens import Keys, TokenAuthority, digest, split_api_key
 from arbiter.v1 import user_pb2
 from arbiter.v1.user_grpc import UserServiceServicer
+
+_log = structlog.get_logger(component="accounts")
 
 
 class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, without types
     """See `proto/arbiter/v1/user.proto`."""
 
-    def __init__(self, core: Core, tokens: TokenAuthority, pepper: bytes) -> None:
+    def __init__(self, core: Core, tokens: TokenAuthority, keys: Keys) -> None:
         self._core = core
         self._tokens = tokens
-        self._pepper = pepper
+        self._keys = keys
 
     async def Authenticate(self, message: user_pb2.AuthRequest, request: RequestReceived) -> user_pb2.AuthResponse:
+        if message.HasField("bot"):
+            return await self._authenticate_bot(message.bot)
         key_id, secret = split_api_key(message.api_key)
-        given = digest(secret, self._pepper)
+        given = digest(secret, self._keys.pepper)
         try:
             account = await self._core.accounts.ask(FindApiKey(key_id), timeout=ASK_SECONDS)
             expected = account.api_key.digest if account.api_key else b""
@@ -36,6 +42,39 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
             raise Unauthenticated("the API key is not valid")
         token, expires = self._tokens.issue(account.user)
         return user_pb2.AuthResponse(access_token=token, expires_unix_ms=expires, user_id=account.user)
+
+    async def _authenticate_bot(self, login: user_pb2.BotLogin) -> user_pb2.AuthResponse:
+        self._require_bot(login.credential)
+        try:
+            account = await self._core.accounts.ask(FindTelegram(login.telegram_id), timeout=ASK_SECONDS)
+        except NotFound:
+            raise NotFound("this Telegram account is not linked") from None
+        token, expires = self._tokens.issue(account.user, "bot")
+        _log.info("token issued to the bot", user=account.user, telegram_id=login.telegram_id)
+        return user_pb2.AuthResponse(access_token=token, expires_unix_ms=expires, user_id=account.user)
+
+    def _require_bot(self, credential: str) -> None:
+        known = self._keys.bot_credential
+        given = digest(credential, self._keys.pepper)
+        if not hmac.compare_digest(given, known or bytes(len(given))) or not known or not credential:
+            raise Unauthenticated("the bot's credential is not valid")
+
+    async def CreateLinkCode(self, message: user_pb2.CreateLinkCodeRequest, request: RequestReceived) -> user_pb2.CreateLinkCodeResponse:
+        made = await self._core.accounts.ask(CreateLinkCode(request.caller.user), timeout=ASK_SECONDS)
+        return user_pb2.CreateLinkCodeResponse(code=made.code, expires_unix_ms=made.expires_ms)
+
+    async def RedeemLinkCode(self, message: user_pb2.RedeemLinkCodeRequest, request: RequestReceived) -> user_pb2.RedeemLinkCodeResponse:
+        self._require_bot(message.credential)
+        if message.telegram_id <= 0:
+            raise InvalidInput("telegram_id", "must be above 0")
+        wanted = RedeemLinkCode(text_in("code", message.code), message.telegram_id, message.telegram_name)
+        account = await self._core.accounts.ask(wanted, timeout=ASK_SECONDS)
+        _log.info("Telegram account linked", user=account.user, telegram_id=message.telegram_id)
+        return user_pb2.RedeemLinkCodeResponse(user_id=account.user, name=account.name)
+
+    async def Unlink(self, message: user_pb2.UnlinkRequest, request: RequestReceived) -> user_pb2.UnlinkResponse:
+        was_linked = await self._core.accounts.ask(Unlink(request.caller.user), timeout=ASK_SECONDS)
+        return user_pb2.UnlinkResponse(was_linked=was_linked)
 
     async def GetProfile(self, message: user_pb2.ProfileRequest, request: RequestReceived) -> user_pb2.ProfileResponse:
         account: Account = request.caller
@@ -56,6 +95,8 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
                 arbitrage_execution=limits.arbitrage_execution,
             ),
             settings=_settings_out(account.settings),
+            telegram_linked=account.telegram is not None,
+            telegram_name=account.telegram.name if account.telegram else "",
         )
 
     async def UpdateSettings(self, message: user_pb2.SettingsRequest, request: RequestReceived) -> user_pb2.SettingsResponse:

@@ -16,6 +16,18 @@ class TradingServiceServicer(purerpc.Servicer):
     async def StreamPositions(self, input_message):
         raise NotImplementedError()
 
+    async def GetWallet(self, input_message):
+        raise NotImplementedError()
+
+    async def EmergencyStop(self, input_message):
+        raise NotImplementedError()
+
+    async def ResumeTrading(self, input_message):
+        raise NotImplementedError()
+
+    async def GetTradingState(self, input_message):
+        raise NotImplementedError()
+
     @property
     def service(self) -> purerpc.Service:
         service_obj = purerpc.Service(
@@ -57,6 +69,42 @@ class TradingServiceServicer(purerpc.Servicer):
                 arbiter_dot_v1_dot_trading__pb2.PositionUpdate,
             )
         )
+        service_obj.add_method(
+            "GetWallet",
+            self.GetWallet,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.WalletRequest,
+                arbiter_dot_v1_dot_trading__pb2.WalletResponse,
+            )
+        )
+        service_obj.add_method(
+            "EmergencyStop",
+            self.EmergencyStop,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.EmergencyStopRequest,
+                arbiter_dot_v1_dot_trading__pb2.EmergencyStopResponse,
+            )
+        )
+        service_obj.add_method(
+            "ResumeTrading",
+            self.ResumeTrading,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.ResumeTradingRequest,
+                arbiter_dot_v1_dot_trading__pb2.ResumeTradingResponse,
+            )
+        )
+        service_obj.add_method(
+            "GetTradingState",
+            self.GetTradingState,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.TradingStateRequest,
+                arbiter_dot_v1_dot_trading__pb2.TradingStateResponse,
+            )
+        )
         return service_obj
 
 
@@ -96,5 +144,37 @@ class TradingServiceStub:
                 purerpc.Cardinality.UNARY_STREAM,
                 arbiter_dot_v1_dot_trading__pb2.PositionsRequest,
                 arbiter_dot_v1_dot_trading__pb2.PositionUpdate,
+            )
+        )
+        self.GetWallet = self._client.get_method_stub(
+            "GetWallet",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.WalletRequest,
+                arbiter_dot_v1_dot_trading__pb2.WalletResponse,
+            )
+        )
+        self.EmergencyStop = self._client.get_method_stub(
+            "EmergencyStop",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.EmergencyStopRequest,
+                arbiter_dot_v1_dot_trading__pb2.EmergencyStopResponse,
+            )
+        )
+        self.ResumeTrading = self._client.get_method_stub(
+            "ResumeTrading",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.ResumeTradingRequest,
+                arbiter_dot_v1_dot_trading__pb2.ResumeTradingResponse,
+            )
+        )
+        self.GetTradingState = self._client.get_method_stub(
+            "GetTradingState",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.TradingStateRequest,
+                arbiter_dot_v1_dot_trading__pb2.TradingStateResponse,
             )
         )

@@ -21,6 +21,13 @@ class OrderState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_STATE_REJECTED: _ClassVar[OrderState]
     ORDER_STATE_EXPIRED: _ClassVar[OrderState]
     ORDER_STATE_UNKNOWN: _ClassVar[OrderState]
+
+class TradingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRADING_STATE_UNSPECIFIED: _ClassVar[TradingState]
+    TRADING_STATE_ACTIVE: _ClassVar[TradingState]
+    TRADING_STATE_REDUCING: _ClassVar[TradingState]
+    TRADING_STATE_HALTED: _ClassVar[TradingState]
 ORDER_STATE_UNSPECIFIED: OrderState
 ORDER_STATE_PENDING: OrderState
 ORDER_STATE_SUBMITTING: OrderState
@@ -32,6 +39,10 @@ ORDER_STATE_CANCELLED: OrderState
 ORDER_STATE_REJECTED: OrderState
 ORDER_STATE_EXPIRED: OrderState
 ORDER_STATE_UNKNOWN: OrderState
+TRADING_STATE_UNSPECIFIED: TradingState
+TRADING_STATE_ACTIVE: TradingState
+TRADING_STATE_REDUCING: TradingState
+TRADING_STATE_HALTED: TradingState
 
 class PositionsRequest(_message.Message):
     __slots__ = ()
@@ -142,3 +153,81 @@ class CancelResponse(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     order: Order
     def __init__(self, order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
+
+class WalletRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CashPool(_message.Message):
+    __slots__ = ("venue", "cash_micros", "reserved_micros", "available_micros")
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    CASH_MICROS_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_MICROS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    venue: str
+    cash_micros: int
+    reserved_micros: int
+    available_micros: int
+    def __init__(self, venue: _Optional[str] = ..., cash_micros: _Optional[int] = ..., reserved_micros: _Optional[int] = ..., available_micros: _Optional[int] = ...) -> None: ...
+
+class WalletResponse(_message.Message):
+    __slots__ = ("pools", "cash_micros", "positions_exit_micros", "realised_pnl_micros", "unrealised_pnl_micros", "unmarked_positions")
+    POOLS_FIELD_NUMBER: _ClassVar[int]
+    CASH_MICROS_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_EXIT_MICROS_FIELD_NUMBER: _ClassVar[int]
+    REALISED_PNL_MICROS_FIELD_NUMBER: _ClassVar[int]
+    UNREALISED_PNL_MICROS_FIELD_NUMBER: _ClassVar[int]
+    UNMARKED_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    pools: _containers.RepeatedCompositeFieldContainer[CashPool]
+    cash_micros: int
+    positions_exit_micros: int
+    realised_pnl_micros: int
+    unrealised_pnl_micros: int
+    unmarked_positions: int
+    def __init__(self, pools: _Optional[_Iterable[_Union[CashPool, _Mapping]]] = ..., cash_micros: _Optional[int] = ..., positions_exit_micros: _Optional[int] = ..., realised_pnl_micros: _Optional[int] = ..., unrealised_pnl_micros: _Optional[int] = ..., unmarked_positions: _Optional[int] = ...) -> None: ...
+
+class EmergencyStopRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class EmergencyStopResponse(_message.Message):
+    __slots__ = ("state", "durable", "cancelled_orders", "uncertain_order_ids", "disabled_strategies")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    UNCERTAIN_ORDER_IDS_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_STRATEGIES_FIELD_NUMBER: _ClassVar[int]
+    state: TradingState
+    durable: bool
+    cancelled_orders: int
+    uncertain_order_ids: _containers.RepeatedScalarFieldContainer[str]
+    disabled_strategies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., durable: _Optional[bool] = ..., cancelled_orders: _Optional[int] = ..., uncertain_order_ids: _Optional[_Iterable[str]] = ..., disabled_strategies: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ResumeTradingRequest(_message.Message):
+    __slots__ = ("confirm",)
+    CONFIRM_FIELD_NUMBER: _ClassVar[int]
+    confirm: bool
+    def __init__(self, confirm: _Optional[bool] = ...) -> None: ...
+
+class ResumeTradingResponse(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: TradingState
+    def __init__(self, state: _Optional[_Union[TradingState, str]] = ...) -> None: ...
+
+class TradingStateRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TradingStateResponse(_message.Message):
+    __slots__ = ("state", "since_unix_ms", "reason")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    state: TradingState
+    since_unix_ms: int
+    reason: str
+    def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., since_unix_ms: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...

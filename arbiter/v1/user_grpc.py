@@ -12,6 +12,15 @@ class UserServiceServicer(purerpc.Servicer):
     async def UpdateSettings(self, input_message):
         raise NotImplementedError()
 
+    async def CreateLinkCode(self, input_message):
+        raise NotImplementedError()
+
+    async def RedeemLinkCode(self, input_message):
+        raise NotImplementedError()
+
+    async def Unlink(self, input_message):
+        raise NotImplementedError()
+
     @property
     def service(self) -> purerpc.Service:
         service_obj = purerpc.Service(
@@ -42,6 +51,33 @@ class UserServiceServicer(purerpc.Servicer):
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_user__pb2.SettingsRequest,
                 arbiter_dot_v1_dot_user__pb2.SettingsResponse,
+            )
+        )
+        service_obj.add_method(
+            "CreateLinkCode",
+            self.CreateLinkCode,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.CreateLinkCodeRequest,
+                arbiter_dot_v1_dot_user__pb2.CreateLinkCodeResponse,
+            )
+        )
+        service_obj.add_method(
+            "RedeemLinkCode",
+            self.RedeemLinkCode,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RedeemLinkCodeRequest,
+                arbiter_dot_v1_dot_user__pb2.RedeemLinkCodeResponse,
+            )
+        )
+        service_obj.add_method(
+            "Unlink",
+            self.Unlink,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.UnlinkRequest,
+                arbiter_dot_v1_dot_user__pb2.UnlinkResponse,
             )
         )
         return service_obj
@@ -75,5 +111,29 @@ class UserServiceStub:
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_user__pb2.SettingsRequest,
                 arbiter_dot_v1_dot_user__pb2.SettingsResponse,
+            )
+        )
+        self.CreateLinkCode = self._client.get_method_stub(
+            "CreateLinkCode",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.CreateLinkCodeRequest,
+                arbiter_dot_v1_dot_user__pb2.CreateLinkCodeResponse,
+            )
+        )
+        self.RedeemLinkCode = self._client.get_method_stub(
+            "RedeemLinkCode",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RedeemLinkCodeRequest,
+                arbiter_dot_v1_dot_user__pb2.RedeemLinkCodeResponse,
+            )
+        )
+        self.Unlink = self._client.get_method_stub(
+            "Unlink",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.UnlinkRequest,
+                arbiter_dot_v1_dot_user__pb2.UnlinkResponse,
             )
         )

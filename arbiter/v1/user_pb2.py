@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61rbiter/v1/user.proto\x12\narbiter.v1\"\x1e\n\x0b\x41uthRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"N\n\x0c\x41uthResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"\x10\n\x0eProfileRequest\"\xbc\x01\n\x06Limits\x12\x1b\n\x13requests_per_second\x18\x01 \x01(\x05\x12\x19\n\x11orders_per_minute\x18\x02 \x01(\x05\x12\x16\n\x0eopen_positions\x18\x03 \x01(\x05\x12\x1f\n\x17largest_position_micros\x18\x04 \x01(\x03\x12\x13\n\x0b\x63opy_trades\x18\x05 \x01(\x05\x12\x0f\n\x07streams\x18\x06 \x01(\x05\x12\x1b\n\x13\x61rbitrage_execution\x18\x07 \x01(\x08\"\'\n\x0cUserSettings\x12\x17\n\x0fmin_edge_micros\x18\x01 \x01(\x03\"\xaf\x01\n\x0fProfileResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.arbiter.v1.Limits\x12*\n\x08settings\x18\x07 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\"=\n\x0fSettingsRequest\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\">\n\x10SettingsResponse\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings2\xe4\x01\n\x0bUserService\x12\x41\n\x0c\x41uthenticate\x12\x17.arbiter.v1.AuthRequest\x1a\x18.arbiter.v1.AuthResponse\x12\x45\n\nGetProfile\x12\x1a.arbiter.v1.ProfileRequest\x1a\x1b.arbiter.v1.ProfileResponse\x12K\n\x0eUpdateSettings\x12\x1b.arbiter.v1.SettingsRequest\x1a\x1c.arbiter.v1.SettingsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61rbiter/v1/user.proto\x12\narbiter.v1\"A\n\x0b\x41uthRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12!\n\x03\x62ot\x18\x02 \x01(\x0b\x32\x14.arbiter.v1.BotLogin\"3\n\x08\x42otLogin\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x13\n\x0btelegram_id\x18\x02 \x01(\x03\"N\n\x0c\x41uthResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"\x10\n\x0eProfileRequest\"\xbc\x01\n\x06Limits\x12\x1b\n\x13requests_per_second\x18\x01 \x01(\x05\x12\x19\n\x11orders_per_minute\x18\x02 \x01(\x05\x12\x16\n\x0eopen_positions\x18\x03 \x01(\x05\x12\x1f\n\x17largest_position_micros\x18\x04 \x01(\x03\x12\x13\n\x0b\x63opy_trades\x18\x05 \x01(\x05\x12\x0f\n\x07streams\x18\x06 \x01(\x05\x12\x1b\n\x13\x61rbitrage_execution\x18\x07 \x01(\x08\"\'\n\x0cUserSettings\x12\x17\n\x0fmin_edge_micros\x18\x01 \x01(\x03\"\xdf\x01\n\x0fProfileResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.arbiter.v1.Limits\x12*\n\x08settings\x18\x07 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\x12\x17\n\x0ftelegram_linked\x18\x08 \x01(\x08\x12\x15\n\rtelegram_name\x18\t \x01(\t\"=\n\x0fSettingsRequest\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\">\n\x10SettingsResponse\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\"\x17\n\x15\x43reateLinkCodeRequest\"?\n\x16\x43reateLinkCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\"e\n\x15RedeemLinkCodeRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x13\n\x0btelegram_id\x18\x03 \x01(\x03\x12\x15\n\rtelegram_name\x18\x04 \x01(\t\"7\n\x16RedeemLinkCodeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x0f\n\rUnlinkRequest\"$\n\x0eUnlinkResponse\x12\x12\n\nwas_linked\x18\x01 \x01(\x08\x32\xd7\x03\n\x0bUserService\x12\x41\n\x0c\x41uthenticate\x12\x17.arbiter.v1.AuthRequest\x1a\x18.arbiter.v1.AuthResponse\x12\x45\n\nGetProfile\x12\x1a.arbiter.v1.ProfileRequest\x1a\x1b.arbiter.v1.ProfileResponse\x12K\n\x0eUpdateSettings\x12\x1b.arbiter.v1.SettingsRequest\x1a\x1c.arbiter.v1.SettingsResponse\x12W\n\x0e\x43reateLinkCode\x12!.arbiter.v1.CreateLinkCodeRequest\x1a\".arbiter.v1.CreateLinkCodeResponse\x12W\n\x0eRedeemLinkCode\x12!.arbiter.v1.RedeemLinkCodeRequest\x1a\".arbiter.v1.RedeemLinkCodeResponse\x12?\n\x06Unlink\x12\x19.arbiter.v1.UnlinkRequest\x1a\x1a.arbiter.v1.UnlinkResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,21 +32,35 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'arbiter.v1.user_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUTHREQUEST']._serialized_start=37
-  _globals['_AUTHREQUEST']._serialized_end=67
-  _globals['_AUTHRESPONSE']._serialized_start=69
-  _globals['_AUTHRESPONSE']._serialized_end=147
-  _globals['_PROFILEREQUEST']._serialized_start=149
-  _globals['_PROFILEREQUEST']._serialized_end=165
-  _globals['_LIMITS']._serialized_start=168
-  _globals['_LIMITS']._serialized_end=356
-  _globals['_USERSETTINGS']._serialized_start=358
-  _globals['_USERSETTINGS']._serialized_end=397
-  _globals['_PROFILERESPONSE']._serialized_start=400
-  _globals['_PROFILERESPONSE']._serialized_end=575
-  _globals['_SETTINGSREQUEST']._serialized_start=577
-  _globals['_SETTINGSREQUEST']._serialized_end=638
-  _globals['_SETTINGSRESPONSE']._serialized_start=640
-  _globals['_SETTINGSRESPONSE']._serialized_end=702
-  _globals['_USERSERVICE']._serialized_start=705
-  _globals['_USERSERVICE']._serialized_end=933
+  _globals['_AUTHREQUEST']._serialized_end=102
+  _globals['_BOTLOGIN']._serialized_start=104
+  _globals['_BOTLOGIN']._serialized_end=155
+  _globals['_AUTHRESPONSE']._serialized_start=157
+  _globals['_AUTHRESPONSE']._serialized_end=235
+  _globals['_PROFILEREQUEST']._serialized_start=237
+  _globals['_PROFILEREQUEST']._serialized_end=253
+  _globals['_LIMITS']._serialized_start=256
+  _globals['_LIMITS']._serialized_end=444
+  _globals['_USERSETTINGS']._serialized_start=446
+  _globals['_USERSETTINGS']._serialized_end=485
+  _globals['_PROFILERESPONSE']._serialized_start=488
+  _globals['_PROFILERESPONSE']._serialized_end=711
+  _globals['_SETTINGSREQUEST']._serialized_start=713
+  _globals['_SETTINGSREQUEST']._serialized_end=774
+  _globals['_SETTINGSRESPONSE']._serialized_start=776
+  _globals['_SETTINGSRESPONSE']._serialized_end=838
+  _globals['_CREATELINKCODEREQUEST']._serialized_start=840
+  _globals['_CREATELINKCODEREQUEST']._serialized_end=863
+  _globals['_CREATELINKCODERESPONSE']._serialized_start=865
+  _globals['_CREATELINKCODERESPONSE']._serialized_end=928
+  _globals['_REDEEMLINKCODEREQUEST']._serialized_start=930
+  _globals['_REDEEMLINKCODEREQUEST']._serialized_end=1031
+  _globals['_REDEEMLINKCODERESPONSE']._serialized_start=1033
+  _globals['_REDEEMLINKCODERESPONSE']._serialized_end=1088
+  _globals['_UNLINKREQUEST']._serialized_start=1090
+  _globals['_UNLINKREQUEST']._serialized_end=1105
+  _globals['_UNLINKRESPONSE']._serialized_start=1107
+  _globals['_UNLINKRESPONSE']._serialized_end=1143
+  _globals['_USERSERVICE']._serialized_start=1146
+  _globals['_USERSERVICE']._serialized_end=1617
 # @@protoc_insertion_point(module_scope)

@@ -6,10 +6,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AuthRequest(_message.Message):
-    __slots__ = ("api_key",)
+    __slots__ = ("api_key", "bot")
     API_KEY_FIELD_NUMBER: _ClassVar[int]
+    BOT_FIELD_NUMBER: _ClassVar[int]
     api_key: str
-    def __init__(self, api_key: _Optional[str] = ...) -> None: ...
+    bot: BotLogin
+    def __init__(self, api_key: _Optional[str] = ..., bot: _Optional[_Union[BotLogin, _Mapping]] = ...) -> None: ...
+
+class BotLogin(_message.Message):
+    __slots__ = ("credential", "telegram_id")
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    TELEGRAM_ID_FIELD_NUMBER: _ClassVar[int]
+    credential: str
+    telegram_id: int
+    def __init__(self, credential: _Optional[str] = ..., telegram_id: _Optional[int] = ...) -> None: ...
 
 class AuthResponse(_message.Message):
     __slots__ = ("access_token", "expires_unix_ms", "user_id")
@@ -50,7 +60,7 @@ class UserSettings(_message.Message):
     def __init__(self, min_edge_micros: _Optional[int] = ...) -> None: ...
 
 class ProfileResponse(_message.Message):
-    __slots__ = ("user_id", "name", "tier", "role", "suspended", "limits", "settings")
+    __slots__ = ("user_id", "name", "tier", "role", "suspended", "limits", "settings", "telegram_linked", "telegram_name")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +68,8 @@ class ProfileResponse(_message.Message):
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    TELEGRAM_LINKED_FIELD_NUMBER: _ClassVar[int]
+    TELEGRAM_NAME_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     name: str
     tier: str
@@ -65,7 +77,9 @@ class ProfileResponse(_message.Message):
     suspended: bool
     limits: Limits
     settings: UserSettings
-    def __init__(self, user_id: _Optional[str] = ..., name: _Optional[str] = ..., tier: _Optional[str] = ..., role: _Optional[str] = ..., suspended: _Optional[bool] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., settings: _Optional[_Union[UserSettings, _Mapping]] = ...) -> None: ...
+    telegram_linked: bool
+    telegram_name: str
+    def __init__(self, user_id: _Optional[str] = ..., name: _Optional[str] = ..., tier: _Optional[str] = ..., role: _Optional[str] = ..., suspended: _Optional[bool] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., settings: _Optional[_Union[UserSettings, _Mapping]] = ..., telegram_linked: _Optional[bool] = ..., telegram_name: _Optional[str] = ...) -> None: ...
 
 class SettingsRequest(_message.Message):
     __slots__ = ("settings",)
@@ -78,3 +92,45 @@ class SettingsResponse(_message.Message):
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     settings: UserSettings
     def __init__(self, settings: _Optional[_Union[UserSettings, _Mapping]] = ...) -> None: ...
+
+class CreateLinkCodeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CreateLinkCodeResponse(_message.Message):
+    __slots__ = ("code", "expires_unix_ms")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    expires_unix_ms: int
+    def __init__(self, code: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ...) -> None: ...
+
+class RedeemLinkCodeRequest(_message.Message):
+    __slots__ = ("credential", "code", "telegram_id", "telegram_name")
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TELEGRAM_ID_FIELD_NUMBER: _ClassVar[int]
+    TELEGRAM_NAME_FIELD_NUMBER: _ClassVar[int]
+    credential: str
+    code: str
+    telegram_id: int
+    telegram_name: str
+    def __init__(self, credential: _Optional[str] = ..., code: _Optional[str] = ..., telegram_id: _Optional[int] = ..., telegram_name: _Optional[str] = ...) -> None: ...
+
+class RedeemLinkCodeResponse(_message.Message):
+    __slots__ = ("user_id", "name")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    name: str
+    def __init__(self, user_id: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class UnlinkRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class UnlinkResponse(_message.Message):
+    __slots__ = ("was_linked",)
+    WAS_LINKED_FIELD_NUMBER: _ClassVar[int]
+    was_linked: bool
+    def __init__(self, was_linked: _Optional[bool] = ...) -> None: ...
