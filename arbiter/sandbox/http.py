@@ -5,6 +5,7 @@ Everything is bounded; a peer that breaks a bound or the protocol loses its conn
 what a peer sent.
 """
 
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -24,6 +25,8 @@ LARGEST_MESSAGE = 1024 * 1024
 """Of a WebSocket message from a client, over all its fragments and decompressed."""
 LARGEST_BACKLOG = 32 * 1024 * 1024
 """Output that a slow reader may leave unread before it is dropped."""
+LARGEST_PIPELINE = 64 * 1024
+"""What a peer may send ahead while the answer to its request is awaited."""
 MOST_QUERY_FIELDS = 2000
 MOST_DIGITS = 16
 """Of a number in a query or header: enough for milliseconds."""
@@ -70,6 +73,33 @@ def json_response(value: object, status: int = 200, headers: tuple[tuple[str, st
     return Response(status, msgspec.json.encode(value), headers=headers)
 
 
+class Deferred:
+    """The answer to a request that an app gives later. `on_gone` is called if the connection ends before that."""
+
+    def __init__(self, on_gone: Callable[[], None] | None = None) -> None:
+        self._on_gone = on_gone
+        self.response: Response | None = None
+        self.gone = False
+        """Nobody waits for the answer any more."""
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is still owed."""
+        return self.response is None and not self.gone
+
+    def complete(self, response: Response) -> None:
+        """Give the answer. It is sent when the connection is next looked at; after the first, or the peer's end, nothing happens."""
+        if self.open:
+            self.response = response
+
+    def abandon(self) -> None:
+        """The connection is over."""
+        if self.open:
+            self.gone = True
+            if self._on_gone is not None:
+                self._on_gone()
+
+
 def last_segment(path: str) -> str:
     """The unquoted last part of a path."""
     return unquote(path.rpartition("/")[2])
@@ -88,8 +118,8 @@ class Session(Protocol):
 class App(Protocol):
     """What a venue's engine offers to its connections."""
 
-    def handle(self, request: Request, now_ms: int) -> Response:
-        """Answer a plain request."""
+    def handle(self, request: Request, now_ms: int) -> "Response | Deferred":
+        """Answer a plain request, now or later."""
 
     def open_socket(self, request: Request, socket: "Socket", now_ms: int) -> Session | Response:
         """Accept an upgrade with a session, or refuse it with a response. The socket is open once this has returned."""
@@ -132,6 +162,7 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
         self._request: h11.Request | None = None
         self._body = bytearray()
+        self._owed: Deferred | None = None
         self._websocket: ServerProtocol | None = None
         self._session: Session | None = None
         self._message: list[bytes] | None = None
@@ -155,6 +186,18 @@ class Connection:
         if not data:
             self.closed = True
 
+    def resume(self, now_ms: int) -> None:
+        """Send the answer that was owed, if the app has given it by now, and go on with what the peer sent meanwhile."""
+        if self.closed or self._owed is None or self._owed.response is None:
+            return
+        response, self._owed = self._owed.response, None
+        assert self._request is not None
+        try:
+            self._respond(self._request.method, response)
+            self._continue_http(now_ms)
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint or 400)
+
     def data_to_send(self) -> bytes:
         """What is to be written now."""
         out, self._out = bytes(self._out), bytearray()
@@ -166,8 +209,11 @@ class Connection:
         self.closed = self.cut = True
 
     def end(self) -> None:
-        """The connection is over; the app's session learns it once."""
+        """The connection is over; the app's session, or the answer still owed, learns it once."""
         self.closed = True
+        owed, self._owed = self._owed, None
+        if owed is not None:
+            owed.abandon()
         session, self._session = self._session, None
         if session is not None:
             session.closed()
@@ -207,7 +253,13 @@ class Connection:
 
     def _receive_http(self, data: bytes, now_ms: int) -> None:
         self._http.receive_data(data)
-        while self._websocket is None and not self.closed:
+        if self._owed is not None and len(self._http.trailing_data[0]) > LARGEST_PIPELINE:
+            self.drop()
+        self.resume(now_ms)
+        self._continue_http(now_ms)
+
+    def _continue_http(self, now_ms: int) -> None:
+        while self._websocket is None and self._owed is None and not self.closed:
             event = self._http.next_event()
             match event:
                 case h11.Request():
@@ -234,8 +286,12 @@ class Connection:
         request = _parse_request(raw, bytes(self._body))
         if request.headers.get("upgrade", "").lower() == "websocket":
             self._upgrade(raw, request, now_ms)
+            return
+        answer = self._app.handle(request, now_ms)
+        if isinstance(answer, Response):
+            self._respond(raw.method, answer)
         else:
-            self._respond(raw.method, self._app.handle(request, now_ms))
+            self._owed = answer
 
     def _respond(self, method: bytes, response: Response) -> None:
         lines = [("content-type", response.content_type), ("content-length", str(len(response.body))), *response.headers]

@@ -6,7 +6,7 @@ engines wrote.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import trio
 from trio.testing import memory_stream_pair
@@ -41,11 +41,21 @@ class Wake:
         event.set()
 
 
-@dataclass(frozen=True)
-class Shell:
-    """A sandbox with its clock (Unix ms), ticking."""
+class Ticked(Protocol):
+    """What moves on with time."""
 
-    sandbox: Sandbox
+    def tick(self, now_ms: int) -> None:
+        """It is `now_ms` (Unix ms)."""
+
+
+T = TypeVar("T", bound=Ticked)
+
+
+@dataclass(frozen=True)
+class Shell(Generic[T]):
+    """A sandbox, or one engine of its own, with its clock (Unix ms), ticking."""
+
+    sandbox: T
     unix_ms: Callable[[], int]
     wake: Wake
 
@@ -77,6 +87,7 @@ class Shell:
 
     async def _write(self, connection: Connection, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
         while True:
+            connection.resume(self.unix_ms())
             data = connection.data_to_send()
             if data:
                 with trio.fail_after(WRITE_SECONDS):
@@ -104,7 +115,7 @@ class Ports(NamedTuple):
 
 
 async def serve_sandbox(
-    shell: Shell, *, polymarket_port: int = 0, kalshi_port: int = 0, task_status: trio.TaskStatus[Ports] = trio.TASK_STATUS_IGNORED
+    shell: Shell[Sandbox], *, polymarket_port: int = 0, kalshi_port: int = 0, task_status: trio.TaskStatus[Ports] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Tick, and serve both venues on loopback (port 0: any). Raises OSError when a port is busy."""
     async with await _listen(polymarket_port) as polymarket, await _listen(kalshi_port) as kalshi, trio.open_nursery() as nursery:
@@ -114,11 +125,18 @@ async def serve_sandbox(
         task_status.started(Ports(_port_of(polymarket), _port_of(kalshi)))
 
 
-async def serve_sockets(shell: Shell, app: App, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-    """Serve one venue on 127.0.0.1; `task_status` tells the actual port. Raises OSError when the port is busy."""
+async def serve_sockets(shell: Shell[T], app: App, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+    """Serve one app on 127.0.0.1; `task_status` tells the actual port. Raises OSError when the port is busy. Does not tick."""
     async with await _listen(port) as listener:
         task_status.started(_port_of(listener))
         await _accept(shell, app, listener)
+
+
+async def serve_ticking(shell: Shell[T], app: App, port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+    """`serve_sockets`, and tick: all that an engine of its own needs."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shell.tick_for_ever)
+        await serve_sockets(shell, app, port, task_status=task_status)
 
 
 async def _listen(port: int) -> trio.SocketListener:
@@ -131,7 +149,7 @@ def _port_of(listener: trio.SocketListener) -> int:
     return port
 
 
-async def _accept(shell: Shell, app: App, listener: trio.SocketListener) -> None:
+async def _accept(shell: Shell[T], app: App, listener: trio.SocketListener) -> None:
     open_now = 0
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -154,7 +172,7 @@ class MemoryNetwork:
     The streams hold whatever a client leaves unread: the bound is the simulation's, which holds both ends.
     """
 
-    def __init__(self, shell: Shell, hosts: Mapping[str, App], nursery: trio.Nursery) -> None:
+    def __init__(self, shell: Shell[T], hosts: Mapping[str, App], nursery: trio.Nursery) -> None:
         self._shell = shell
         self._hosts = hosts
         self._nursery = nursery
