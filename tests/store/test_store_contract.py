@@ -17,8 +17,9 @@ from arbiter.domain.ids import KALSHI, POLYMARKET, FillId, MarketId, OrderId, Ou
 from arbiter.domain.ledger import FillEntry, ReversalEntry, SettlementEntry
 from arbiter.domain.money import MAX_MICROS, Micros, parse_micros
 from arbiter.domain.order import Fill, Order, OrderState, TimeInForce
+from arbiter.domain.trading_state import TradingState, TradingStatus
 from arbiter.errors import ConfigError, StoreError
-from arbiter.store.base import AddEntry, AddFill, Committed, PutAccount, PutOrder, Refused, Store
+from arbiter.store.base import AddEntry, AddFill, Committed, PutAccount, PutOrder, PutTradingStatus, Refused, Store
 from arbiter.store.memory import MemoryStore
 from arbiter.store.sqlite import SCHEMA_VERSION, InlineRunner, SqliteStore, ThreadRunner
 
@@ -228,6 +229,18 @@ async def test_a_commit_by_a_cancelled_task_is_kept_whole_or_not_at_all_and_the_
     assert (await store.orders(ANN))[-1] == order("2")
 
 
+async def test_the_newest_trading_status_of_each_user_is_kept(place):
+    store = await place.opened()
+    halted = TradingStatus(ANN, TradingState.HALTED, 5, "enough")
+    resumed, other = TradingStatus(ANN, TradingState.ACTIVE, 9), TradingStatus(BOB, TradingState.REDUCING, 7, "Ä")
+    await store.commit([(PutTradingStatus(halted),), (PutTradingStatus(other), PutTradingStatus(resumed))])
+    assert await store.trading_statuses() == [resumed, other]
+    await store.close()
+    store = await place.opened()
+    assert await store.trading_statuses() == [resumed, other]
+    await store.close()
+
+
 # -- the file --
 
 
@@ -296,6 +309,22 @@ async def test_a_file_of_a_newer_schema_is_refused_untouched(tmp_path, runner):
     again = apsw.Connection(str(path))
     assert again.execute("SELECT count(*) FROM sqlite_schema").fetchall() == [(0,)]
     again.close()
+
+
+async def test_a_file_of_an_older_schema_is_brought_up_to_date_and_keeps_what_it_held(tmp_path, runner):
+    path = tmp_path / "arbiter.db"
+    store = SqliteStore(path, runner)
+    await store.open()
+    await store.commit([(PutOrder(order("1")),)])
+    await store.close()
+    older = apsw.Connection(str(path))
+    older.execute("DROP TABLE trading_statuses; PRAGMA user_version = 1")
+    older.close()
+    await store.open()
+    assert await store.orders(ANN) == [order("1")]
+    assert await store.trading_statuses() == []
+    assert await store.commit([(PutTradingStatus(TradingStatus(ANN)),)]) == [Committed(0)]
+    await store.close()
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path, runner):
