@@ -20,7 +20,7 @@ async def first_opportunity_seconds() -> float:
     """Starts `arbiter run` with an empty data folder, waits for an opportunity over gRPC, stops it."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        command = [sys.executable, "-m", "arbiter", "run", "--grpc-port", "0", "--data", folder]
+        command = [sys.executable, "-m", "arbiter", "run", "--grpc-port", "0", "--chat-port", "0", "--data", folder]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 with trio.fail_after(DEADLINE_SECONDS):

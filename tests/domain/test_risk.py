@@ -14,6 +14,7 @@ from arbiter.domain.market import Market, MarketStatus, PolymarketFees
 from arbiter.domain.money import MICRO, Micros
 from arbiter.domain.order import Order, TimeInForce
 from arbiter.domain.risk import Approved, Exposure, Refused, Verdict, check
+from arbiter.domain.wallet import CashPool
 
 FREE = TIERS[Tier.FREE]  # 5 positions, the largest of $100
 FEES = PolymarketFees(Micros(0))
@@ -161,3 +162,22 @@ def test_orders_approved_one_after_another_never_pass_the_limit_together(
         if isinstance(verdict, Approved):
             resting = (*resting, verdict.order)
     assert sum(each.price * each.size for each in resting) <= FREE.largest_position * MICRO
+
+
+@pytest.mark.parametrize(
+    ("pools", "code"),
+    [
+        (((POLYMARKET, 5 * MICRO, 0),), "approved"),
+        (((POLYMARKET, 5 * MICRO - 1, 0),), "NOT_ENOUGH_CASH"),
+        (((POLYMARKET, 9 * MICRO, 4 * MICRO),), "approved"),
+        (((POLYMARKET, 9 * MICRO, 4 * MICRO + 1),), "NOT_ENOUGH_CASH"),
+        (((KALSHI, 99 * MICRO, 0),), "NOT_ENOUGH_CASH"),
+        ((), "NOT_ENOUGH_CASH"),
+    ],
+)
+def test_a_buy_needs_its_worst_cost_in_cash_on_its_own_venue(
+    judge: Callable[..., Verdict], pools: tuple[tuple[VenueId, int, int], ...], code: str
+) -> None:
+    cash = tuple(CashPool(venue, Micros(all_of_it), Micros(reserved)) for venue, all_of_it, reserved in pools)
+    assert _code(judge(Exposure(cash=cash))) == code
+    assert _code(judge(Exposure((_held(10),), cash=()), side=Side.SELL)) == "approved", "a sale needs no cash"
