@@ -63,10 +63,11 @@ class Screen:
             table.add_row(Text("none yet", style="dim"))
         return table
 
-    def _row(self, change: Opportunity) -> tuple[str, ...]:
-        legs = [f"{leg.label} at {format_micros(leg.limit)} on {leg.outcome.venue}" for leg in change.legs]
+    def _row(self, change: Opportunity) -> tuple[RenderableType, ...]:
+        legs = [Text(f"{leg.label} at {format_micros(leg.limit)} on {leg.outcome.venue}") for leg in change.legs]
         each = f"{format_micros(change.net_per_contract, 3)}"
-        return change.title[:NARROW], *legs, format_micros(change.size), format_dollars(change.net), each
+        # Text: what comes from a venue is never read as markup
+        return Text(change.title[:NARROW]), *legs, format_micros(change.size), format_dollars(change.net), each
 
     def _positions(self) -> Table:
         table = Table(title=f"Positions: {len(self.positions)}", title_justify="left", expand=True)
@@ -76,9 +77,9 @@ class Screen:
             table.add_column(name, justify="right", no_wrap=True)
         for position in self.positions.values():
             table.add_row(
-                position.title[:NARROW],
-                position.label,
-                position.outcome.venue,
+                Text(position.title[:NARROW]),
+                Text(position.label),
+                Text(position.outcome.venue),
                 format_micros(position.size),
                 format_dollars(position.cost),
                 format_micros(position.mark_price) if position.mark_price is not None else "?",

@@ -1,0 +1,395 @@
+"""What the rpc tests share: a server with hand-made services, the whole program on a scripted world, and foreign clients."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import grpc
+import h2.config
+import h2.connection
+import h2.events
+import msgspec
+import pytest
+import structlog.testing
+import trio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from purerpc import Service
+from purerpc.rpc import Cardinality, RPCSignature
+
+from arbiter.actors.accounts import PutNewAccount
+from arbiter.app import Arbiter, compose
+from arbiter.domain.account import Account, Role, Tier
+from arbiter.domain.book import BookSnapshot, Level
+from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey, PairId, UserId
+from arbiter.domain.market import KalshiFees, Market, Outcome, PolymarketFees, TickRange
+from arbiter.domain.money import ONE, ZERO, Micros, parse_micros
+from arbiter.domain.pair import pair_markets
+from arbiter.rpc.server import Server, open_listener, port_of
+from arbiter.rpc.tokens import Keys, make_api_key, make_signing_key
+from arbiter.runtime import Environment
+from arbiter.sandbox.exchange import Sandbox
+from arbiter.sandbox.shells import MemoryNetwork, Shell, Wake
+from arbiter.sandbox.world import WorldEvent
+from arbiter.store.memory import MemoryStore
+from arbiter.v1 import user_pb2
+from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
+from arbiter.venues.kalshi.signing import KalshiSigner
+from arbiter.venues.polymarket.client import Polymarket, PolymarketHosts
+
+SECONDS = 10
+"""The longest that anything here may take; passing tests wait for events."""
+CORRELATION = "018f0000-0000-7000-8000-000000000000"
+KEY_ID = "rpc-tests"
+PEPPER = b"pepper of the rpc tests"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something in this process that tells nobody."""
+    with trio.fail_after(SECONDS):
+        while not condition():  # noqa: ASYNC110 what is looked at has no event
+            await trio.sleep(0.002)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], Any]:
+    return until
+
+
+# -- a server with services made of functions --
+
+Handler = Callable[[Any, Any], Any]
+
+
+class Served:
+    """A running server; `handlers` may be set at any time. Messages are AuthRequest (in) and AuthResponse (out)."""
+
+    def __init__(self) -> None:
+        self.admit: Callable[[str, str, Any], object] = lambda *_: None
+        self.unary: Handler = _answer
+        self.stream: Handler = _one
+        # looked up at each call, so that a test may set it
+        self.server = Server([self._service()], lambda *call: self.admit(*call), lambda: CORRELATION)  # noqa: PLW0108
+        self.port = 0
+
+    def _service(self) -> Service:
+        async def unary(message: Any, request: Any) -> Any:
+            return await self.unary(message, request)
+
+        async def stream(message: Any, request: Any) -> AsyncIterator[Any]:
+            async with aclosing(self.stream(message, request)) as replies:
+                async for reply in replies:
+                    yield reply
+
+        def signature(cardinality: Cardinality) -> RPCSignature:
+            return RPCSignature(cardinality, user_pb2.AuthRequest, user_pb2.AuthResponse)
+
+        service = Service("test.Service")
+        service.add_method("Unary", unary, signature(Cardinality.UNARY_UNARY))
+        service.add_method("Stream", stream, signature(Cardinality.UNARY_STREAM))
+        return service
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+async def _answer(message: Any, request: Any) -> Any:
+    return user_pb2.AuthResponse(user_id=message.api_key)
+
+
+async def _one(message: Any, request: Any) -> AsyncIterator[Any]:
+    yield user_pb2.AuthResponse(user_id=message.api_key)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    """A server on loopback."""
+    served = Served()
+    async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
+        served.port = port_of(listener)
+        nursery.start_soon(served.server.serve, listener)
+        yield served
+        nursery.cancel_scope.cancel()
+
+
+# -- clients that are not ours --
+
+
+class Official:
+    """The official client, run in worker threads. Every call is by path, so that nothing of ours is generated for it."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.insecure_channel(address)
+
+    def unary(self, path: str, request: Any, reply: Any = user_pb2.AuthResponse, **options: Any) -> Any:
+        return self._callable("unary_unary", path, reply)(request, timeout=options.pop("timeout", SECONDS), **options)
+
+    def with_call(self, path: str, request: Any, reply: Any = user_pb2.AuthResponse, **options: Any) -> Any:
+        return self._callable("unary_unary", path, reply).with_call(request, timeout=SECONDS, **options)
+
+    def stream(self, path: str, request: Any, reply: Any = user_pb2.AuthResponse, **options: Any) -> Any:
+        return self._callable("unary_stream", path, reply)(request, **options)
+
+    def _callable(self, kind: str, path: str, reply: Any) -> Any:
+        serialize = lambda message: message.SerializeToString()  # noqa: E731
+        return getattr(self.channel, kind)(f"/{path}", request_serializer=serialize, response_deserializer=reply.FromString)
+
+    async def call(self, path: str, request: Any, reply: Any = user_pb2.AuthResponse, **options: Any) -> Any:
+        """Answer of a unary call; grpc.RpcError as the official client raises it."""
+        with trio.fail_after(SECONDS):
+            return await trio.to_thread.run_sync(lambda: self.unary(path, request, reply, **options), abandon_on_cancel=True)
+
+    async def refusal(self, path: str, request: Any, reply: Any = user_pb2.AuthResponse, **options: Any) -> Any:
+        """The error of a call that must fail."""
+        with pytest.raises(grpc.RpcError) as caught:
+            await self.call(path, request, reply, **options)
+        return caught.value
+
+    async def first(self, call: Any) -> Any:
+        """The next message of a streaming call."""
+        with trio.fail_after(SECONDS):
+            return await trio.to_thread.run_sync(next, call, abandon_on_cancel=True)
+
+
+@pytest.fixture
+def make_official() -> Iterator[Callable[[str], Official]]:
+    """Official clients, closed at the end."""
+    made: list[Official] = []
+
+    def make(address: str) -> Official:
+        made.append(Official(address))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.channel.close()
+
+
+@pytest.fixture
+def official(served: Served, make_official: Callable[[str], Official]) -> Official:
+    return make_official(served.address)
+
+
+class Raw:
+    """HTTP/2 by hand, to do what no well-behaved client does. `events` holds all that came."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.h2.initiate_connection()
+        self.events: list[h2.events.Event] = []
+
+    def begin(self, path: str, *, end: bool = False, extra: tuple[tuple[str, str], ...] = ()) -> int:
+        number = self.h2.get_next_available_stream_id()
+        headers = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "test")]
+        headers += [("te", "trailers"), ("content-type", "application/grpc"), *extra]
+        self.h2.send_headers(number, headers, end_stream=end)
+        return number
+
+    def message(self, number: int, body: bytes, *, compressed: bool = False, end: bool = True) -> None:
+        self.h2.send_data(number, bytes([compressed]) + len(body).to_bytes(4, "big") + body, end_stream=end)
+
+    async def send(self) -> None:
+        await self.stream.send_all(self.h2.data_to_send())
+
+    async def read_until(self, done: Callable[[h2.events.Event], bool]) -> h2.events.Event:
+        """The first event, of those that came and those that will, for which `done`."""
+        with trio.fail_after(SECONDS):
+            while True:
+                for event in self.events:
+                    if done(event):
+                        return event
+                data = await self.stream.receive_some(65_536)
+                assert data, f"the server hung up after {self.events}"
+                self.events += self.h2.receive_data(bytes(data))
+                await self.send()
+
+    async def ended(self, number: int) -> None:
+        await self.read_until(lambda event: isinstance(event, h2.events.StreamEnded) and event.stream_id == number)
+
+    def header_blocks(self, number: int) -> list[dict[str, str]]:
+        kinds = (h2.events.ResponseReceived, h2.events.TrailersReceived)
+        return [dict(e.headers) for e in self.events if isinstance(e, kinds) and e.stream_id == number]
+
+    async def hung_up(self) -> None:
+        """Until the server has closed the connection."""
+        with trio.fail_after(SECONDS), pytest.raises((AssertionError, trio.BrokenResourceError)):
+            await self.read_until(lambda event: False)
+
+
+@pytest.fixture
+def connect_raw() -> Callable[[int], Any]:
+    """`async with connect_raw(port) as raw`."""
+
+    @asynccontextmanager
+    async def connect(port: int) -> AsyncIterator[Raw]:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            yield Raw(stream)
+
+    return connect
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """What is logged, as dictionaries."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+# -- the whole program --
+
+CENT = Micros(10_000)
+POLY = Market(
+    MarketKey(POLYMARKET, MarketId(f"0x{1:064x}")),
+    EventId("final"),
+    "Will the Reds win the final?",
+    Outcome(OutcomeId("1001"), "Yes"),
+    Outcome(OutcomeId("1002"), "No"),
+    (TickRange(CENT, Micros(ONE - CENT), CENT),),
+    CENT,
+    min_size=parse_micros("5"),
+    fees=PolymarketFees(parse_micros("0.05")),
+    rules="By the official result.",
+    closes_at=datetime(2027, 2, 1, 12, tzinfo=UTC),
+)
+KALS = Market(
+    MarketKey(KALSHI, MarketId("KXFINAL-27FEB01-RED")),
+    EventId("KXFINAL-27FEB01"),
+    "Reds to win the final?",
+    Outcome(OutcomeId("yes"), "Yes"),
+    Outcome(OutcomeId("no"), "No"),
+    (TickRange(ZERO, ONE, CENT),),
+    CENT,
+    fees=KalshiFees(),
+    rules="By the official result.",
+    closes_at=datetime(2027, 2, 1, 12, tzinfo=UTC),
+)
+
+
+def book(outcome: OutcomeKey, bid: str, ask: str, size: str = "500") -> BookSnapshot:
+    level = lambda price: (Level(parse_micros(price), parse_micros(size)),)  # noqa: E731
+    return BookSnapshot(outcome, level(bid), level(ask))
+
+
+class ScriptedWorld:
+    """One proposition on both venues, without arbitrage until `open_gap`."""
+
+    markets = (POLY, KALS)
+    pairs = (pair_markets(PairId("final"), "The Reds win the final", POLY, KALS, inverted=False),)
+    sample_interval_ms = None
+
+    def __init__(self) -> None:
+        self._due: list[WorldEvent] = [book(POLY.yes_key, "0.44", "0.46"), book(KALS.yes_key, "0.44", "0.46")]
+
+    def advance(self, now_ms: int) -> list[WorldEvent]:
+        due, self._due = self._due, []
+        return due
+
+    def write(self, *events: WorldEvent) -> None:
+        self._due += events
+
+    def open_gap(self, bid: str = "0.60", ask: str = "0.62") -> None:
+        """Kalshi's YES becomes dear: buying YES here and NO there pays."""
+        self.write(book(KALS.yes_key, bid, ask))
+
+    def close_gap(self) -> None:
+        self.write(book(KALS.yes_key, "0.44", "0.46"))
+
+
+ACCOUNTS = {
+    "free": Account(UserId("free"), "Fay", Tier.FREE),
+    "pro": Account(UserId("pro"), "Pat", Tier.PRO),
+    "enterprise": Account(UserId("enterprise"), "Eve", Tier.ENTERPRISE),
+    "operator": Account(UserId("operator"), "Oz", Tier.PRO, Role.OPERATOR),
+}
+
+
+class Program:
+    """The composed tree, serving, with one account of each kind."""
+
+    def __init__(self, arbiter: Arbiter, world: ScriptedWorld, port: int, api_keys: dict[str, str]) -> None:
+        self.arbiter = arbiter
+        self.world = world
+        self.port = port
+        self.api_keys = api_keys
+        self.poly, self.kalshi = POLY, KALS
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def token(self, user: str) -> str:
+        return self.arbiter.front.tokens.issue(UserId(user))[0]
+
+    def bearer(self, user: str) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token(user)}"),)
+
+
+@pytest.fixture(scope="session")
+def kalshi_key() -> tuple[bytes, bytes]:
+    """A private and a public key (PEM) for Kalshi's sockets."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return private, key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@pytest.fixture
+async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[Program]:
+    """Everything but sockets to the venues and a database: those are in memory. The clock is the real one."""
+    environment, world = Environment.real(), ScriptedWorld()
+    private, public = kalshi_key
+    sandbox = Sandbox(world, {KEY_ID: public})
+    shell = Shell(sandbox, environment.unix_ms, Wake())
+    async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
+        nursery.start_soon(shell.tick_for_ever)
+        network = MemoryNetwork(shell, {"polymarket": sandbox.polymarket, "kalshi": sandbox.kalshi}, nursery)
+        hosts = PolymarketHosts("http://polymarket", "http://polymarket", "ws://polymarket")
+        kalshi_hosts = KalshiHosts("http://kalshi/trade-api/v2", "ws://kalshi")
+        venues = [
+            Polymarket(hosts, network, environment),
+            Kalshi(kalshi_hosts, KalshiSigner(KEY_ID, private), network, environment),
+        ]
+        arbiter = compose(environment, MemoryStore(), venues, world.pairs, keys, listener)
+        await nursery.start(arbiter.supervisor.run)
+        api_keys = {}
+        for user, account in ACCOUNTS.items():
+            api_keys[user], stored = make_api_key(PEPPER)
+            await arbiter.core.accounts.ask(PutNewAccount(msgspec.structs.replace(account, api_key=stored)), timeout=5)
+        books = arbiter.core.data.books
+        await until(lambda: all(books.get(m.yes_key) and books.get(m.no_key) for m in world.markets))
+        yield Program(arbiter, world, port_of(listener), api_keys)
+        arbiter.supervisor.stop()
+        nursery.cancel_scope.cancel()
+
+
+# -- keys and clocks --
+
+
+@pytest.fixture(scope="session")
+def keys() -> Keys:
+    return Keys(make_signing_key(), PEPPER, "arbiter:sandbox:rpc-tests")
+
+
+class Clock:
+    """Both clocks, turned by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+
+    @property
+    def environment(self) -> Environment:
+        return Environment(lambda: round(self.seconds * 1000), lambda: self.seconds, Random(1))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def core(clock: Clock, keys: Keys) -> Any:
+    """The core of a program that does not run, on the clock turned by hand."""
+    return compose(clock.environment, MemoryStore(), [], (), keys, None).core  # type: ignore[arg-type]  # nothing listens

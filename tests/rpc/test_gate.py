@@ -1,0 +1,311 @@
+"""The gate: nobody passes without a token, nobody asks for more than their tier has, operators' calls are operators'."""
+
+import importlib
+import pkgutil
+
+import grpc
+import jwt
+import pytest
+import trio
+from cryptography.hazmat.primitives import serialization
+
+import arbiter.v1
+from arbiter.actors.accounts import AccountChanged
+from arbiter.domain.account import Account, Role, Tier
+from arbiter.domain.ids import UserId
+from arbiter.domain.limits import TIERS
+from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthenticated
+from arbiter.rpc.gate import OPEN_CALLS_PER_SECOND, OPEN_METHODS, Gate
+from arbiter.rpc.tokens import Keys, TokenAuthority, make_signing_key
+from arbiter.v1 import admin_pb2, notification_pb2, trading_pb2, user_pb2
+
+TRADING = ("arbiter.v1.TradingService", "GetPositions")
+ADMIN = ("arbiter.v1.AdminService", "ListActors")
+OPEN = ("arbiter.v1.UserService", "Authenticate")
+ME = UserId("me")
+
+
+class Door:
+    """A gate, an account named `me`, and its token."""
+
+    def __init__(self, core, keys, clock):
+        self.tokens = TokenAuthority(keys, clock.environment)
+        self.gate = Gate(core, self.tokens)
+        self._core = core
+
+    def account(self, tier=Tier.FREE, role=Role.TRADER, **more):
+        account = Account(ME, "Me", tier, role, **more)
+        self._core.account_changes.publish(ME, AccountChanged(account))
+        return account
+
+    def enter(self, call=TRADING, token=None):
+        return self.gate.admit(*call, [("authorization", f"Bearer {token or self.tokens.issue(ME)[0]}")])
+
+    def spend_all(self, token=None):
+        """All that tier free has at once, and one more."""
+        for _ in range(20):
+            self.enter(token=token)
+        with pytest.raises(LimitExceeded, match="tier free"):
+            self.enter(token=token)
+
+
+@pytest.fixture
+def door(core, keys, clock):
+    return Door(core, keys, clock)
+
+
+# -- who --
+
+
+def test_a_valid_token_brings_its_account(door):
+    account = door.account()
+    assert door.enter() == account
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_may_be_spelt_in_any_case(door, scheme):
+    door.account()
+    assert door.gate.admit(*TRADING, [("authorization", f"{scheme} {door.tokens.issue(ME)[0]}")])
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        [],
+        [("authorization", "")],
+        [("authorization", "Bearer ")],
+        [("authorization", "Basic bWU6bWU=")],
+        [("authorization", b"Bearer x")],
+        [("authorization", "Bearer x"), ("authorization", "Bearer y")],
+        [("x-authorization", "Bearer x")],
+        [("authorization", "Bearer garbled.token.here")],
+    ],
+)
+def test_a_missing_or_garbled_token_is_unauthenticated(door, metadata):
+    door.account()
+    with pytest.raises(Unauthenticated):
+        door.gate.admit(*TRADING, metadata)
+
+
+def test_a_token_alone_without_the_scheme_is_unauthenticated(door):
+    door.account()
+    with pytest.raises(Unauthenticated):
+        door.gate.admit(*TRADING, [("authorization", door.tokens.issue(ME)[0])])
+
+
+def test_two_tokens_are_unauthenticated_even_where_one_is_valid(door):
+    door.account()
+    valid = ("authorization", f"Bearer {door.tokens.issue(ME)[0]}")
+    with pytest.raises(Unauthenticated):
+        door.gate.admit(*TRADING, [valid, valid])
+
+
+def test_an_expired_token_is_unauthenticated(door, clock):
+    door.account()
+    token, _ = door.tokens.issue(ME)
+    door.enter(token=token)
+    clock.seconds += 15 * 60
+    with pytest.raises(Unauthenticated):
+        door.enter(token=token)
+
+
+@pytest.mark.parametrize("wrong", ["audience", "key", "algorithm"])
+def test_a_token_for_another_audience_by_another_key_or_without_signature_is_unauthenticated(door, keys, clock, wrong):
+    door.account()
+    if wrong == "audience":
+        token, _ = TokenAuthority(Keys(keys.signing_pem, b"", "arbiter:live:1"), clock.environment).issue(ME)
+    elif wrong == "key":
+        token, _ = TokenAuthority(Keys(make_signing_key(), b"", keys.audience), clock.environment).issue(ME)
+    else:
+        known = door.tokens.issue(ME)[0]
+        claims = jwt.decode(known, options={"verify_signature": False})
+        token = jwt.encode(claims, None, algorithm="none", headers={"kid": jwt.get_unverified_header(known)["kid"]})
+    with pytest.raises(Unauthenticated):
+        door.enter(token=token)
+
+
+def test_a_valid_token_of_an_account_that_does_not_exist_is_unauthenticated(door):
+    door.account()
+    with pytest.raises(Unauthenticated, match="does not exist"):
+        door.enter(token=door.tokens.issue(UserId("somebody"))[0])
+
+
+def test_while_accounts_are_being_loaded_the_answer_is_to_try_again(door):
+    with pytest.raises(ActorStopped):
+        door.enter()
+
+
+def test_a_suspended_account_still_comes_in_so_that_it_can_read_cancel_and_reduce(door):
+    door.account(suspended=True)
+    assert door.enter().suspended
+
+
+# -- how much --
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_requests_are_limited_by_tier_with_bursts_of_twice_that(door, clock, tier):
+    door.account(tier)
+    a_second = TIERS[tier].requests_per_second
+    for _ in range(2 * a_second):
+        door.enter()
+    with pytest.raises(LimitExceeded, match=f"more than {a_second} requests a second .tier {tier.value}") as caught:
+        door.enter()
+    assert 1 <= caught.value.retry_after_ms <= 1000 // a_second + 1
+    clock.seconds += caught.value.retry_after_ms / 1000
+    door.enter()
+    with pytest.raises(LimitExceeded):
+        door.enter()
+
+
+def test_who_is_refused_may_come_again_after_a_second_at_the_full_rate(door, clock):
+    door.account(Tier.FREE)
+    door.spend_all()
+    clock.seconds += 1.001
+    for _ in range(10):
+        door.enter()
+
+
+def test_a_change_of_tier_counts_at_once_on_the_old_token(door):
+    door.account(Tier.FREE)
+    token, _ = door.tokens.issue(ME)
+    door.spend_all(token)
+    door.account(Tier.PRO)
+    for _ in range(100):
+        door.enter(token=token)
+    door.account(Tier.FREE)
+    door.spend_all(token)
+
+
+def test_users_do_not_spend_each_others_requests(door, core):
+    door.account(Tier.FREE)
+    other = Account(UserId("other"), "Other")
+    core.account_changes.publish(other.user, AccountChanged(other))
+    door.spend_all()
+    assert door.enter(token=door.tokens.issue(other.user)[0]) == other
+
+
+def test_sign_ins_need_no_token_are_limited_together_and_never_block_a_valid_token(door, clock):
+    door.account()
+    for _ in range(2 * OPEN_CALLS_PER_SECOND):
+        assert door.gate.admit(*OPEN, []) is None
+    with pytest.raises(LimitExceeded, match="too many sign-ins at once"):
+        door.gate.admit(*OPEN, [])
+    assert door.enter() is not None
+    clock.seconds += 1
+    assert door.gate.admit(*OPEN, []) is None
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_open_streams_are_limited_by_tier_and_an_ended_one_makes_room(door, tier):
+    account = door.account(tier)
+    most = TIERS[tier].streams
+    streams = [door.gate.stream(account) for _ in range(most)]
+    for stream in streams:
+        stream.__enter__()
+    with pytest.raises(LimitExceeded, match=f"{most} streams are open already, the most in tier {tier.value}"), door.gate.stream(account):
+        pass
+    streams.pop().__exit__(None, None, None)
+    with door.gate.stream(account):
+        pass
+    for stream in streams:
+        stream.__exit__(None, None, None)
+    assert door.gate._streams == {}
+
+
+# -- operators --
+
+
+def test_an_operators_call_is_for_operators_alone(door):
+    door.account(Tier.ENTERPRISE, Role.TRADER)
+    with pytest.raises(NotAllowed, match="this needs the role operator"):
+        door.enter(ADMIN)
+    door.account(Tier.FREE, Role.OPERATOR)
+    assert door.enter(ADMIN).role is Role.OPERATOR
+
+
+def test_an_unknown_method_of_the_operators_service_is_for_operators_too(door):
+    door.account()
+    with pytest.raises(NotAllowed):
+        door.enter(("arbiter.v1.AdminService", "Nothing"))
+
+
+# -- the same on the wire --
+
+
+def every_method():
+    """(service, method) of all that the contract has."""
+    for module in pkgutil.iter_modules(arbiter.v1.__path__):
+        if module.name.endswith("_pb2"):
+            file = importlib.import_module(f"arbiter.v1.{module.name}").DESCRIPTOR
+            for service in file.services_by_name.values():
+                yield from ((service.full_name, method.name) for method in service.methods)
+
+
+async def test_every_method_but_the_open_ones_refuses_a_caller_without_a_valid_token(program, make_official):
+    official = make_official(program.address)
+    closed = set(every_method()) - OPEN_METHODS
+    assert len(closed) >= 14
+    for service, method in closed:
+        for metadata in ((), (("authorization", "Bearer garbled"),)):
+            error = await official.refusal(f"{service}/{method}", user_pb2.ProfileRequest(), metadata=metadata)
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED, method
+            assert dict(error.trailing_metadata())["arbiter-reason"] == "UNAUTHENTICATED"
+
+
+async def test_over_the_rate_the_wire_says_resource_exhausted_and_when_to_come_back(program, make_official):
+    official = make_official(program.address)
+    call = ("arbiter.v1.UserService/GetProfile", user_pb2.ProfileRequest(), user_pb2.ProfileResponse)
+    errors = []
+
+    async def ask():
+        try:
+            await official.call(*call, metadata=program.bearer("free"))
+        except grpc.RpcError as error:
+            errors.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(60):
+            nursery.start_soon(ask)
+    assert 20 <= len(errors) <= 40
+    for error in errors:
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert 1 <= int(dict(error.trailing_metadata())["retry-after-ms"]) <= 101
+
+
+async def test_the_streams_of_a_user_are_limited_by_tier_on_the_wire(program, make_official):
+    official = make_official(program.address)
+    metadata = program.bearer("free")
+    path = "arbiter.v1.TradingService/StreamPositions"
+    calls = [official.stream(path, trading_pb2.PositionsRequest(), trading_pb2.PositionUpdate, metadata=metadata) for _ in range(2)]
+    for call in calls:
+        assert (await official.first(call)).snapshot
+    third = official.stream(path, trading_pb2.PositionsRequest(), trading_pb2.PositionUpdate, metadata=metadata)
+    with pytest.raises(grpc.RpcError, match="2 streams are open already, the most in tier free"):
+        await official.first(third)
+    assert third.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    for call in calls:
+        call.cancel()
+
+
+async def test_the_admin_service_is_for_operators_on_the_wire(program, make_official):
+    official = make_official(program.address)
+    call = ("arbiter.v1.AdminService/ListActors", admin_pb2.ListActorsRequest(), admin_pb2.ListActorsResponse)
+    error = await official.refusal(*call, metadata=program.bearer("enterprise"))
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    reply = await official.call(*call, metadata=program.bearer("operator"))
+    states = {actor.name.rpartition("/")[2]: actor.state for actor in reply.actors}
+    assert states["journal"] == states["rpc"] == "running"
+
+
+async def test_the_notification_service_has_no_methods_yet(program, make_official):
+    assert not notification_pb2.DESCRIPTOR.services_by_name["NotificationService"].methods
+    official = make_official(program.address)
+    request = trading_pb2.PositionsRequest()
+    error = await official.refusal("arbiter.v1.NotificationService/StreamNotifications", request, metadata=program.bearer("pro"))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_signing_key_is_made_new_each_time():
+    first, second = (serialization.load_pem_private_key(make_signing_key(), None) for _ in range(2))
+    assert first.private_bytes_raw() != second.private_bytes_raw()

@@ -1,0 +1,532 @@
+"""The server as peers see it: the official client and raw HTTP/2, over real sockets. Numbers are rows of docs/grpc.md."""
+
+import gzip
+
+import grpc
+import h2.errors
+import h2.events
+import pytest
+import trio
+from purerpc import NotFoundError
+
+from arbiter.errors import ConfigError, LimitExceeded, NotFound, Unauthenticated
+from arbiter.rpc.server import open_listener, port_of
+from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
+
+UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"
+HELLO = AuthRequest(api_key="hello")
+BODY = HELLO.SerializeToString()
+
+
+class Quiet:
+    """A streaming handler that says one thing and then waits; counts who is in it."""
+
+    def __init__(self):
+        self.inside = self.left = 0
+
+    async def __call__(self, message, request):
+        self.inside += 1
+        try:
+            yield AuthResponse(user_id="first")
+            await trio.sleep_forever()
+        finally:
+            self.inside -= 1
+            self.left += 1
+
+
+def nothing_is_kept(server) -> bool:
+    return server.calls == 0
+
+
+# -- what works --
+
+
+async def test_an_official_client_gets_the_answer_of_a_unary_call(served, official):
+    assert (await official.call(UNARY, HELLO)).user_id == "hello"
+
+
+async def test_a_large_message_goes_both_ways(served, official):
+    large = "x" * 3_000_000
+    assert (await official.call(UNARY, AuthRequest(api_key=large))).user_id == large
+
+
+async def test_an_official_client_gets_a_whole_stream_in_order(served, official):
+    async def count(message, request):
+        for number in range(500):
+            yield AuthResponse(user_id=str(number))
+
+    served.stream = count
+    with trio.fail_after(10):
+        replies = await trio.to_thread.run_sync(lambda: [reply.user_id for reply in official.stream(STREAM, HELLO)])
+    assert replies == [str(number) for number in range(500)]
+
+
+async def test_an_empty_stream_ends_with_ok(served, official):
+    async def nothing(message, request):
+        for _ in ():
+            yield
+
+    served.stream = nothing
+    with trio.fail_after(10):
+        assert await trio.to_thread.run_sync(list, official.stream(STREAM, HELLO)) == []
+
+
+@pytest.mark.parametrize("path", ["test.Service/Nothing", "test.Nobody/Unary"])
+async def test_an_unknown_method_or_service_is_unimplemented(served, official, path):
+    assert (await official.refusal(path, HELLO)).code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_metadata_reaches_the_handler_text_and_binary(served, official):
+    seen = {}
+
+    async def look(message, request):
+        seen.update(request.custom_metadata)
+        return AuthResponse()
+
+    served.unary = look
+    await official.call(UNARY, HELLO, metadata=(("x-text", "abc"), ("x-data-bin", b"\x00\xff\x01")))
+    assert seen["x-text"] == "abc"
+    assert seen["x-data-bin"] == b"\x00\xff\x01"
+
+
+async def test_a_status_message_may_hold_any_text(served, official):
+    text = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
+
+    async def refuse(message, request):
+        raise NotFound(text)
+
+    served.unary = refuse
+    assert (await official.refusal(UNARY, HELLO)).details() == text
+
+
+# -- 1: a cancelled call --
+
+
+async def test_the_handler_of_a_cancelled_call_is_cancelled_at_once_and_forgotten(served, official, eventually):
+    quiet = served.stream = Quiet()
+    call = official.stream(STREAM, HELLO)
+    await official.first(call)
+    assert quiet.inside == served.server.calls == 1
+    call.cancel()
+    await eventually(lambda: nothing_is_kept(served.server))
+    assert (quiet.inside, quiet.left) == (0, 1)
+    assert (await official.call(UNARY, HELLO)).user_id == "hello"
+
+
+async def test_fifty_cancelled_quiet_streams_leave_no_handler(served, official, eventually):
+    quiet = served.stream = Quiet()
+    calls = [official.stream(STREAM, HELLO) for _ in range(50)]
+    await eventually(lambda: quiet.inside == 50)
+    for call in calls:
+        call.cancel()
+    await eventually(lambda: nothing_is_kept(served.server))
+    assert (quiet.inside, quiet.left) == (0, 50)
+
+
+async def test_a_reset_stream_leaves_nothing_in_the_connection(served, connect_raw, eventually, monkeypatch):
+    sockets = []
+    serve_call = served.server._serve_call
+
+    async def remember(socket, stream):
+        sockets.append(socket)
+        await serve_call(socket, stream)
+
+    monkeypatch.setattr(served.server, "_serve_call", remember)
+    quiet = served.stream = Quiet()
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{STREAM}")
+        raw.message(number, BODY)
+        await raw.send()
+        await eventually(lambda: quiet.inside == 1)
+        raw.h2.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
+        await raw.send()
+        await eventually(lambda: quiet.left == 1 and nothing_is_kept(served.server))
+        (socket,) = sockets
+        assert (socket.calls, socket._streams, socket._grpc_connection.message_read_buffers) == ({}, {}, {})
+
+
+async def test_a_handler_that_writes_to_a_stream_that_was_just_reset_is_no_failure(served, connect_raw, eventually, logged):
+    """The reset is read while the handler is about to write: the write fails before the cancellation arrives."""
+    go = trio.Event()
+
+    async def busy(message, request):
+        yield AuthResponse(user_id="first")
+        with trio.CancelScope(shield=True):
+            await go.wait()
+        yield AuthResponse(user_id="second")
+
+    served.stream = busy
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{STREAM}")
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.read_until(lambda event: isinstance(event, h2.events.DataReceived))
+        raw.h2.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
+        raw.h2.ping(b"12345678")
+        await raw.send()
+        await raw.read_until(lambda event: type(event).__name__.startswith("Ping") and "Ack" in type(event).__name__)
+        go.set()
+        await eventually(lambda: nothing_is_kept(served.server))
+    assert logged == []
+
+
+# -- 2: a closed connection --
+
+
+async def test_a_closed_connection_ends_its_handlers(served, make_official, eventually):
+    quiet = served.stream = Quiet()
+    client = make_official(served.address)
+    calls = [client.stream(STREAM, HELLO) for _ in range(20)]
+    await eventually(lambda: quiet.inside == 20)
+    client.channel.close()
+    await eventually(lambda: served.server.connections == 0)
+    assert (quiet.inside, quiet.left, served.server.calls) == (0, 20, 0)
+    del calls
+
+
+async def test_a_connection_that_breaks_without_a_word_ends_its_handlers(served, connect_raw, eventually):
+    quiet = served.stream = Quiet()
+    async with connect_raw(served.port) as raw:
+        raw.message(raw.begin(f"/{STREAM}"), BODY)
+        await raw.send()
+        await eventually(lambda: quiet.inside == 1)
+    await eventually(lambda: served.server.connections == 0)
+    assert quiet.left == 1
+
+
+async def test_a_peer_that_reads_nothing_and_says_goodbye_is_let_go(served, connect_raw, eventually):
+    sent = trio.Event()
+
+    async def flood(message, request):
+        for _ in range(200):
+            yield AuthResponse(user_id="x" * 60_000)
+        sent.set()
+        await trio.sleep_forever()
+
+    served.stream = flood
+    async with connect_raw(served.port) as raw:
+        raw.h2.update_settings({4: 2**30})  # a window that nothing fills
+        raw.h2.increment_flow_control_window(2**30)
+        raw.message(raw.begin(f"/{STREAM}"), BODY)
+        await raw.send()
+        with trio.fail_after(10):
+            await sent.wait()
+        raw.stream.socket.shutdown(1)
+        await eventually(lambda: served.server.connections == 0)
+
+
+# -- 3: deadlines --
+
+
+async def test_the_deadline_is_enforced_on_the_server(served, connect_raw, eventually):
+    quiet = served.stream = Quiet()
+    async with connect_raw(served.port) as raw:  # a client that does not watch its own deadline
+        number = raw.begin(f"/{STREAM}", extra=(("grpc-timeout", "80m"),))
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "4"
+    assert (quiet.inside, quiet.left) == (0, 1)
+
+
+async def test_a_deadline_before_any_message_is_deadline_exceeded_too(served, official):
+    async def slow(message, request):
+        await trio.sleep_forever()
+
+    served.unary = slow
+    assert (await official.refusal(UNARY, HELLO, timeout=0.1)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("far", ["99999999H", "10S"])
+async def test_a_far_deadline_changes_nothing(served, connect_raw, far):
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{UNARY}", extra=(("grpc-timeout", far),))
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "0"
+
+
+# -- 4 and 5: unexpected errors, cancellation --
+
+
+@pytest.mark.parametrize("raising", [ValueError("secret 42"), ConfigError("secret 42"), ExceptionGroup("secret", [KeyError("secret 42")])])
+async def test_an_unexpected_error_is_internal_with_a_correlation_id_and_nothing_of_ours(served, official, logged, raising):
+    async def fail(message, request):
+        raise raising
+
+    served.unary = fail
+    error = await official.refusal(UNARY, HELLO)
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert error.details() == "internal error; quote 018f0000-0000-7000-8000-000000000000 when you report it"
+    (line,) = logged
+    assert (line["event"], line["correlation_id"], line["method"]) == ("call failed", "018f0000-0000-7000-8000-000000000000", UNARY)
+    assert line["exc_info"] is raising
+
+
+@pytest.mark.parametrize("raising", [NotFound("no such thing"), NotFoundError("no such thing")])
+async def test_an_error_out_of_a_handlers_nursery_keeps_its_meaning(served, official, raising):
+    async def fail(message, request):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise raising
+
+    served.unary = fail
+    error = await official.refusal(UNARY, HELLO)
+    assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "no such thing")
+
+
+async def test_an_error_in_mid_stream_comes_after_what_was_sent(served, official):
+    async def fail(message, request):
+        yield AuthResponse(user_id="first")
+        raise NotFound("it is gone")
+
+    served.stream = fail
+    call = official.stream(STREAM, HELLO)
+    assert (await official.first(call)).user_id == "first"
+    with pytest.raises(grpc.RpcError):
+        await official.first(call)
+    assert call.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_cancellation_passes_through_a_handler(official, served, eventually):
+    seen = []
+
+    async def wait(message, request):
+        seen.append("entered")
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            seen.append("cancelled")
+            raise
+        yield
+
+    served.stream = wait
+    call = official.stream(STREAM, HELLO)
+    await eventually(lambda: seen == ["entered"])
+    call.cancel()
+    await eventually(lambda: nothing_is_kept(served.server))
+    assert seen == ["entered", "cancelled"]
+
+
+async def test_an_interrupt_in_a_handler_ends_the_server():
+    from purerpc import Service
+    from purerpc.rpc import Cardinality, RPCSignature
+
+    from arbiter.rpc.channel import connect
+    from arbiter.rpc.client import NotConnected
+    from arbiter.rpc.server import Server
+
+    async def interrupted(message, request):
+        raise KeyboardInterrupt
+
+    service = Service("test.Service")
+    service.add_method("Unary", interrupted, RPCSignature(Cardinality.UNARY_UNARY, AuthRequest, AuthResponse))
+    server = Server([service], lambda *_: None, lambda: "id")
+
+    async def call(port):
+        async with connect("127.0.0.1", port) as channel:
+            with pytest.raises(NotConnected):
+                await channel.unary(UNARY, HELLO, AuthResponse, (), 5)
+
+    with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
+        with trio.fail_after(10):
+            async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
+                nursery.start_soon(server.serve, listener)
+                nursery.start_soon(call, port_of(listener))
+
+
+# -- 6: where it listens --
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
+async def test_another_host_than_loopback_is_refused(host):
+    with pytest.raises(ConfigError, match="not this machine itself; use localhost"):
+        await open_listener(host, 0)
+
+
+async def test_it_listens_on_loopback_alone():
+    from anyio.abc import SocketAttribute
+
+    async with await open_listener("localhost", 0) as listener:
+        assert listener.extra(SocketAttribute.local_address)[0] == "127.0.0.1"
+
+
+async def test_a_port_that_is_taken_is_refused_with_the_way_out(served):
+    with pytest.raises(ConfigError, match=rf"port {served.port} for gRPC cannot be used .*; choose another with --grpc-port"):
+        await open_listener("localhost", served.port)
+
+
+# -- 10 and 12: trailers --
+
+
+async def test_a_limit_tells_when_to_come_back_in_trailers(served, official):
+    async def refuse(message, request):
+        raise LimitExceeded("too much", 1234)
+
+    served.unary = refuse
+    error = await official.refusal(UNARY, HELLO)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailers = dict(error.trailing_metadata())
+    assert (trailers["arbiter-reason"], trailers["retry-after-ms"]) == ("LIMIT_EXCEEDED", "1234")
+
+
+@pytest.mark.parametrize("path", [UNARY, STREAM])
+async def test_a_call_that_fails_before_any_message_is_answered_with_trailers_alone(served, connect_raw, path):
+    async def refuse(message, request):
+        raise NotFound("nothing here")
+
+    async def refuse_stream(message, request):
+        raise NotFound("nothing here")
+        yield
+
+    served.unary, served.stream = refuse, refuse_stream
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{path}")
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.ended(number)
+        (block,) = raw.header_blocks(number)
+    assert (block[":status"], block["grpc-status"], block["arbiter-reason"]) == ("200", "5", "NOT_FOUND")
+
+
+async def test_a_refused_caller_does_not_learn_what_exists(served, official):
+    def nobody(service, method, metadata):
+        raise Unauthenticated("who are you?")
+
+    served.admit = nobody
+    for path in (UNARY, "test.Service/Nothing", "test.Nobody/Unary"):
+        assert (await official.refusal(path, HELLO)).code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+# -- peers that misbehave --
+
+
+async def test_a_request_whose_body_comes_after_its_refusal_harms_no_other_call(served, connect_raw, logged):
+    def no_bodies(service, method, metadata):
+        if dict(metadata).get("x-refuse"):
+            raise Unauthenticated("no")
+
+    served.admit = no_bodies
+    async with connect_raw(served.port) as raw:
+        for _ in range(3):
+            number = raw.begin(f"/{UNARY}", extra=(("x-refuse", "1"),))
+            await raw.send()
+            await raw.ended(number)
+            raw.message(number, BODY)
+            await raw.send()
+        number = raw.begin(f"/{UNARY}")
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "0"
+    assert logged == []
+
+
+async def test_refused_calls_give_their_window_back(served, connect_raw, monkeypatch):
+    """Bytes of a call that nobody reads are not held against the connection for ever."""
+    connections = []
+    serve_call = served.server._serve_call
+
+    async def remember(socket, stream):
+        connections.append(socket._grpc_connection)
+        await serve_call(socket, stream)
+
+    monkeypatch.setattr(served.server, "_serve_call", remember)
+
+    def nobody(service, method, metadata):
+        raise Unauthenticated("no")
+
+    served.admit = nobody
+    async with connect_raw(served.port) as raw:
+        for _ in range(20):
+            number = raw.begin(f"/{UNARY}")
+            raw.message(number, b"x" * 10_000)
+            await raw.send()
+            await raw.ended(number)
+        manager = connections[0].h2_connection._inbound_flow_control_window_manager
+        assert manager.current_window_size + manager._bytes_processed >= 2**30
+        assert not connections[0]._owed
+
+
+ODD = {
+    "two deadlines": (("grpc-timeout", "1S"), ("grpc-timeout", "1S")),
+    "a deadline beyond any clock": (("grpc-timeout", "99999999999999999H"),),
+    "a deadline that is no number": (("grpc-timeout", "soonS"),),
+    "an unknown unit": (("grpc-timeout", "1x"),),
+    "binary metadata that is not base64": (("x-bin", "a"),),
+}
+
+
+@pytest.mark.parametrize("extra", ODD.values(), ids=ODD.keys())
+async def test_odd_headers_end_their_own_connection_and_touch_no_other(served, official, connect_raw, extra):
+    await official.call(UNARY, HELLO)
+    async with connect_raw(served.port) as raw:
+        raw.message(raw.begin(f"/{UNARY}", extra=extra), BODY)
+        await raw.send()
+        await raw.hung_up()
+    assert (await official.call(UNARY, HELLO)).user_id == "hello"
+
+
+async def test_a_message_that_cannot_be_decompressed_ends_its_own_connection_and_touches_no_other(served, official, connect_raw):
+    await official.call(UNARY, HELLO)
+    for encoding, body in (("gzip", gzip.compress(BODY)), ("snappy", BODY), ("nonsense", BODY)):
+        async with connect_raw(served.port) as raw:
+            raw.message(raw.begin(f"/{UNARY}", extra=(("grpc-encoding", encoding),)), body, compressed=True)
+            await raw.send()
+            await raw.hung_up()
+    assert (await official.call(UNARY, HELLO)).user_id == "hello"
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"\x00" * 100, b"\xff" * 100])
+async def test_a_peer_that_does_not_speak_http2_is_hung_up_on(served, official, garbage):
+    with trio.fail_after(10):
+        async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+            await stream.send_all(garbage)
+            try:
+                while await stream.receive_some():
+                    pass
+            except trio.BrokenResourceError:
+                pass
+    assert (await official.call(UNARY, HELLO)).user_id == "hello"
+
+
+async def test_a_request_without_a_message_is_answered_as_such(served, connect_raw):
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{UNARY}")
+        raw.h2.send_data(number, b"", end_stream=True)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "13"
+
+
+async def test_a_slow_reader_gets_everything_and_delays_nobody(served, connect_raw, official, eventually):
+    async def large(message, request):
+        for _ in range(4):
+            yield AuthResponse(user_id="x" * 50_000)
+
+    served.stream = large
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{STREAM}")
+        raw.message(number, BODY)
+        await raw.send()
+        await eventually(lambda: served.server.calls == 1)
+        assert (await official.call(UNARY, HELLO)).user_id == "hello"
+        received = 0
+        while received < 4 * 50_000:
+            event = await raw.read_until(lambda event: isinstance(event, h2.events.DataReceived))
+            raw.events.remove(event)
+            received += len(event.data)
+            raw.h2.acknowledge_received_data(event.flow_controlled_length, number)
+            await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "0"
+
+
+async def test_more_connections_than_the_cap_are_closed_at_once(served, official, monkeypatch):
+    monkeypatch.setattr("arbiter.rpc.server.CONNECTION_CAP", 1)
+    await official.call(UNARY, HELLO)
+    with trio.fail_after(10):
+        async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+            assert await stream.receive_some() == b""
+    assert (await official.call(UNARY, HELLO)).user_id == "hello"

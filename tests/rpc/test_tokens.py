@@ -1,0 +1,181 @@
+"""Tokens and API keys: what is accepted is exactly what this instance issued, while it is valid."""
+
+import base64
+import json
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arbiter.domain.ids import UserId
+from arbiter.errors import ConfigError, Unauthenticated
+from arbiter.rpc.tokens import ACCESS_MS, Keys, TokenAuthority, digest, make_api_key, make_signing_key, split_api_key
+
+SAME = "the access token is not valid or has expired; authenticate again"
+
+
+@pytest.fixture
+def tokens(keys, clock):
+    return TokenAuthority(keys, clock.environment)
+
+
+@pytest.fixture
+def forge(keys, tokens):
+    """A token signed with the real key, with changes."""
+
+    def make(claims=None, *, drop=(), key=None, algorithm="EdDSA"):
+        issued, _ = tokens.issue(UserId("me"))
+        known = jwt.decode(issued, options={"verify_signature": False})
+        body = {name: value for name, value in {**known, **(claims or {})}.items() if name not in drop}
+        private = key if key is not None else serialization.load_pem_private_key(keys.signing_pem, None)
+        return jwt.encode(body, private, algorithm=algorithm, headers={"kid": jwt.get_unverified_header(issued)["kid"]})
+
+    return make
+
+
+def refused(tokens, token) -> None:
+    """Always with the same words, so that nobody learns what was wrong."""
+    with pytest.raises(Unauthenticated) as caught:
+        tokens.verify(token)
+    assert str(caught.value) == SAME
+
+
+def test_an_issued_token_is_its_users_until_it_expires(tokens, clock):
+    token, expires = tokens.issue(UserId("me"))
+    assert expires == clock.seconds * 1000 + ACCESS_MS
+    assert tokens.verify(token) == tokens.verify(token) == "me"
+    clock.seconds = expires / 1000 - 0.001
+    assert tokens.verify(token) == "me"
+    clock.seconds = expires / 1000
+    refused(tokens, token)
+    refused(tokens, token)
+
+
+def test_a_forged_token_would_be_accepted_if_nothing_were_wrong_with_it(tokens, forge):
+    assert tokens.verify(forge()) == "me"
+
+
+def test_an_expired_token_that_was_never_seen_is_refused(tokens, forge, clock):
+    refused(tokens, forge({"exp": int(clock.seconds) - 1}))
+
+
+@pytest.mark.parametrize("claims", [{"aud": "arbiter:sandbox:other"}, {"aud": "arbiter:live:rpc-tests"}, {"iss": "someone"}, {"sub": 7}])
+def test_a_token_for_another_instance_mode_or_issuer_is_refused(tokens, forge, claims):
+    refused(tokens, forge(claims))
+
+
+@pytest.mark.parametrize("missing", ["exp", "iat", "sub", "jti", "aud", "iss"])
+def test_a_token_without_one_of_its_claims_is_refused(tokens, forge, missing):
+    refused(tokens, forge(drop=(missing,)))
+
+
+@pytest.mark.parametrize("exp", ["soon", [], None, float("inf"), float("nan")])
+def test_a_token_whose_expiry_is_no_time_is_refused(tokens, forge, exp):
+    refused(tokens, forge({"exp": exp}))
+
+
+def test_a_token_by_another_key_is_refused_also_under_our_key_id(tokens, forge):
+    other = serialization.load_pem_private_key(make_signing_key(), None)
+    refused(tokens, forge(key=other))
+
+
+@pytest.mark.parametrize("kid", ["other", "", 7, None, [], {}])
+def test_a_token_under_another_key_id_is_refused(tokens, forge, kid):
+    _, claims, signature = forge().split(".")
+    refused(tokens, f"{part({'alg': 'EdDSA', 'typ': 'JWT', 'kid': kid})}.{claims}.{signature}")
+
+
+def part(value: object) -> str:
+    return base64.urlsafe_b64encode(value if isinstance(value, bytes) else json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "RS256", "EdDSA", "ES256"])
+def test_a_token_cannot_choose_its_algorithm(tokens, forge, algorithm):
+    header, claims, signature = forge().split(".")
+    known = jwt.get_unverified_header(f"{header}.{claims}.{signature}")
+    refused(tokens, f"{part({**known, 'alg': algorithm})}.{claims}.")
+
+
+def test_the_public_key_is_no_shared_secret(tokens, keys, forge):
+    public = serialization.load_pem_private_key(keys.signing_pem, None).public_key()
+    raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    refused(tokens, forge(key=raw, algorithm="HS256"))
+
+
+DEEP = b"[" * 2900
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "a.b.c", "\x00", "ü.ü.ü", "x" * 5000, f"{part(DEEP)}.e.e", f"{part(b'{}')}.e.e", f"{part(b'7')}.e.e"]
+)
+def test_garbage_is_refused(tokens, text):
+    refused(tokens, text)
+
+
+def test_deep_nesting_under_our_own_key_id_is_refused(tokens, forge):
+    header, _, signature = forge().split(".")
+    refused(tokens, f"{header}.{part(DEEP)}.{signature}")
+
+
+@given(st.text(max_size=100), st.integers(0, 200))
+def test_a_changed_token_is_refused(text, at):
+    from random import Random
+
+    from arbiter.runtime import Environment
+
+    tokens = TokenAuthority(KEYS, Environment(lambda: 1_000_000, lambda: 1_000.0, Random(1)))
+    token, _ = tokens.issue(UserId("me"))
+    changed = token[:at] + text + token[at + len(text) :]
+    if changed != token and not _same_signature(token, changed):
+        refused(tokens, changed)
+
+
+def _same_signature(token: str, changed: str) -> bool:
+    """The last base64 digit of a signature carries bits that mean nothing: another spelling of one token."""
+    return changed[:-1] == token[:-1]
+
+
+KEYS = Keys(make_signing_key(), b"pepper", "arbiter:sandbox:changed")
+
+
+def test_the_memory_of_verified_tokens_is_bounded(tokens, monkeypatch):
+    monkeypatch.setattr("arbiter.rpc.tokens.REMEMBERED", 20)
+    for number in range(50):
+        assert tokens.verify(tokens.issue(UserId(f"user {number}"))[0]) == f"user {number}"
+        assert len(tokens._verified) <= 20
+
+
+def test_a_signing_key_of_another_kind_is_a_config_error(clock):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with pytest.raises(ConfigError, match="not an Ed25519 key; remove it"):
+        TokenAuthority(Keys(pem, b"p", "a"), clock.environment)
+
+
+def test_keys_show_no_secret(keys):
+    assert repr(keys) == "<Keys of arbiter:sandbox:rpc-tests>"
+
+
+# -- API keys --
+
+
+def test_an_api_key_is_stored_as_a_keyed_hash_alone():
+    text, stored = make_api_key(b"pepper")
+    key_id, secret = split_api_key(text)
+    assert stored.key_id == key_id
+    assert stored.digest == digest(secret, b"pepper") != digest(secret, b"another")
+    assert secret.encode() not in stored.digest
+    assert make_api_key(b"pepper")[0] != text
+
+
+@pytest.mark.parametrize("text", ["", "arb", "arb_", "arb_x", "arb_x_", "arb__y", "key_x_y", "arb_x_" + "y" * 200])
+def test_text_that_is_no_api_key_is_refused(text):
+    with pytest.raises(Unauthenticated, match="the API key is not valid"):
+        split_api_key(text)
+
+
+def test_a_secret_may_hold_underscores():
+    assert split_api_key("arb_id_a_b_c") == ("id", "a_b_c")

@@ -1,0 +1,131 @@
+"""The real program, started as a person starts it, where it cannot run: one line that names cause and cure, and status 2."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 15
+HEADER = '{"format":"arbiter-recording-1","sample_interval_ms":1000,"markets":[],"pairs":[]}'
+
+
+class Program:
+    """Starts `python -m arbiter` in a folder of its own, with nothing of ours in the environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "SYSTEMROOT", "VIRTUAL_ENV")}
+        self.environ = {**kept, "PYTHONPATH": str(ROOT)}
+
+    def start(self, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "arbiter", *arguments],
+            cwd=self.folder,
+            env={**self.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def refused(self, *arguments: str, **environ: str) -> str:
+        """The one line that it says before it gives up with status 2."""
+        with self.start(*arguments, **environ) as process:
+            try:
+                out, err = process.communicate(timeout=SECONDS)
+            finally:
+                process.kill()
+        assert (process.returncode, out) == (2, ""), err
+        (line,) = err.splitlines()
+        assert line.startswith("arbiter: ")
+        return line
+
+
+@pytest.fixture
+def program(tmp_path):
+    return Program(tmp_path)
+
+
+@pytest.fixture
+def busy_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield str(listening.getsockname()[1])
+
+
+def test_a_busy_port(program, busy_port):
+    line = program.refused("run", "--grpc-port", busy_port)
+    assert line == f"arbiter: port {busy_port} for gRPC cannot be used (Address already in use); choose another with --grpc-port"
+
+
+def test_a_data_folder_below_a_regular_file(program, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = program.refused("run", "--data", "file/data", "--grpc-port", "0")
+    assert line == (
+        "arbiter: cannot write to the data folder file/data: Not a directory; mend its permissions, or choose another folder with --data"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_data_folder_that_may_not_be_written(program, tmp_path):
+    (tmp_path / "data").mkdir(mode=0o500)
+    line = program.refused("run", "--data", "data", "--grpc-port", "0")
+    assert "cannot write to the data folder data: Permission denied; mend its permissions" in line
+
+
+def test_a_database_that_is_none(program, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "arbiter.db").write_bytes(b"this is no database" * 500)
+    line = program.refused("run", "--data", "data", "--grpc-port", "0")
+    assert "arbiter.db" in line
+
+
+def test_a_corrupt_line_of_a_recording(program, tmp_path):
+    (tmp_path / "odd.jsonl").write_text(f'{HEADER}\n{{"ms":0,"m":0,"bids":[["0.4"\n')
+    line = program.refused("run", "--recording", "odd.jsonl", "--grpc-port", "0")
+    assert line.startswith("arbiter: odd.jsonl line 2: ")
+    assert line.endswith("; the format is described in docs/recordings.md")
+
+
+def test_a_recording_that_is_not_there(program):
+    line = program.refused("run", "--recording", "nothing.jsonl", "--grpc-port", "0")
+    assert line == "arbiter: cannot read the recording nothing.jsonl: No such file or directory; check the path"
+
+
+def test_an_unknown_setting(program):
+    line = program.refused("run", ARBITER_GRPC_PROT="1")
+    assert line == "arbiter: unknown setting ARBITER_GRPC_PROT in the environment; did you mean grpc_port?"
+
+
+def test_a_bad_value(program):
+    line = program.refused("run", GRPC_PORT="many")
+    assert line.startswith("arbiter: grpc_port = 'many' (from GRPC_PORT in the environment) is not valid: ")
+
+
+def test_a_host_that_is_not_loopback(program):
+    line = program.refused("run", "--grpc-port", "0", GRPC_HOST="0.0.0.0")
+    assert line == ("arbiter: grpc_host = '0.0.0.0' is not this machine itself; use localhost: other addresses need TLS, which comes later")
+
+
+def test_watching_where_nothing_runs(program):
+    line = program.refused("watch")
+    assert line == "arbiter: no Arbiter is running on the data folder var; start it with ./just run, or name its folder with --data"
+
+
+def test_a_second_start_on_one_data_folder_and_a_clean_stop_of_the_first(program, tmp_path):
+    with program.start("run", "--grpc-port", "0", "--http-port", "0", "--chat-port", "0") as first:
+        try:
+            assert first.stdout.readline().startswith("Arbiter ")
+            line = program.refused("run", "--grpc-port", "0", "--http-port", "0", "--chat-port", "0")
+            assert line == "arbiter: another Arbiter is running on the data folder var; stop it, or choose another folder with --data"
+            first.send_signal(signal.SIGINT)
+            _, err = first.communicate(timeout=SECONDS)
+        finally:
+            first.kill()
+    assert first.returncode == 0, err
+    assert "books invalid" not in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "var" / "running.json").exists()

@@ -1,0 +1,194 @@
+"""Settings: which source wins, what is refused and how it is told, and that no secret is ever shown."""
+
+import msgspec
+import pytest
+
+from arbiter.config import KNOWN, SECRET, SHORT_NAMES, Settings, load
+from arbiter.errors import ConfigError
+
+TOKEN = "123456:very-secret-token"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """`load` on files written for the test."""
+
+    def read(flags=None, environ=None, toml=None, env=None):
+        if toml is not None:
+            (tmp_path / "arbiter.toml").write_text(toml)
+        if env is not None:
+            (tmp_path / ".env").write_text(env)
+        return load(flags or {}, environ or {}, tmp_path)
+
+    return read
+
+
+def refusal(read, *parts, **sources) -> str:
+    """The message of a start that must fail: one line that holds all `parts`."""
+    with pytest.raises(ConfigError) as caught:
+        read(**sources)
+    text = str(caught.value)
+    assert caught.value.cure
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+    return text
+
+
+# -- which wins --
+
+
+def test_without_anything_the_defaults_are_in_force(read):
+    settings = read()
+    assert settings == Settings()
+    assert (settings.grpc_host, settings.grpc_port, settings.log_level, settings.mode) == ("localhost", 50051, "INFO", "sandbox")
+
+
+def test_each_source_wins_over_those_before_it(read):
+    sources = {
+        "toml": "grpc_port = 1\nhttp_port = 1\nchat_port = 1\nsandbox_seed = 1\n",
+        "env": "ARBITER_HTTP_PORT=2\nARBITER_CHAT_PORT=2\nARBITER_SANDBOX_SEED=2\n",
+        "environ": {"ARBITER_CHAT_PORT": "3", "ARBITER_SANDBOX_SEED": "3"},
+        "flags": {"sandbox_seed": 4, "data": None},
+    }
+    settings = read(**sources)
+    assert (settings.grpc_port, settings.http_port, settings.chat_port, settings.sandbox_seed) == (1, 2, 3, 4)
+    assert settings.data == "./var"
+
+
+@pytest.mark.parametrize(("short", "name"), SHORT_NAMES.items())
+def test_the_names_that_operators_know_work_and_the_full_name_wins(read, short, name):
+    values = {"grpc_port": ("1", "2"), "log_level": ("DEBUG", "ERROR")}.get(name, ("one", "two"))
+    assert str(getattr(read(environ={short: values[0]}), name)) == values[0]
+    both = {short: values[0], f"ARBITER_{name.upper()}": values[1]}
+    assert str(getattr(read(environ=both), name)) == values[1]
+    assert str(getattr(read(environ=dict(reversed(both.items()))), name)) == values[1]
+
+
+def test_a_short_name_in_the_environment_wins_over_the_full_name_in_a_file(read):
+    assert read(env="ARBITER_GRPC_PORT=1", environ={"GRPC_PORT": "2"}).grpc_port == 2
+
+
+def test_a_named_settings_file_is_read_instead_of_the_usual_one(read, tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text("grpc_port = 7")
+    assert read({"config": str(other)}, toml="grpc_port = 1").grpc_port == 7
+    assert read(environ={"ARBITER_CONFIG": str(other)}).grpc_port == 7
+
+
+def test_other_programs_variables_are_none_of_our_business(read):
+    assert read(environ={"PATH": "/bin", "GRPC_VERBOSITY": "debug", "TELEGRAM": "x"}, env="OTHER=1\n") == Settings()
+
+
+def test_an_env_file_may_have_comments_exports_and_quotes(read):
+    text = "# a comment\n\nexport GRPC_PORT=1\nARBITER_DATA = \"my data\"\nTELEGRAM_BOT_TOKEN='a=b#c'\n  LOG_LEVEL=debug  \n"
+    settings = read(env=text)
+    assert (settings.grpc_port, settings.data, settings.telegram_bot_token, settings.log_level) == (1, "my data", "a=b#c", "DEBUG")
+
+
+@pytest.mark.parametrize("level", ["debug", "Warning", "ERROR"])
+def test_a_log_level_may_be_spelt_in_any_case(read, level):
+    assert read(environ={"LOG_LEVEL": level}).log_level == level.upper()
+
+
+def test_settings_cannot_be_changed(read):
+    with pytest.raises(AttributeError):
+        read().grpc_port = 1
+
+
+# -- what is refused --
+
+
+@pytest.mark.parametrize(
+    ("sources", "shown", "nearest"),
+    [
+        ({"toml": "grpc_prot = 1"}, "grpc_prot", "grpc_port"),
+        ({"env": "ARBITER_GRPC_PROT=1"}, "ARBITER_GRPC_PROT", "grpc_port"),
+        ({"environ": {"ARBITER_RECORDINGSPEED": "2"}}, "ARBITER_RECORDINGSPEED", "recording_speed"),
+        ({"environ": {"ARBITER_SEED": "2"}}, "ARBITER_SEED", "sandbox_seed"),
+    ],
+)
+def test_an_unknown_setting_names_the_nearest_known_one(read, sources, shown, nearest):
+    refusal(read, f"unknown setting {shown} in ", f"did you mean {nearest}?", **sources)
+
+
+def test_an_unknown_setting_that_is_like_none_lists_them_all(read):
+    refusal(read, "unknown setting zzzzzz", *KNOWN, toml="zzzzzz = 1")
+
+
+def test_an_unknown_settings_value_is_not_shown(read):
+    assert TOKEN not in refusal(read, environ={"ARBITER_TELEGRAM_BOT_TOKN": TOKEN})
+
+
+@pytest.mark.parametrize(
+    ("sources", "where"),
+    [
+        ({"toml": 'grpc_port = "many"'}, "arbiter.toml"),
+        ({"toml": "grpc_port = 65536"}, "arbiter.toml"),
+        ({"toml": "grpc_port = 1.5"}, "arbiter.toml"),
+        ({"toml": "grpc_port = [1]"}, "arbiter.toml"),
+        ({"env": "GRPC_PORT="}, "GRPC_PORT in .env"),
+        ({"environ": {"GRPC_PORT": "-1"}}, "GRPC_PORT in the environment"),
+        ({"environ": {"ARBITER_GRPC_PORT": "50 051"}}, "ARBITER_GRPC_PORT in the environment"),
+        ({"flags": {"grpc_port": 70_000}}, "--grpc-port"),
+    ],
+)
+def test_a_bad_value_is_told_with_its_name_and_where_it_came_from(read, sources, where):
+    refusal(read, "grpc_port = ", where, "is not valid", "correct it in", **sources)
+
+
+@pytest.mark.parametrize("change", ['log_level = "LOUD"', 'mode = "live"', "recording_speed = 0", "recording_speed = 100001", "data = 7"])
+def test_every_kind_of_value_is_checked(read, change):
+    refusal(read, change.partition(" ")[0], "is not valid", toml=change)
+
+
+def test_a_value_with_a_line_break_is_told_in_one_line(read):
+    refusal(read, "grpc_port", environ={"GRPC_PORT": "1\n2"})
+
+
+def test_bad_toml_is_told_with_its_line(read):
+    refusal(read, "arbiter.toml is not valid TOML", "line 2", toml="grpc_port = 1\ngrpc_port =\n")
+
+
+@pytest.mark.parametrize("line", ["no equals sign", "1X=2", "a b=c", "=x"])
+def test_a_line_of_the_env_file_that_is_none_is_told_by_number_and_not_shown(read, line):
+    assert line not in refusal(read, ".env line 2 is not NAME=value", env=f"GRPC_PORT=1\n{line}\n")
+
+
+def test_a_named_file_that_is_not_there_is_told(read, tmp_path):
+    refusal(read, "cannot read", "nowhere.toml: No such file", flags={"config": str(tmp_path / "nowhere.toml")})
+
+
+def test_files_that_are_no_text_or_too_large_are_told(read, tmp_path):
+    (tmp_path / "arbiter.toml").write_bytes(b"\xff\xfe")
+    refusal(read, "is not UTF-8 text")
+    (tmp_path / "arbiter.toml").write_bytes(b"#" * 300_000)
+    refusal(read, "is larger than 256 KiB")
+    (tmp_path / "arbiter.toml").unlink()
+    (tmp_path / ".env").mkdir()
+    refusal(read, "cannot read", ".env: Is a directory")
+
+
+# -- secrets --
+
+
+def test_a_secret_is_never_shown(read):
+    settings = read(environ={"TELEGRAM_BOT_TOKEN": TOKEN})
+    assert settings.telegram_bot_token == TOKEN
+    assert TOKEN not in repr(settings)
+    assert TOKEN not in str(settings)
+    assert "telegram_bot_token='***'" in repr(settings)
+    assert "telegram_bot_token=''" in repr(Settings())
+
+
+def test_a_secret_that_is_not_valid_is_not_shown_either(read):
+    assert "987654321" not in refusal(read, "telegram_bot_token = ***", toml="telegram_bot_token = 987654321")
+
+
+def test_every_setting_that_sounds_secret_is_treated_as_one():
+    sounding = {name for name in KNOWN if any(word in name for word in ("token", "secret", "password", "credential"))}
+    assert sounding == SECRET
+
+
+def test_every_setting_has_a_default():
+    assert all(field.default is not msgspec.NODEFAULT for field in msgspec.structs.fields(Settings))

@@ -1,0 +1,107 @@
+"""The data folder: held by one process, bound to a mode, its files private and whole."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from arbiter.data_folder import DataFolder
+from arbiter.errors import ConfigError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return DataFolder(tmp_path / "a" / "data")
+
+
+def test_it_is_made_for_its_owner_alone(folder):
+    with folder.hold("sandbox"):
+        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+        assert folder.database == folder.path / "arbiter.db"
+
+
+def test_a_second_holder_is_refused_until_the_first_is_gone(folder):
+    refusal = pytest.raises(ConfigError, match=r"another Arbiter is running on the data folder .*; stop it, or .* --data")
+    with folder.hold("sandbox"), refusal, folder.hold("sandbox"):
+        pass
+    with folder.hold("sandbox"):
+        pass
+
+
+def test_another_process_is_refused_too(folder):
+    program = (
+        "import sys; from pathlib import Path; from arbiter.data_folder import DataFolder\n"
+        "try:\n    with DataFolder(Path(sys.argv[1])).hold('sandbox'): print('held')\nexcept Exception as error: print(error)"
+    )
+    with folder.hold("sandbox"):
+        refused = subprocess.run([sys.executable, "-c", program, str(folder.path)], capture_output=True, text=True, check=True)
+    assert "another Arbiter is running" in refused.stdout
+    held = subprocess.run([sys.executable, "-c", program, str(folder.path)], capture_output=True, text=True, check=True)
+    assert held.stdout == "held\n"
+
+
+def test_a_crash_in_the_block_lets_go(folder):
+    with pytest.raises(ZeroDivisionError), folder.hold("sandbox"):
+        raise ZeroDivisionError
+    with folder.hold("sandbox"):
+        pass
+
+
+def test_a_folder_belongs_to_the_mode_it_was_made_in(folder):
+    with folder.hold("sandbox"):
+        pass
+    with pytest.raises(ConfigError, match=r"belongs to mode sandbox, this start is live; choose another"):
+        folder.hold("live").__enter__()
+    with folder.hold("sandbox"):
+        pass
+
+
+def test_a_folder_below_a_regular_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot write to the data folder .*: Not a directory; mend its permissions"):
+        DataFolder(tmp_path / "file" / "data").hold("sandbox").__enter__()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        DataFolder(tmp_path / "data").hold("sandbox").__enter__()
+
+
+def test_a_private_file_is_read_back_and_is_its_owners_alone(folder):
+    with folder.hold("sandbox"):
+        before = os.umask(0)
+        try:
+            folder.write_private("secret", "first")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((folder.path / "secret").stat().st_mode) == 0o600
+        assert folder.read_text("secret") == "first"
+        folder.write_private("secret", "second")
+        assert folder.read_text("secret") == "second"
+        assert {path.name for path in folder.path.iterdir()} == {"lock", "mode", "secret"}
+
+
+def test_a_file_that_is_not_there_reads_as_none_and_can_be_removed(folder):
+    with folder.hold("sandbox"):
+        assert folder.read_text("nothing") is None
+        folder.remove("nothing")
+        folder.write_private("something", "x")
+        folder.remove("something")
+        assert folder.read_text("something") is None
+
+
+def test_a_file_that_cannot_be_read_or_written_is_a_config_error_and_leaves_nothing_behind(folder):
+    with folder.hold("sandbox"):
+        (folder.path / "odd").mkdir()
+        with pytest.raises(ConfigError, match="cannot read"):
+            folder.read_text("odd")
+        with pytest.raises(ConfigError, match="cannot write"):
+            folder.write_private("odd", "x")
+        (folder.path / "binary").write_bytes(b"\xff\xfe")
+        with pytest.raises(ConfigError, match="cannot read"):
+            folder.read_text("binary")
+        assert {path.name for path in folder.path.iterdir()} == {"lock", "mode", "odd", "binary"}

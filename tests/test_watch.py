@@ -1,0 +1,104 @@
+"""The screen of `arbiter watch`: what it shows, in a terminal of any width."""
+
+import io
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, OutcomeId, OutcomeKey
+from arbiter.rpc.client import Opportunity, PositionInfo
+from arbiter.rpc.client_types import LegInfo
+from arbiter.watch import KEPT_CLOSED, Screen
+
+MICRO = 1_000_000
+YES = OutcomeKey(POLYMARKET, MarketId("0x1"), OutcomeId("1"))
+NO = OutcomeKey(KALSHI, MarketId("KX"), OutcomeId("no"))
+
+
+def opportunity(number=1, **changes):
+    legs = tuple(LegInfo(key, "title", label, 460_000, 10 * MICRO, 4_600_000, 0) for key, label in ((YES, "Yes"), (NO, "No")))
+    first = Opportunity(f"o{number}", "opened", "pair", f"Proposition {number}", legs, 10 * MICRO, 1_234_567, 123_456, (1, 2), 2_500, "")
+    return msgspec.structs.replace(first, **changes)
+
+
+def position(**changes):
+    first = PositionInfo(YES, "Will it rain?", "Yes", 10 * MICRO, 4_600_000, -10_000, 20_000, 450_000, -100_000, 4_400_000)
+    return msgspec.structs.replace(first, **changes)
+
+
+def drawn(screen, width=200):
+    out = io.StringIO()
+    Console(file=out, width=width).print(screen.render())
+    return out.getvalue()
+
+
+@pytest.fixture
+def screen():
+    return Screen("127.0.0.1:50051")
+
+
+def test_an_empty_screen_says_so(screen):
+    text = drawn(screen)
+    assert "Arbiter at 127.0.0.1:50051" in text
+    assert "Opportunities: 0 open" in text
+    assert "none yet" in text
+    assert "no open positions" in text
+
+
+def test_an_open_opportunity_is_shown_with_both_legs(screen):
+    screen.take_opportunity(opportunity())
+    text = drawn(screen)
+    for part in ("Opportunities: 1 open", "Proposition 1", "Yes at 0.46 on polymarket", "No at 0.46 on kalshi", "1.23", "0.123", "now"):
+        assert part in text
+
+
+def test_a_change_replaces_and_an_end_moves_it_down_with_its_duration(screen):
+    screen.take_opportunity(opportunity())
+    screen.take_opportunity(opportunity(state="updated", title="Changed"))
+    assert "Proposition 1" not in drawn(screen)
+    screen.take_opportunity(opportunity(state="closed", title="Changed"))
+    text = drawn(screen)
+    assert "Opportunities: 0 open" in text
+    assert "2.5 s" in text
+    assert text.count("Changed") == 1
+
+
+def test_only_the_last_ended_ones_are_kept_newest_first(screen):
+    for number in range(KEPT_CLOSED + 3):
+        screen.take_opportunity(opportunity(number, state="closed"))
+    shown = [line.split()[2] for line in drawn(screen).splitlines() if "Proposition" in line]
+    assert shown == [str(number) for number in range(KEPT_CLOSED + 2, 2, -1)]
+
+
+def test_a_position_is_shown_with_its_money(screen):
+    screen.take_position(position())
+    text = drawn(screen)
+    for part in ("Positions: 1", "Will it rain?", "Yes", "polymarket", "4.60", "0.45", "0.10"):
+        assert part in text
+
+
+def test_a_position_without_a_usable_book_shows_that_its_value_is_unknown(screen):
+    screen.take_position(position(mark_price=None, unrealised_pnl=None, exit_value=None))
+    (line,) = [line for line in drawn(screen).splitlines() if "rain" in line]
+    assert line.count("?") == 3  # its title has one
+
+
+def test_a_position_of_size_0_is_gone(screen):
+    screen.take_position(position(size=0))
+    screen.take_position(position())
+    screen.take_position(position(size=0))
+    assert "no open positions" in drawn(screen)
+
+
+@pytest.mark.parametrize("title", ["[bold]markup[/bold]", "[/]", "[link=x]", "x" * 500, "日本語" * 100, ""])
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_no_title_and_no_width_breaks_the_screen(screen, title, width):
+    screen.take_opportunity(opportunity(title=title))
+    screen.take_position(position(title=title))
+    assert all(len(line) <= width for line in drawn(screen, width).splitlines())
+
+
+def test_markup_in_a_title_is_text(screen):
+    screen.take_position(position(title="Will [red]X[/red] win?"))
+    assert "Will [red]X[/red] win?" in drawn(screen)
