@@ -87,13 +87,16 @@ class Chats:
         return self._logs.get(chat_id)
 
     def open(self, chat: Chat, now_ms: int) -> ChatLog:
-        """The log of a chat, new if there was none. When there are too many, the one that was opened first is forgotten."""
-        log = self._logs.get(chat.id)
-        if log is None:
-            log = self._logs[chat.id] = ChatLog(chat, now_ms)
-            if len(self._logs) > MOST_CHATS:
-                self._logs.popitem(last=False)
+        """The log of a chat, new if there was none. When there are too many, the one not looked at for longest is forgotten."""
+        log = self._logs.pop(chat.id, None) or ChatLog(chat, now_ms)
+        self._logs[chat.id] = log
+        if len(self._logs) > MOST_CHATS:
+            self._logs.popitem(last=False)
         return log
+
+    def all(self) -> list[ChatLog]:
+        """Every chat."""
+        return list(self._logs.values())
 
     def named(self, name: str) -> ChatLog:
         """The chat that a bot means by `chat_id`. Raises Refusal."""

@@ -5,6 +5,7 @@ import re
 from urllib.parse import unquote
 
 from arbiter.sandbox.http import Deferred, Request, Response, Session, Socket, json_response
+from arbiter.sandbox.telegram.chat_page import ChatPage
 from arbiter.sandbox.telegram.limits import SendLimits
 from arbiter.sandbox.telegram.methods import METHODS
 from arbiter.sandbox.telegram.params import read_params
@@ -29,10 +30,12 @@ class TelegramEngine:
         self._token = token
         self.state = State(User(int(found[1]), True, "Arbiter", bot_username), limits or SendLimits())
         self.people = People(self.state)
+        self._page = ChatPage(self.state, self.people)
 
     def tick(self, now_ms: int) -> None:
         """Answer the polls whose patience is over."""
         self.state.updates.tick(now_ms)
+        self._page.tick(now_ms)
 
     def handle(self, request: Request, now_ms: int) -> Response | Deferred:
         """A call of a method or a download, by the token in the path."""
@@ -46,7 +49,7 @@ class TelegramEngine:
                 token, _, method = path.removeprefix("/bot").partition("/")
                 self._check(token)
                 return self._call(method, request, now_ms)
-            raise Refusal(404, "Not Found")
+            return self._page.answer(request, now_ms)
         except Refusal as refusal:
             return refusal.response()
 

@@ -37,8 +37,8 @@ def _part(piece: bytes) -> Part:
         raise bad_request("a part of the multipart body has no end of its headers")
     headers: dict[str, str] = {}
     for line in head.decode("utf-8", "replace").split("\r\n"):
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
+        field, _, value = line.partition(":")
+        headers[field.strip().lower()] = value.strip()
     disposition = headers.get("content-disposition", "")
     name = _parameter("content-disposition", disposition, "name")
     filename = _parameter("content-disposition", disposition, "filename")
@@ -55,5 +55,5 @@ def _parameter(header: str, value: str, parameter: str) -> str | None:
         found = message.get_param(parameter, header=header)
     except (ValueError, IndexError):
         return None
-    value_found: object = found[2] if isinstance(found, tuple) else found
-    return value_found if isinstance(value_found, str) else None
+    text: object = found[2] if isinstance(found, tuple) else found
+    return text if isinstance(text, str) else None

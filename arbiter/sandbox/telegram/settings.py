@@ -90,6 +90,7 @@ def set_commands(state: State, params: Params, now_ms: int) -> bool:
     if key not in state.commands and len(state.commands) >= MOST_SCOPES:
         raise bad_request("BOT_COMMANDS_TOO_MUCH")
     state.commands[key] = tuple(_command(each) for each in listed)
+    state.changed_everywhere()
     return True
 
 
@@ -101,6 +102,7 @@ def get_commands(state: State, params: Params, now_ms: int) -> tuple[BotCommand,
 def delete_commands(state: State, params: Params, now_ms: int) -> bool:
     """deleteMyCommands."""
     state.commands.pop(_scope(params), None)
+    state.changed_everywhere()
     return True
 
 

@@ -39,6 +39,12 @@ class State:
         self.changed: Callable[[ChatLog], None] = lambda log: None
         self._presses: OrderedDict[str, Press] = OrderedDict()
 
+    def changed_everywhere(self) -> None:
+        """Something changed that every chat shows."""
+        for log in self.chats.all():
+            log.touch()
+            self.changed(log)
+
     def pressed(self, query: str, press: Press) -> None:
         """A button was pressed."""
         self._presses[query] = press
