@@ -28,7 +28,7 @@ from arbiter.domain.market import KalshiFees, Market, Outcome, PolymarketFees, T
 from arbiter.domain.money import ONE, ZERO, Micros, parse_micros
 from arbiter.domain.pair import pair_markets
 from arbiter.rpc.server import Server, open_listener, port_of
-from arbiter.rpc.tokens import Keys, make_api_key, make_signing_key
+from arbiter.rpc.tokens import Keys, digest, make_api_key, make_signing_key
 from arbiter.runtime import Environment
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.shells import MemoryNetwork, Shell, Wake
@@ -44,6 +44,7 @@ SECONDS = 10
 CORRELATION = "018f0000-0000-7000-8000-000000000000"
 KEY_ID = "rpc-tests"
 PEPPER = b"pepper of the rpc tests"
+CREDENTIAL = "credential of the bridge"
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -370,7 +371,7 @@ async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[
 
 @pytest.fixture(scope="session")
 def keys() -> Keys:
-    return Keys(make_signing_key(), PEPPER, "arbiter:sandbox:rpc-tests")
+    return Keys(make_signing_key(), PEPPER, "arbiter:sandbox:rpc-tests", digest(CREDENTIAL, PEPPER))
 
 
 class Clock:

@@ -1,0 +1,178 @@
+"""The calls that the Telegram bridge is made of: linking, its own credential, the wallet, the emergency stop."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from arbiter.domain.book import Side
+from arbiter.domain.ids import KALSHI, POLYMARKET
+from arbiter.domain.order import OrderState, TimeInForce
+from arbiter.domain.trading_state import TradingState
+from arbiter.domain.wallet import PAPER_CASH
+from arbiter.rpc.client import (
+    ArbiterClient,
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    NotPermittedError,
+    RateLimitError,
+    RefusedError,
+)
+
+MICRO = 1_000_000
+CREDENTIAL = "credential of the bridge"
+PHONE = 4711
+
+
+@pytest.fixture
+def connect(program):
+    @asynccontextmanager
+    async def connect(user=None):
+        async with ArbiterClient.open(program.address, token=program.token(user) if user else "") as client:
+            yield client
+
+    return connect
+
+
+async def linked(client, user):
+    """A client that acts as the bot does for this user, on the bridge's connection."""
+    made = await user.create_link_code()
+    await client.redeem_link_code(CREDENTIAL, made.code, PHONE, "Pat's phone")
+    token, _ = await client.authenticate_bot(CREDENTIAL, PHONE)
+    return client.acting_as(token)
+
+
+async def test_a_code_links_and_the_bridge_gets_a_short_token_for_that_user(connect, program):
+    async with connect("pro") as user, connect() as bridge:
+        made = await user.create_link_code()
+        assert await bridge.redeem_link_code(CREDENTIAL, made.code, PHONE, "Pat's phone") == "Pat"
+        token, expires = await bridge.authenticate_bot(CREDENTIAL, PHONE)
+        assert 0 < expires - program.arbiter.core.environment.unix_ms() <= 5 * 60 * 1000
+        profile = await bridge.acting_as(token).get_profile()
+        assert (profile.user, profile.telegram_name) == ("pro", "Pat's phone")
+
+
+async def test_a_wrong_credential_opens_nothing_whatever_else_is_right(connect):
+    async with connect("pro") as user, connect() as bridge:
+        made = await user.create_link_code()
+        for wrong in ("", "wrong", CREDENTIAL[:-1], CREDENTIAL + "x"):
+            with pytest.raises(AuthenticationError):
+                await bridge.redeem_link_code(wrong, made.code, PHONE, "x")
+        await bridge.redeem_link_code(CREDENTIAL, made.code, PHONE, "x")
+        with pytest.raises(AuthenticationError):
+            await bridge.authenticate_bot("wrong", PHONE)
+
+
+async def test_who_is_not_linked_gets_no_token_and_no_telegram_id_is_refused(connect):
+    async with connect("pro") as user, connect() as bridge:
+        with pytest.raises(NotFoundError, match="not linked"):
+            await bridge.authenticate_bot(CREDENTIAL, PHONE)
+        made = await user.create_link_code()
+        with pytest.raises(InvalidRequestError, match="telegram_id"):
+            await bridge.redeem_link_code(CREDENTIAL, made.code, 0, "x")
+
+
+async def test_a_token_of_the_bot_makes_no_link_codes(connect):
+    async with connect("pro") as user, connect() as bridge:
+        acting = await linked(bridge, user)
+        with pytest.raises(NotPermittedError, match="Telegram"):
+            await acting.create_link_code()
+
+
+async def test_an_operators_methods_are_closed_to_the_bot(connect):
+    async with connect("operator") as user, connect() as bridge:
+        assert await user.list_actors()
+        acting = await linked(bridge, user)
+        with pytest.raises(NotPermittedError, match="Telegram"):
+            await acting.list_actors()
+
+
+async def test_five_wrong_codes_hold_up_the_sixth_try(connect):
+    async with connect("pro") as user, connect() as bridge:
+        for number in range(5):
+            with pytest.raises(NotFoundError):
+                await bridge.redeem_link_code(CREDENTIAL, f"GUESS{number}", PHONE, "guesser")
+        made = await user.create_link_code()
+        with pytest.raises(RateLimitError) as refused:
+            await bridge.redeem_link_code(CREDENTIAL, made.code, PHONE, "guesser")
+        assert refused.value.retry_after_ms > 0
+
+
+async def test_unlinking_ends_what_the_bot_may_do(connect):
+    async with connect("pro") as user, connect() as bridge:
+        await linked(bridge, user)
+        assert await user.unlink() is True
+        with pytest.raises(NotFoundError):
+            await bridge.authenticate_bot(CREDENTIAL, PHONE)
+        assert await user.unlink() is False
+        assert (await user.get_profile()).telegram_name is None
+
+
+async def test_a_stop_cancels_what_rests_switches_strategies_off_and_holds_until_a_resume(connect, program):
+    yes = program.poly.yes_key
+
+    def buy(client, price, key):
+        return client.place_order(yes, Side.BUY, price, 10 * MICRO, idempotency_key=key, tif=TimeInForce.GTC)
+
+    async with connect("pro") as client:
+        await client.set_arb_enabled(True)
+        resting = await buy(client, 450_000, "rests")
+        assert resting.state is OrderState.OPEN
+        report = await client.emergency_stop("enough for today")
+        assert (report.state, report.durable, report.cancelled, report.uncertain) == (TradingState.HALTED, True, 1, ())
+        assert report.disabled_strategies == ("arbitrage",)
+        state = await client.get_trading_state()
+        assert (state.state, state.reason) == (TradingState.HALTED, "enough for today")
+        with pytest.raises(RefusedError, match="trading is stopped"):
+            await buy(client, 460_000, "refused")
+        again = await client.emergency_stop("again")
+        assert (again.cancelled, again.disabled_strategies) == (0, ())
+        assert (await client.get_trading_state()).reason == "enough for today"
+        await client.resume_trading()
+        assert (await client.get_trading_state()).state is TradingState.ACTIVE
+        assert (await buy(client, 460_000, "again")).state is OrderState.FILLED
+        assert await client.list_strategies() == {"arbitrage": False}
+
+
+async def test_a_stop_is_never_refused_because_of_what_was_asked_before(connect):
+    async with connect("free") as client:
+        with pytest.raises(RateLimitError):  # noqa: PT012 one of many is
+            for _ in range(100):
+                await client.get_profile()
+        assert (await client.emergency_stop()).state is TradingState.HALTED
+
+
+async def test_nobody_stops_or_resumes_for_somebody_else(connect):
+    async with connect("pro") as pro, connect("enterprise") as other:
+        await pro.emergency_stop()
+        assert (await other.get_trading_state()).state is TradingState.ACTIVE
+        await other.resume_trading()
+        assert (await pro.get_trading_state()).state is TradingState.HALTED
+
+
+async def test_the_wallet_tells_cash_by_venue_and_what_positions_are_worth(connect, program):
+    async with connect("pro") as client:
+        before = await client.get_wallet()
+        assert [(pool.venue, pool.cash, pool.available) for pool in before.pools] == [
+            (KALSHI, PAPER_CASH, PAPER_CASH),
+            (POLYMARKET, PAPER_CASH, PAPER_CASH),
+        ]
+        order = await client.place_order(program.poly.yes_key, Side.BUY, 460_000, 10 * MICRO, idempotency_key="a")
+        assert order.state is OrderState.FILLED
+        await client.place_order(program.poly.yes_key, Side.BUY, 440_000, 10 * MICRO, idempotency_key="b", tif=TimeInForce.GTC)
+        (position,) = await client.get_positions()
+        after = await client.get_wallet()
+        (pool,) = [pool for pool in after.pools if pool.venue == POLYMARKET]
+        assert pool.cash == PAPER_CASH - position.cost - position.fees
+        assert (pool.reserved, pool.available) == (4_400_000, pool.cash - 4_400_000)
+        assert (after.positions_exit, after.realised_pnl, after.unmarked) == (4_400_000, -position.fees, 0)
+        assert after.cash == pool.cash + PAPER_CASH
+
+
+async def test_a_stop_that_two_clients_ask_for_at_once_is_one_stop(connect):
+    async with connect("pro") as one, connect("pro") as two, trio.open_nursery() as nursery:
+        for client in (one, two):
+            nursery.start_soon(client.emergency_stop)
+    async with connect("pro") as client:
+        assert (await client.get_trading_state()).state is TradingState.HALTED
