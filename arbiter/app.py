@@ -7,11 +7,12 @@ root                    one_for_one; exhausted -> the program ends with a non-ze
 │   ├─ inputs           parked when exhausted: accounts, a market feed for each venue
 │   ├─ trading          rest_for_one: position_tracker, an order desk for each venue, a session for each active user
 │   └─ strategies       parked when exhausted: arb_scanner
-└─ front                one_for_one: rpc
+└─ front                one_for_one: rpc, bot (the Telegram bridge)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from arbiter.actors import accounts, arb_scanner, brake, journal, market_feed, paper_desk, position_tracker, user_session
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
@@ -19,7 +20,7 @@ from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
 from arbiter.rpc.front import Front, Listener, RpcFront
 from arbiter.rpc.tokens import Keys
-from arbiter.runtime import Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
+from arbiter.runtime import Actor, Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
 from arbiter.store.base import Store
 from arbiter.venues.base import Venue
 
@@ -43,6 +44,7 @@ def compose(
     listener: Listener,
     *,
     fresh_seconds: float = market_feed.FRESH_SECONDS,
+    make_bot: Callable[[], Actor[Any]] | None = None,
 ) -> Arbiter:
     """Build every actor and put it in its place. Nothing runs yet."""
     data = market_feed.MarketData()
@@ -85,7 +87,8 @@ def compose(
     def rpc() -> RpcFront:
         return front.actor()
 
-    supervisor = Supervisor(Group("root", [core_group, Group("front", [Child("rpc", rpc)])]), environment)
+    front_group = Group("front", [Child("rpc", rpc), *([Child("bot", make_bot)] if make_bot else [])])
+    supervisor = Supervisor(Group("root", [core_group, front_group]), environment)
     core = Core(
         environment=environment,
         data=data,

@@ -82,6 +82,19 @@ def convert(kind: str, source: Path, target: Path) -> None:
 
 
 @cli.command()
+@settings_options
+@click.option("--server", required=True, metavar="HOST:PORT", help="the gRPC server to steer")
+@click.option("--credential", default="", metavar="FILE", help="the server's bot credential (default: bot_credential in the data folder)")
+def bot(server: str, credential: str, **flags: Any) -> None:
+    """Run the Telegram bridge as a service of its own."""
+    settings = _settings(flags)
+    from arbiter.start import configure_logging, run_bot
+
+    configure_logging(settings.log_level)
+    trio.run(run_bot, settings, server, credential)
+
+
+@cli.command()
 def version() -> None:
     """Print the version."""
     click.echo(__version__)

@@ -56,6 +56,15 @@ SECRET = {"telegram_bot_token"}
 KNOWN: frozenset[str] = frozenset(Settings.__struct_fields__)
 
 
+def allowed_users(settings: Settings) -> frozenset[int]:
+    """The Telegram ids of TELEGRAM_ALLOWED_USERS. Raises ConfigError for what is no id."""
+    ids = [part.strip() for part in settings.telegram_allowed_users.replace(";", ",").split(",") if part.strip()]
+    for each in ids:
+        if not (each.isascii() and each.isdigit() and len(each) <= 16):
+            raise ConfigError(f"telegram_allowed_users has {each!r}, which is no Telegram id", "list numbers, with commas between")
+    return frozenset(map(int, ids))
+
+
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
     """The settings in force. `flags` holds those that were given; files are looked for in `folder`.
 

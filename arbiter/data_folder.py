@@ -3,8 +3,8 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from arbiter.errors import ConfigError
@@ -12,6 +12,7 @@ from arbiter.errors import ConfigError
 DATABASE = "arbiter.db"
 RUNNING = "running.json"
 """Where the running program says how it can be reached; gone after a clean stop."""
+API_KEY_FILE = "sandbox_api_key"
 _CURE = "choose another folder with --data"
 
 
@@ -61,6 +62,14 @@ class DataFolder:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {self.path / name}: {error}", _CURE) from None
 
+    def read_or_make(self, name: str, make: Callable[[], str]) -> str:
+        """A small file's text; where there is none, what `make` gives, kept from now on."""
+        text = self.read_text(name)
+        if text is None:
+            text = make()
+            self.write_private(name, text)
+        return text
+
     def write_private(self, name: str, text: str) -> None:
         """Replace a small file at once, readable by its owner alone."""
         target = self.path / name
@@ -70,6 +79,8 @@ class DataFolder:
                 file.write(text + "\n")
             beside.replace(target)
         except OSError as error:
+            with suppress(OSError):
+                beside.unlink()
             raise ConfigError(f"cannot write {target}: {error.strerror}", f"mend the folder's permissions, or {_CURE}") from None
 
     def remove(self, name: str) -> None:

@@ -44,7 +44,10 @@ RULES = {
     "arbiter.data_folder": Rule((), ()),
     "arbiter.watch": Rule(("arbiter.rpc.client*", "arbiter.domain")),
     "arbiter.app": Rule(EVERYTHING_BUT_COMMANDS),
-    "arbiter.start": Rule(("arbiter.app", *EVERYTHING_BUT_COMMANDS)),
+    "arbiter.start": Rule(("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)),
+    "arbiter.instance": Rule(("arbiter.actors", "arbiter.data_folder", "arbiter.domain", "arbiter.rpc", "arbiter.runtime")),
+    "arbiter.simulated": Rule(EVERYTHING_BUT_COMMANDS),
+    "arbiter.greeting": Rule(("arbiter.config", "arbiter.data_folder", "arbiter.__version__"), ()),
     "arbiter.cli": Rule(
         (
             *("arbiter.app", "arbiter.start", "arbiter.watch", "arbiter.config", "arbiter.data_folder", "arbiter.rpc.client*"),

@@ -28,7 +28,7 @@ class Program:
     def __init__(self, folder: Path, *flags: str) -> None:
         self.data = folder / "var"
         self.errors = folder / "stderr.txt"
-        command = [sys.executable, "-m", "arbiter", "run", "--data", str(self.data), "--grpc-port", "0", *flags]
+        command = [sys.executable, "-m", "arbiter", "run", "--data", str(self.data), "--grpc-port", "0", "--chat-port", "0", *flags]
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "GRPC_", "TELEGRAM_"))}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(

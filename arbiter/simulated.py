@@ -1,0 +1,79 @@
+"""The sandbox, started: both venues on loopback with the production connectors on them, and the chat page for the bot."""
+
+import secrets
+from pathlib import Path
+
+import trio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from arbiter.actors.market_feed import FRESH_SECONDS
+from arbiter.config import Settings
+from arbiter.errors import ConfigError
+from arbiter.runtime import Environment
+from arbiter.sandbox.exchange import Sandbox
+from arbiter.sandbox.generated import GeneratedWorld
+from arbiter.sandbox.recording import RecordedWorld, Recording
+from arbiter.sandbox.shells import Shell, Wake, serve_sockets
+from arbiter.sandbox.telegram.engine import TelegramEngine
+from arbiter.sandbox.world import World
+from arbiter.venues.base import Venue
+from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
+from arbiter.venues.kalshi.signing import KalshiSigner
+from arbiter.venues.network import SocketNetwork
+from arbiter.venues.polymarket.client import Polymarket, PolymarketHosts
+
+KALSHI_KEY_ID = "sandbox-key"
+
+
+async def make_world(settings: Settings, now_ms: int) -> World:
+    """What happens on the venues: generated, or played from a recording. Raises ConfigError for a bad one."""
+    if not settings.recording:
+        return GeneratedWorld(settings.sandbox_seed, now_ms)
+    recording = await trio.to_thread.run_sync(_load, settings.recording)
+    return RecordedWorld(recording, now_ms, speed=settings.recording_speed)
+
+
+def _load(path: str) -> Recording:
+    return Recording.load(Path(path).expanduser())
+
+
+def fresh_seconds(world: World, settings: Settings) -> float:
+    """A recording proves its books only as often as it sampled them."""
+    if world.sample_interval_ms is None:
+        return FRESH_SECONDS
+    return max(FRESH_SECONDS, 2 * world.sample_interval_ms / 1000 / settings.recording_speed)
+
+
+async def start_venues(world: World, environment: Environment, nursery: trio.Nursery) -> list[Venue]:
+    """Serve both venues on loopback and connect the production connectors to them: only the addresses differ."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    sandbox = Sandbox(world, {KALSHI_KEY_ID: public})
+    shell = Shell(sandbox, environment.unix_ms, Wake())
+    nursery.start_soon(shell.tick_for_ever)
+    polymarket_port = await nursery.start(serve_sockets, shell, sandbox.polymarket, 0)
+    kalshi_port = await nursery.start(serve_sockets, shell, sandbox.kalshi, 0)
+    network = SocketNetwork()
+    http, ws = f"http://127.0.0.1:{polymarket_port}", f"ws://127.0.0.1:{polymarket_port}"
+    kalshi_hosts = KalshiHosts(f"http://127.0.0.1:{kalshi_port}/trade-api/v2", f"ws://127.0.0.1:{kalshi_port}")
+    return [
+        Polymarket(PolymarketHosts(http, http, ws), network, environment),
+        Kalshi(kalshi_hosts, KalshiSigner(KALSHI_KEY_ID, private), network, environment),
+    ]
+
+
+async def start_chat(port: int, environment: Environment, nursery: trio.Nursery) -> tuple[str, str]:
+    """Serve a Bot API with its chat page on loopback; its address, and the token that the bot must use. Raises ConfigError."""
+    token = f"{secrets.randbelow(10**9) + 10**9}:{secrets.token_urlsafe(26)}"
+    engine = TelegramEngine(token)
+    shell = Shell(engine, environment.unix_ms, Wake())
+    try:
+        actual = await nursery.start(serve_sockets, shell, engine, port)
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} for the chat page cannot be used ({error.strerror or error})", "choose another with --chat-port"
+        ) from None
+    nursery.start_soon(shell.tick_for_ever)
+    return f"http://127.0.0.1:{actual}", token
