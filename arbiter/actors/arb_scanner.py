@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from arbiter.actors.market_feed import BookUpdated, FeedStatus, MarketData
-from arbiter.domain.arbitrage import Offer, Opportunity, Rejected, RejectReason, find
+from arbiter.domain.arbitrage import NO_EDGE, Offer, Opportunity, Rejected, RejectReason, find, without_edge
 from arbiter.domain.ids import OpportunityId, OutcomeKey, PairId, VenueId, new_id
 from arbiter.domain.pair import Pair
 from arbiter.runtime import Actor, Environment, Message, Request, Topic
@@ -76,6 +76,8 @@ class _Hedge(msgspec.Struct):
 class ArbScanner(Actor[Messages]):
     """Follows the books of all approved pairs and publishes every opportunity's opening, changes and end."""
 
+    batch = 256  # most decisions end at the best prices, after a few microseconds
+
     def __init__(
         self,
         pairs: tuple[Pair, ...],
@@ -91,7 +93,7 @@ class ArbScanner(Actor[Messages]):
         self._index: dict[OutcomeKey, list[_Hedge]] = {}
         self._connected: dict[VenueId, bool] = {}
         self._open: dict[OpportunityId, _Hedge] = {}
-        self._books = self._decisions = self._opened = 0
+        self._books = self._decisions = self._opened = self._without_edge = 0
         self._rejected: dict[RejectReason, int] = dict.fromkeys(RejectReason, 0)
         for pair in pairs:
             for first, second in pair.hedges:
@@ -126,7 +128,8 @@ class ArbScanner(Actor[Messages]):
                     self._look_again(venue)
                 return None
             case GetScanStatistics():
-                rejected = {reason.value: count for reason, count in self._rejected.items() if count}
+                counts = self._rejected | {RejectReason.NO_EDGE: self._rejected[RejectReason.NO_EDGE] + self._without_edge}
+                rejected = {reason.value: count for reason, count in counts.items() if count}
                 return ScanStatistics(self._books, self._decisions, self._opened, rejected)
             case _:
                 assert_never(message)
@@ -148,21 +151,35 @@ class ArbScanner(Actor[Messages]):
 
     def _decide(self, hedge: _Hedge) -> None:
         self._decisions += 1
-        data, now = self._data, self._environment.monotonic()
-        first, second = data.books.get(hedge.first), data.books.get(hedge.second)
-        market_a, market_b = data.markets.get(hedge.first.market_key), data.markets.get(hedge.second.market_key)
-        if first is None or second is None or market_a is None or market_b is None:
+        books = self._data.books
+        first, second = books.get(hedge.first), books.get(hedge.second)
+        if first is None or second is None:
             return
-        found = find(
-            Offer(hedge.first, market_a, first.bids, first.asks, data.fresh(first, now, self._fresh_seconds)),
-            Offer(hedge.second, market_b, second.bids, second.asks, data.fresh(second, now, self._fresh_seconds)),
-        )
+        found: Opportunity | Rejected | None = without_edge(first.asks, second.asks)
+        if found is NO_EDGE and hedge.live is None:
+            self._without_edge += 1
+            return
+        now = self._environment.monotonic()
+        found = found or self._find(hedge, first, second, now)
+        if found is None:
+            return
         if isinstance(found, Rejected):
             self._rejected[found.reason] += 1
             if hedge.live is not None:
                 self._close(hedge, hedge.live, found.reason.value, now)
         else:
             self._tell(hedge, found, (_age_ms(first, now), _age_ms(second, now)), now)
+
+    def _find(self, hedge: _Hedge, first: BookUpdated, second: BookUpdated, now: float) -> Opportunity | Rejected | None:
+        """The whole search; None while a market is not known."""
+        data, limit = self._data, self._fresh_seconds
+        market_a, market_b = data.markets.get(hedge.first.market_key), data.markets.get(hedge.second.market_key)
+        if market_a is None or market_b is None:
+            return None
+        return find(
+            Offer(hedge.first, market_a, first.bids, first.asks, data.fresh(first, now, limit)),
+            Offer(hedge.second, market_b, second.bids, second.asks, data.fresh(second, now, limit)),
+        )
 
     def _tell(self, hedge: _Hedge, found: Opportunity, ages: tuple[int, int], now: float) -> None:
         at_ms = self._environment.unix_ms()

@@ -43,7 +43,7 @@ LONGEST_RETRY_SECONDS = 30.0
 SEARCH_LIMIT = 200
 
 
-class BookUpdated(Message, frozen=True, tag=True):
+class BookUpdated(Message, frozen=True, tag=True, gc=False):
     """The book of one outcome as it is now, best first. `trusted` is False from a gap or a lost connection until the next snapshot."""
 
     outcome: OutcomeKey
@@ -103,7 +103,7 @@ class MarketFeed(Actor[Messages]):
         self._environment = environment
         self._markets: dict[MarketKey, Market] = {}
         self._books: dict[OutcomeKey, Book] = {}
-        self._trusted: set[OutcomeKey] = set()
+        self._trusted: dict[OutcomeKey, Book] = {}
         self._status = FeedStatus(venue.name, False, 0.0, "not connected yet")
         self._told_at = float("-inf")
         self._catalogue_due = float("-inf")
@@ -182,20 +182,22 @@ class MarketFeed(Actor[Messages]):
             self._tell_status(FeedStatus(self._venue.name, True, now))
 
     def _apply_delta(self, delta: BookDelta, now: float) -> None:
-        touched: dict[OutcomeKey, None] = {}
+        touched: list[Book] = []
         broken: BrokenBook | None = None
         for change in delta.changes:
-            outcome = change.outcome
-            if outcome not in self._trusted:
+            book = self._trusted.get(change.outcome)
+            if book is None:
                 continue
             try:
-                self._books[outcome].apply_change(change)
-                touched[outcome] = None
+                book.apply_change(change)
             except BrokenBook as error:
-                self._distrust((outcome,), str(error))
+                self._distrust((change.outcome,), str(error))
                 broken = error
-        for outcome in touched:
-            self._publish(outcome, now, delta.venue_ms)
+                continue
+            if book not in touched:
+                touched.append(book)
+        for book in touched:
+            self._publish(book, now, delta.venue_ms, trusted=broken is None or book.outcome in self._trusted)
         if broken is not None:
             raise self._lost_for_good(broken)
 
@@ -208,16 +210,16 @@ class MarketFeed(Actor[Messages]):
         except BrokenBook as error:
             self._distrust((snapshot.outcome,), str(error))
             raise self._lost_for_good(error) from error
-        self._trusted.add(snapshot.outcome)
-        self._publish(snapshot.outcome, now, snapshot.venue_ms)
+        self._trusted[snapshot.outcome] = book
+        self._publish(book, now, snapshot.venue_ms, trusted=True)
 
     def _lost_for_good(self, broken: BrokenBook) -> VenueUnavailable:
         """No venue sends a book again unasked: only a new connection is sure to bring it."""
         return VenueUnavailable(self._venue.name, str(broken))
 
-    def _publish(self, outcome: OutcomeKey, now: float, venue_ms: int) -> None:
-        book = self._books[outcome]
-        self._data.books.publish(outcome, BookUpdated(outcome, book.bids(), book.asks(), outcome in self._trusted, now, venue_ms))
+    def _publish(self, book: Book, now: float, venue_ms: int, *, trusted: bool) -> None:
+        outcome = book.outcome
+        self._data.books.publish(outcome, BookUpdated(outcome, book.bids(), book.asks(), trusted, now, venue_ms))
 
     def _change_tick(self, key: MarketKey, tick: int) -> None:
         market = self._markets.get(key)
@@ -235,10 +237,10 @@ class MarketFeed(Actor[Messages]):
     def _distrust(self, outcomes: tuple[OutcomeKey, ...], reason: str) -> None:
         now = self._environment.monotonic()
         for outcome in outcomes:
-            if outcome in self._trusted:
-                self._trusted.discard(outcome)
-                self._books[outcome].clear()
-                self._publish(outcome, now, 0)
+            book = self._trusted.pop(outcome, None)
+            if book is not None:
+                book.clear()
+                self._publish(book, now, 0, trusted=False)
         if outcomes and reason != "the feed stopped":  # that is by order, and no news
             self.context.log.info("books invalid", venue=self._venue.name, count=len(outcomes), reason=reason)
 

@@ -43,6 +43,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 REJECTED = {reason: Rejected(reason) for reason in RejectReason}
+_EMPTY_BOOK, NO_EDGE = REJECTED[RejectReason.EMPTY_BOOK], REJECTED[RejectReason.NO_EDGE]
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -84,10 +85,9 @@ def find(a: Offer, b: Offer, *, min_edge: int = 0, max_size: int | None = None) 
     `min_edge` is in micros a contract: a step further into the books is taken only while it earns at least that, or
     where a market's minimum asks for it and the whole still does.
     """
-    if not a.asks or not b.asks:
-        return REJECTED[RejectReason.EMPTY_BOOK]
-    if not _enough(a.asks[0].price, b.asks[0].price, min_edge):
-        return REJECTED[RejectReason.NO_EDGE]
+    hopeless = without_edge(a.asks, b.asks, min_edge)
+    if hopeless is not None:
+        return hopeless
     unfit = _unfit(a) or _unfit(b)
     if unfit is not None:
         return REJECTED[unfit]
@@ -95,6 +95,13 @@ def find(a: Offer, b: Offer, *, min_edge: int = 0, max_size: int | None = None) 
         return _best(a, b, min_edge, max_size)
     except UnknownFees:
         return REJECTED[RejectReason.UNKNOWN_FEES]
+
+
+def without_edge(a: Levels, b: Levels, min_edge: int = 0) -> Rejected | None:
+    """What the best asks alone rule out, which is nearly everything. `find` begins with it; ask it before building offers."""
+    if not a or not b:
+        return _EMPTY_BOOK
+    return None if _enough(a[0].price, b[0].price, min_edge) else NO_EDGE
 
 
 def _unfit(offer: Offer) -> RejectReason | None:

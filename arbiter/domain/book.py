@@ -97,17 +97,25 @@ class BrokenBook(ValueError):
 class _Ladder:
     """One side of a book, best first. Keys are `price * sign` so that both sides sort ascending."""
 
-    __slots__ = ("_keys", "_sign", "levels")
+    __slots__ = ("_copy", "_keys", "_sign", "levels")
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
         self._keys: list[int] = []
         self.levels: list[Level] = []
+        self._copy: Levels | None = ()
+
+    def copy(self) -> Levels:
+        """Made once for each change: most changes leave the other side alone."""
+        if self._copy is None:
+            self._copy = tuple(self.levels)
+        return self._copy
 
     def replace(self, levels: Levels) -> None:
         kept: dict[int, Level] = {level.price * self._sign: level for level in levels if level.size > 0}
         self._keys = sorted(kept)
         self.levels = [kept[key] for key in self._keys]
+        self._copy = None
 
     def change(self, price: Micros, size: int, *, signed: bool) -> int:
         """Set or add one level and return what it holds then; where that is below zero, nothing was changed."""
@@ -118,6 +126,7 @@ class _Ladder:
             size += levels[index].size
         if size < 0:
             return size
+        self._copy = None
         if not size:
             if known:
                 del keys[index], levels[index]
@@ -159,10 +168,10 @@ class Book:
         self._asks.replace(())
 
     def bids(self) -> Levels:
-        return tuple(self._bids.levels)
+        return self._bids.copy()
 
     def asks(self) -> Levels:
-        return tuple(self._asks.levels)
+        return self._asks.copy()
 
     @property
     def best_bid(self) -> Level | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import structlog
 import trio
@@ -16,9 +16,6 @@ K = TypeVar("K")
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 
-_BATCH = 16
-"""Messages handled between two checkpoints: a flooded actor yields to the others about once a millisecond."""
-
 STOP = object()
 """In the urgent lane: finish the message in hand, then stop."""
 
@@ -31,6 +28,9 @@ class Actor(Generic[M]):
     """
 
     context: "Context[M]"
+
+    batch: ClassVar[int] = 16
+    """Messages handled between two checkpoints: so many that a flooded actor yields to the others about once a millisecond."""
 
     async def started(self) -> None:
         """Before the first message. The actor is ready, and later siblings start, when this returns."""
@@ -124,17 +124,19 @@ class Context(Generic[M]):
 
     async def _loop(self, actor: Actor[M]) -> None:
         handled = 0
+        self._clock = trio.lowlevel.current_clock()
         while True:
             message, slot = await self._mailbox.get()
             if message is STOP:
                 return
             await self._handle_one(actor, message, slot)
             handled += 1
-            if handled % _BATCH == 0:
+            if handled % actor.batch == 0:
                 await trio.lowlevel.checkpoint()
 
     async def _handle_one(self, actor: Actor[M], message: M, slot: ReplySlot | None) -> None:
-        began = trio.current_time()
+        now = self._clock.current_time
+        began = now()
         self._slot = slot
         try:
             reply = await actor.handle(message)
@@ -151,7 +153,7 @@ class Context(Generic[M]):
                 self._slot.answer(reply)
         finally:
             self._slot = None
-            self._stats.record(trio.current_time() - began)
+            self._stats.record(now() - began)
 
 
 class Statistics:

@@ -124,12 +124,12 @@ class Mailbox:
         self._wake_reader()
 
     def _offer_keyed(self, key: Hashable, message: Any) -> bool:
-        if key in self._keyed:
-            self.conflated += 1
-        elif len(self._keyed) >= self._capacity:
+        waiting = len(self._keyed)
+        if waiting >= self._capacity and key not in self._keyed:
             return False
         # an assignment keeps the key's place in the order
         self._keyed[key] = message
+        self.conflated += len(self._keyed) == waiting
         self._wake_reader()
         return True
 

@@ -1,6 +1,8 @@
 """A WebSocket client: websockets' sans-I/O protocol on a trio stream, without a task or a channel in between.
 
-`listen` hands each message to a plain function the moment it is decoded, so a frame costs no task switch.
+`listen` hands each message to a plain function the moment it is decoded, so a frame costs no task switch. It finds the
+frames' borders itself: a whole, uncompressed text message, which nearly all are, needs nothing more, and everything
+else goes through the protocol frame by frame.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -22,7 +24,12 @@ SEND_SECONDS = 10.0
 """A peer that takes nothing for this long is gone, whatever its socket says."""
 CLOSE_SECONDS = 1.0
 LARGEST_MESSAGE = 16 * 1024 * 1024
-CHUNK = 65_536
+CHUNK = 16_384
+"""Read at once. What is in one chunk is handled without a pause, so this is how long a flooded socket keeps the others waiting."""
+_WHOLE_TEXT = 0x81
+"""The first byte of an unfragmented, uncompressed text message (RFC 6455, section 5.2)."""
+_MASKED = 0x80
+_HEAD_END = b"\r\n\r\n"
 
 
 class WebSocket:
@@ -34,6 +41,12 @@ class WebSocket:
         self._stream = stream
         self._sending = trio.Lock()
         self._parts: list[bytes] = []
+        self._rest = bytearray()
+        """The beginning of a frame whose end has not come."""
+        self._wanted = 0
+        """It need not be looked at again before it has this many bytes."""
+        self._in_head = True
+        """The answer to the upgrade is not at the end of its head yet."""
 
     async def send_text(self, text: bytes) -> None:
         """Send one text message. Raises VenueUnavailable when the connection is gone."""
@@ -56,16 +69,45 @@ class WebSocket:
 
         Always ends with VenueUnavailable, or with what a callback raised.
         """
-        protocol = self._protocol
+        data = b""  # what came with the handshake may be whole frames already
         while True:
-            for event in protocol.events_received():
-                if isinstance(event, Frame):
-                    self._dispatch(event, on_message, on_alive)
-            self._require_open()
-            protocol.receive_data(await self._receive())
+            self._take(data, on_message, on_alive)
             await self._flush()
+            self._require_open()
+            data = await self._receive()
 
     # -- one frame, one chunk --
+
+    def _take(self, data: bytes, on_message: Callable[[bytes], None], on_alive: Callable[[], None]) -> None:
+        """Handle every frame that is complete with this chunk and keep the rest. Nothing counts after the peer's close frame."""
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data, self._rest = bytes(self._rest), bytearray()
+        start, size = 0, len(data)
+        self._wanted = 0
+        while size - start >= 2:
+            begin, end = _extent(data, start)
+            if end > size:
+                if end - begin <= LARGEST_MESSAGE:
+                    self._wanted = end - start
+                    break
+                end = size  # the protocol shall say that it is too big
+            if data[start] == _WHOLE_TEXT and data[start + 1] < _MASKED and not self._parts and end - begin <= LARGEST_MESSAGE:
+                on_message(data[begin:end])
+            else:
+                self._through_protocol(data[start:end], on_message, on_alive)
+                if self._protocol.state is not State.OPEN:
+                    return
+            start = end
+        self._rest += data[start:]
+
+    def _through_protocol(self, frame: bytes, on_message: Callable[[bytes], None], on_alive: Callable[[], None]) -> None:
+        self._protocol.receive_data(frame)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._dispatch(event, on_message, on_alive)
 
     def _dispatch(self, frame: Frame, on_message: Callable[[bytes], None], on_alive: Callable[[], None]) -> None:
         opcode = frame.opcode
@@ -118,13 +160,26 @@ class WebSocket:
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
             data = await self._receive_or_end()
             if data:
-                self._protocol.receive_data(data)
+                self._take_head(data)
             else:
                 self._protocol.receive_eof()  # a refusal's body may end with the connection
                 break
         if self._protocol.state is not State.OPEN:
             error = self._protocol.handshake_exc or "the venue closed the connection"
             raise VenueUnavailable(self._venue, f"the WebSocket was refused: {error}")
+
+    def _take_head(self, data: bytes) -> None:
+        """The protocol gets the answer's head alone, and the rest only where that was a refusal."""
+        if self._in_head:
+            seen = bytes(self._rest + data)
+            end = seen.find(_HEAD_END)
+            self._in_head = end < 0
+            cut = max(0, len(seen) - len(_HEAD_END)) if end < 0 else end + len(_HEAD_END)
+            self._protocol.receive_data(seen[:cut])
+            data, self._rest = b"", bytearray(seen[cut:])
+        if self._protocol.state is State.CONNECTING and not self._in_head:
+            self._protocol.receive_data(bytes(self._rest) + data)
+            self._rest.clear()
 
     async def close(self) -> None:
         """Say goodbye if that takes no long, then cut."""
@@ -163,6 +218,15 @@ async def _connect(venue: str, network: Network, uri: WebSocketURI) -> trio.abc.
         return await network.connect(uri.host, uri.port, tls=uri.secure)
     except OSError as error:
         raise VenueUnavailable(venue, str(error)) from error
+
+
+def _extent(data: bytes, start: int) -> tuple[int, int]:
+    """Where the payload of the frame at `start` begins and ends. Beyond the data, if not yet exactly, where its head is not complete."""
+    length, begin = data[start + 1] & ~_MASKED, start + 2
+    if length >= 126:
+        begin += 2 if length == 126 else 8
+        length = int.from_bytes(data[start + 2 : begin], "big")
+    return begin, begin + length
 
 
 def _why(protocol: ClientProtocol) -> str:

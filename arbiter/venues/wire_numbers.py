@@ -5,11 +5,14 @@ from typing import Any
 
 import msgspec
 
-from arbiter.domain.money import ONE, Micros, micros_from_decimal, parse_micros
+from arbiter.domain.money import MICRO, ONE, Micros, micros_from_decimal, parse_micros
 
 _CACHED = 4096
 _prices: dict[str, Micros] = {}
 _LARGEST_EXPONENT = 18
+_HUNDREDTH = MICRO // 100
+_SHORT = 12
+"""Digits of a size that is surely in range."""
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises for bytes that a peer may send: bad JSON, bad UTF-8, nesting without end."""
@@ -33,10 +36,21 @@ def price_micros(text: str) -> Micros:
 
 def size_micros(text: str) -> Micros:
     """A size, zero or more. Raises ValueError."""
+    # nearly all sizes have two decimals; the rest, and what is wrong, goes the long way
+    digits = text[:-3] + text[-2:]
+    if text[-3:-2] == "." and 3 <= len(digits) <= _SHORT and digits.isdigit() and digits.isascii():
+        return Micros(int(digits) * _HUNDREDTH)
     size = parse_micros(text)
     if size < 0:
         raise ValueError(f"a negative size: {text[:40]!r}")
     return size
+
+
+def change_micros(text: str) -> Micros:
+    """A signed change of a size. Raises ValueError."""
+    if text[:1] != "-":
+        return size_micros(text)
+    return Micros(-size_micros(text[1:]))
 
 
 def number_micros(number: Decimal) -> Micros:

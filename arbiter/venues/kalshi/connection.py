@@ -84,10 +84,13 @@ class Connection:
             self._tally.malformed(frame, str(error))
             self._give_up("a malformed frame")
         self._tally.unknown_events += self._decoder.unknown_events - unknown
-        self._on_alive()
-        for event in events:
+        if not events:
+            self._on_alive()
+            return
+        self._any_book = True
+        self._alive_at = self._monotonic()
+        for event in events:  # each is proof of life in itself
             self._emit(event)
-        self._any_book = self._any_book or bool(events)
 
     def _give_up(self, reason: str) -> NoReturn:
         """Every book of the connection is invalid, and only a new connection is sure to heal them (B8)."""

@@ -12,21 +12,21 @@ import msgspec
 from arbiter.domain.book import BookDelta, BookSnapshot, Level, LevelChange, MarketEvent, Side
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.market import Market
-from arbiter.domain.money import ONE, Micros, parse_micros
-from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, numbers_as_text, price_micros, size_micros
+from arbiter.domain.money import ONE, Micros
+from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, change_micros, numbers_as_text, price_micros, size_micros
 
 
 class SequenceGap(Exception):
     """A frame is missing, repeated or out of order: every book of the subscription is invalid."""
 
 
-class _SnapshotBody(msgspec.Struct):
+class _SnapshotBody(msgspec.Struct, gc=False):
     market_ticker: str
     yes_dollars_fp: list[tuple[str, str]] | None = None
     no_dollars_fp: list[tuple[str, str]] | None = None
 
 
-class _DeltaBody(msgspec.Struct):
+class _DeltaBody(msgspec.Struct, gc=False):
     market_ticker: str
     price_dollars: str
     delta_fp: str
@@ -39,13 +39,13 @@ class _ErrorBody(msgspec.Struct):
     msg: str = ""
 
 
-class _Snapshot(msgspec.Struct, tag_field="type", tag="orderbook_snapshot"):
+class _Snapshot(msgspec.Struct, gc=False, tag_field="type", tag="orderbook_snapshot"):
     sid: int
     seq: int
     msg: _SnapshotBody
 
 
-class _Delta(msgspec.Struct, tag_field="type", tag="orderbook_delta"):
+class _Delta(msgspec.Struct, gc=False, tag_field="type", tag="orderbook_delta"):
     sid: int
     seq: int
     msg: _DeltaBody
@@ -146,7 +146,7 @@ class FrameDecoder:
             self.unknown_events += 1
             return []
         try:
-            price, size = price_micros(body.price_dollars), parse_micros(body.delta_fp)
+            price, size = price_micros(body.price_dollars), change_micros(body.delta_fp)
         except ValueError as error:
             raise MalformedFrame(str(error)) from None
         if body.side not in ("yes", "no"):

@@ -88,8 +88,9 @@ class Connection:
             self._emit(BooksInvalid("a malformed frame", tuple(self._outcomes.values())))
             raise VenueUnavailable(POLYMARKET, "a malformed frame") from error
         self._tally.unknown_events += self._decoder.unknown_events - unknown
-        self._emit(self._life)
-        for event in events:
+        if not events:
+            self._emit(self._life)
+        for event in events:  # each is proof of life in itself
             self._emit(event)
             if isinstance(event, BookSnapshot):
                 self._any_book = True

@@ -18,12 +18,12 @@ _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 _KNOWN_EVENTS = frozenset({"book", "price_change", "last_trade_price", "tick_size_change"})
 
 
-class _Level(msgspec.Struct):
+class _Level(msgspec.Struct, gc=False):
     price: str
     size: str
 
 
-class _Book(msgspec.Struct, tag_field="event_type", tag="book"):
+class _Book(msgspec.Struct, gc=False, tag_field="event_type", tag="book"):
     asset_id: str
     bids: list[_Level] | None = None
     asks: list[_Level] | None = None
@@ -31,7 +31,7 @@ class _Book(msgspec.Struct, tag_field="event_type", tag="book"):
     timestamp: str = "0"
 
 
-class _Change(msgspec.Struct):
+class _Change(msgspec.Struct, gc=False):
     asset_id: str
     price: str
     size: str
@@ -41,12 +41,12 @@ class _Change(msgspec.Struct):
     best_ask: str = ""
 
 
-class _PriceChange(msgspec.Struct, tag_field="event_type", tag="price_change"):
+class _PriceChange(msgspec.Struct, gc=False, tag_field="event_type", tag="price_change"):
     price_changes: list[_Change] | None = None
     timestamp: str = "0"
 
 
-class _LastTrade(msgspec.Struct, tag_field="event_type", tag="last_trade_price"):
+class _LastTrade(msgspec.Struct, gc=False, tag_field="event_type", tag="last_trade_price"):
     asset_id: str
     price: str
     size: str
@@ -146,14 +146,16 @@ class FrameDecoder:
 
     def _delta(self, event: _PriceChange) -> BookDelta | None:
         changes = []
+        outcomes, told, timestamp = self._outcomes, self._told, event.timestamp
         for change in event.price_changes or ():
-            outcome = self._outcomes.get(change.asset_id)
+            asset = change.asset_id
+            outcome = outcomes.get(asset)
             if outcome is None:
                 self.unknown_events += 1
                 continue
             changes.append(LevelChange(outcome, _SIDES[change.side], price_micros(change.price), size_micros(change.size)))
-            self._told[change.asset_id] = _Told(change, event.timestamp)
-        return BookDelta(tuple(changes), _ms(event.timestamp)) if changes else None
+            told[asset] = _Told(change, timestamp)
+        return BookDelta(tuple(changes), _ms(timestamp)) if changes else None
 
     # -- is silence true? --
 
