@@ -1,0 +1,17 @@
+"""The Telegram bridge: a second way in, beside gRPC, and a client of it like any other.
+
+    bridge.py       the actor: starts and ends what is below
+    telegram_bot.py python-telegram-bot on trio: the few lines that its asyncio parts need
+    poller.py       getUpdates: order within a chat, chats side by side, nothing lost, nothing twice
+    handled.py      which updates are handled, and what may be confirmed to Telegram; kept in a file
+    sender.py       what is sent: order within a chat, Telegram's limits, retries with a bound
+    backend.py      the one connection to the core, and the users' short tokens
+    router.py       an update -> who may -> a command -> its answer
+    commands/       one command family a file: arguments -> call of the core -> view
+    views.py        data -> text and buttons, pure
+    text.py         escaping, cutting and splitting, pure
+    buttons.py      callback data: short, bound to the user
+
+Nothing here decides about money: that is the core's, which the bridge reaches through `ArbiterClient` alone.
+Importing `telegram` takes a while: import `bridge` where a bot is configured, not before.
+"""

@@ -1,0 +1,151 @@
+"""The core as the bot sees it: one connection, made on demand and again after it was lost, and a short token for each user."""
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+import trio
+
+from arbiter.rpc.client import ArbiterClient
+from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, NotFoundError
+from arbiter.runtime import Environment
+
+CALL_SECONDS = 6.0
+CONNECT_SECONDS = 3.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.25, 5.0
+RENEW_MS = 30_000
+"""A token is not used in its last seconds."""
+MOST_TOKENS = 10_000
+
+T = TypeVar("T")
+
+
+class Backend:
+    """Run `keep_connected` beside it; then ask."""
+
+    def __init__(self, server: str, credential: str, environment: Environment) -> None:
+        self._server = server
+        self._credential = credential
+        self._environment = environment
+        self._log = structlog.get_logger(component="telegram")
+        self._client: ArbiterClient | None = None
+        self._lost = trio.Event()
+        self._wanted = trio.Event()
+        self._changed = trio.Event()
+        self._problem: str | None = None
+        """Why there is no connection, while that is fresh: whoever asks meanwhile is told at once."""
+        self._tokens: dict[int, tuple[str, int]] = {}
+
+    # -- asking --
+
+    async def ask(self, telegram_id: int, call: Callable[[ArbiterClient], Awaitable[T]]) -> T:
+        """Make a call as the user who is linked to this Telegram id. Raises ArbiterClientError; NotFoundError: not linked.
+
+        The call is made again where the connection turns out to be dead or the token to be refused: it must bear that.
+        """
+        for last in (False, True):
+            client = await self._connected()
+            try:
+                return await call(client.acting_as(await self._token(client, telegram_id)))
+            except AuthenticationError:
+                self.forget(telegram_id)
+                if last:
+                    raise
+            except NotConnected:
+                self._drop(client)
+                if last:
+                    raise
+        raise AssertionError("the second round returns or raises")
+
+    async def is_linked(self, telegram_id: int) -> bool:
+        """Whether a trading account is linked. Raises ArbiterClientError."""
+        try:
+            return await self.ask(telegram_id, _nothing)
+        except NotFoundError:
+            return False
+
+    async def redeem(self, code: str, telegram_id: int, name: str) -> str:
+        """Link; the account's name. Made once: a code works once. Raises ArbiterClientError."""
+        client = await self._connected()
+        try:
+            linked = await client.redeem_link_code(self._credential, code, telegram_id, name)
+        except NotConnected:
+            self._drop(client)
+            raise
+        self.forget(telegram_id)
+        return linked
+
+    def forget(self, telegram_id: int) -> None:
+        """The user's token is worth nothing any more."""
+        self._tokens.pop(telegram_id, None)
+
+    async def _token(self, client: ArbiterClient, telegram_id: int) -> str:
+        token, expires_ms = self._tokens.get(telegram_id, ("", 0))
+        if self._environment.unix_ms() < expires_ms - RENEW_MS:
+            return token
+        token, expires_ms = await client.authenticate_bot(self._credential, telegram_id)
+        if len(self._tokens) >= MOST_TOKENS:
+            self._tokens.pop(next(iter(self._tokens)))
+        self._tokens[telegram_id] = (token, expires_ms)
+        return token
+
+    # -- the connection --
+
+    async def _connected(self) -> ArbiterClient:
+        with trio.move_on_after(CONNECT_SECONDS):
+            while self._client is None and self._problem is None:
+                self._wanted.set()
+                await self._changed.wait()
+        if self._client is None:
+            raise NotConnected(self._problem or f"no Arbiter answers at {self._server}")
+        return self._client
+
+    def _drop(self, client: ArbiterClient) -> None:
+        if client is self._client:
+            self._client = None
+            self._lost.set()
+
+    async def keep_connected(self) -> None:
+        """Own the connection: it is opened and closed here, whoever needs it. Runs until cancelled."""
+        failures = 0
+        while True:
+            await self._wanted.wait()
+            problem = await self._connect_once()
+            failures = failures + 1 if problem else 0
+            if problem:
+                await self._rest(problem, failures)
+
+    async def _connect_once(self) -> str | None:
+        """One connection for as long as it lives; why there was none."""
+        self._wanted, self._lost = trio.Event(), trio.Event()
+        try:
+            with trio.CancelScope(deadline=trio.current_time() + CONNECT_SECONDS) as scope:
+                async with ArbiterClient.open(self._server, call_seconds=CALL_SECONDS) as client:
+                    scope.deadline = math.inf
+                    self._tell(client, None)
+                    await self._lost.wait()
+        except ArbiterClientError as error:
+            return str(error)
+        finally:
+            self._client = None
+        return "it does not take the connection" if scope.cancelled_caught else None
+
+    async def _rest(self, problem: str, failures: int) -> None:
+        """Tell who waits, and whoever asks in the next moment, that there is no connection."""
+        if failures == 1:
+            self._log.warning("the core cannot be reached", server=self._server, problem=problem)
+        self._tell(None, problem)
+        longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
+        await trio.sleep(longest * (1 - self._environment.random.random() / 2))
+        self._problem = None
+        self._wanted = trio.Event()
+
+    def _tell(self, client: ArbiterClient | None, problem: str | None) -> None:
+        self._client, self._problem = client, problem
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+
+async def _nothing(_client: ArbiterClient) -> bool:
+    return True

@@ -1,0 +1,103 @@
+"""BotBridge: the Telegram bot as an actor. It gets no messages; it starts when neither Telegram nor the core can be reached."""
+
+from pathlib import Path
+from typing import Never
+
+import msgspec
+import trio
+from telegram import BotCommand
+from telegram.error import InvalidToken
+
+from arbiter.bot.backend import Backend
+from arbiter.bot.buttons import Buttons
+from arbiter.bot.commands.table import COMMANDS
+from arbiter.bot.faults import redacted
+from arbiter.bot.poller import Poller
+from arbiter.bot.router import Router
+from arbiter.bot.sender import Sender
+from arbiter.bot.telegram_bot import TelegramBot, make_bot
+from arbiter.runtime import Actor, Environment
+
+FILE = "telegram_updates.json"
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
+
+
+class BotSettings(msgspec.Struct, frozen=True):
+    """What the bridge needs. `token` (Telegram's) and `credential` (the core's, for the bridge) are secret.
+
+    `server` is host:port of the core; `api_url` a Bot API such as http://127.0.0.1:8081, None for Telegram's own;
+    `allowed_users` narrows the linked accounts further, empty: all of them, never everyone.
+    """
+
+    token: str
+    credential: str
+    server: str
+    state_folder: Path
+    environment: Environment
+    api_url: str | None = None
+    allowed_users: frozenset[int] = frozenset()
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        return f"BotSettings(server={self.server!r}, api_url={self.api_url!r}, allowed_users={len(self.allowed_users)})"
+
+
+class BotBridge(Actor[Never]):
+    """Polls Telegram and answers, until it is stopped."""
+
+    def __init__(self, settings: BotSettings) -> None:
+        self._settings = settings
+        self._bot: TelegramBot | None = None
+        self._poller: Poller | None = None
+
+    async def started(self) -> None:
+        """Put the parts together and start them; waits for nobody."""
+        settings = self._settings
+        try:
+            self._bot = bot = make_bot(settings.token, settings.api_url)
+        except InvalidToken:
+            self.context.log.error("the Telegram bot token is not valid; the bot does nothing")
+            return
+        backend = Backend(settings.server, settings.credential, settings.environment)
+        buttons = Buttons(settings.token)
+        sender = Sender(bot, buttons, settings.environment)
+        router = Router(backend, sender, buttons, settings.allowed_users, settings.environment, lambda: bot.username)
+        self._poller = poller = Poller(bot, router.handle, settings.state_folder / FILE, settings.environment)
+        self.context.start_task(backend.keep_connected)
+        self.context.start_task(self._serve, bot, poller)
+
+    async def stopped(self) -> None:
+        """Write down what is handled, hang up."""
+        if self._poller is not None:
+            await self._poller.keep()
+        if self._bot is not None:
+            await self._bot.shutdown()
+
+    async def _serve(self, bot: TelegramBot, poller: Poller) -> None:
+        if await self._introduce(bot):
+            self.context.log.info("the Telegram bot is there", name=bot.username)
+            await poller.run()
+
+    async def _introduce(self, bot: TelegramBot) -> bool:
+        """Learn who the bot is and tell Telegram its commands, however long that takes; False for a refused token."""
+        random, failures = self._settings.environment.random, 0
+        while True:
+            try:
+                await bot.initialize()
+                await bot.delete_webhook()
+                await bot.set_my_commands([BotCommand(each.name, _plain(each.description)) for each in COMMANDS])
+            except InvalidToken:
+                self.context.log.error("Telegram refuses the bot's token; the bot does nothing until it is started with a valid one")
+                return False
+            except Exception as error:  # noqa: BLE001 python-telegram-bot raises anything for odd answers; it is tried again
+                failures += 1
+                pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 30)) * (1 - random.random() / 2)
+                problem = redacted(error, bot.token)
+                self.context.log.warning("Telegram cannot be reached", problem=problem, failures=failures, seconds=pause)
+                await trio.sleep(pause)
+            else:
+                return True
+
+
+def _plain(description: str) -> str:
+    return description.replace("&amp;", "&")

@@ -1,0 +1,42 @@
+"""What went wrong, in one line for a person: each class of the client's errors by how to react to it. Pure."""
+
+from arbiter.bot.views import seconds
+from arbiter.rpc.client_errors import (
+    ArbiterClientError,
+    AuthenticationError,
+    InvalidRequestError,
+    NotConnected,
+    NotFoundError,
+    NotPermittedError,
+    RateLimitError,
+    RefusedError,
+    UnavailableError,
+    UncertainError,
+)
+
+NOT_LINKED = "This Telegram account is not linked to a trading account. Send /start to see how."
+
+
+def explain(error: ArbiterClientError) -> str:
+    """Plain text."""
+    match error:
+        case RateLimitError():
+            return f"Too much at once: try again shortly, in {seconds(error.retry_after_ms)} ({error})."
+        case NotConnected():
+            return "Arbiter cannot be reached just now. Nothing is lost; please try again in a moment."
+        case UnavailableError():
+            return f"Arbiter cannot answer just now: {error}. Please try again in a moment."
+        case UncertainError():
+            return "Arbiter did not answer in time: whether it was done is not known. Look with /status, then repeat it if need be."
+        case NotPermittedError():
+            return f"Not allowed: {error}."
+        case InvalidRequestError():
+            return f"That is not right: {error}."
+        case RefusedError():
+            return f"Refused: {error}."
+        case NotFoundError():
+            return f"Not found: {error}."
+        case AuthenticationError():
+            return "Arbiter does not accept this bot just now; its operator must look after it."
+        case _:
+            return f"Arbiter could not do that: {error}."

@@ -1,0 +1,16 @@
+"""Exceptions as they may be logged: what and where, never with a token, a code or local variables."""
+
+import traceback
+
+
+def redacted(error: BaseException, *secrets: str) -> str:
+    """What an error says, cut, without the secrets."""
+    text = f"{type(error).__name__}: {error}"
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    return text[:300]
+
+
+def where(error: BaseException) -> str:
+    """The frames that it passed, as source lines alone: formatters that print variables would print secrets."""
+    return "".join(traceback.format_tb(error.__traceback__))

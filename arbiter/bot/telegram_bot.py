@@ -1,0 +1,63 @@
+"""python-telegram-bot on trio. Its methods run there as they are; only what uses asyncio's running loop is replaced here."""
+
+import logging
+import os
+
+# RetryAfter warns of its own attribute's type at each construction unless one opts in to the coming type
+os.environ.setdefault("PTB_TIMEDELTA", "true")
+
+from telegram import Bot
+from telegram.error import InvalidToken
+from telegram.request import HTTPXRequest
+
+# httpx logs each URL at INFO, and a Bot API URL holds the token
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+CALL_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
+
+
+class TelegramBot(Bot):
+    """A Bot whose requests are opened and closed one after the other, where the library would `asyncio.gather`."""
+
+    async def initialize(self) -> None:
+        """Open the requests and learn who the bot is. Raises TelegramError; may be called again after that."""
+        if not self._requests_initialized:
+            for request in self._request:
+                await request.initialize()
+            self._requests_initialized = True
+        if not self._bot_initialized:
+            await self.get_me()
+            self._bot_initialized = True
+
+    async def shutdown(self) -> None:
+        """Close the connections. Nothing happens the second time."""
+        if self._requests_initialized:
+            for request in self._request:
+                await request.shutdown()
+            self._requests_initialized = self._bot_initialized = False
+
+
+def make_bot(token: str, api_url: str | None) -> TelegramBot:
+    """A bot for Telegram's own servers, or for another Bot API at `api_url`. Does no I/O.
+
+    Raises InvalidToken for text that cannot be a token. Proxies of the environment count only for Telegram's own servers.
+    """
+    if not token.strip():
+        raise InvalidToken("the token is empty")
+    own = {"trust_env": api_url is None}
+
+    def request() -> HTTPXRequest:
+        return HTTPXRequest(
+            read_timeout=CALL_SECONDS,
+            write_timeout=CALL_SECONDS,
+            connect_timeout=CONNECT_SECONDS,
+            pool_timeout=CALL_SECONDS,
+            httpx_kwargs=own,
+        )
+
+    if api_url is None:
+        return TelegramBot(token, request=request(), get_updates_request=request())
+    base = api_url.rstrip("/")
+    return TelegramBot(token, base_url=f"{base}/bot", base_file_url=f"{base}/file/bot", request=request(), get_updates_request=request())
