@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ class Program:
         return (self.data / "sandbox_api_key").read_text().strip()
 
     @property
+    def chat(self) -> str:
+        return str(json.loads((self.data / "running.json").read_text())["chat"])
+
+    @property
+    def link_code(self) -> str:
+        """The one-time code that the greeting shows."""
+        found = re.search(r"\?start=(\w+)", self.greeting)
+        assert found is not None, self.greeting
+        return found[1]
+
+    @property
     def token(self) -> str:
         """The access token that the greeting shows."""
         found = re.search(r"^\s*token\s+(\S+)$", self.greeting, re.MULTILINE)
@@ -77,6 +89,67 @@ class Program:
         self.process.wait(timeout=15)
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+class Person:
+    """Somebody in the chat: says things, presses buttons, and waits for what the bot answers."""
+
+    def __init__(self, chat: str, name: str = "You") -> None:
+        self._chat = chat
+        self._name = name
+        self._revision = 0
+        self.messages: dict[int, dict[str, Any]] = {}
+        self.notices: list[str] = []
+
+    def say(self, text: str) -> None:
+        self._act("send", text=text)
+
+    def press(self, label: str) -> None:
+        """The newest button of this label."""
+        for message in sorted(self.messages.values(), key=lambda each: each["message_id"], reverse=True):
+            for row in message.get("reply_markup", {}).get("inline_keyboard", []):
+                for button in row:
+                    if label in button["text"]:
+                        self._act("press", message_id=message["message_id"], data=button["callback_data"])
+                        return
+        pytest.fail(f"no button {label!r} in {list(self.messages.values())}")
+
+    def wait_for(self, *parts: str, seconds: float = 20) -> str:
+        """The text of the newest message of the bot that holds all the parts, as soon as there is one."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for message in sorted(self.messages.values(), key=lambda each: each["message_id"], reverse=True):
+                text = message.get("text", "")
+                if message["from"]["is_bot"] and all(part in text for part in parts):
+                    return str(text)
+            if time.monotonic() > deadline:
+                pytest.fail(f"no message with {parts!r} in {[each.get('text') for each in self.messages.values()]}")
+            self._read(wait=1)
+
+    def ask(self, text: str, *parts: str) -> str:
+        """Say something and wait for an answer that came after it."""
+        self._read(wait=0)
+        self.messages.clear()
+        self.say(text)
+        return self.wait_for(*parts)
+
+    def _read(self, wait: int) -> None:
+        address = f"{self._chat}/chat/updates?as={self._name}&after={self._revision}&wait={wait}"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            news = json.load(answer)
+        self._revision = news["revision"]
+        for message in news["messages"]:
+            self.messages[message["message_id"]] = message
+        for gone in news["gone"]:
+            self.messages.pop(gone, None)
+        self.notices += [notice.get("text", "") for notice in news["notices"]]
+
+    def _act(self, what: str, **fields: Any) -> None:
+        body = json.dumps({"by": self._name, **fields}).encode()
+        headers = {"content-type": "application/json", "origin": self._chat}
+        request = urllib.request.Request(f"{self._chat}/chat/{what}", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer)["ok"]
 
 
 class Official:
