@@ -22,6 +22,7 @@ from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_sandbox_a
 from arbiter.rpc.server import open_listener, port_of
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
+from arbiter.runtime.collector import settle_later
 from arbiter.simulated import fresh_seconds, make_world, start_chat, start_venues
 from arbiter.store.sqlite import SqliteStore
 
@@ -104,6 +105,7 @@ async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Sett
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             nursery.start_soon(_stop_on_signal, signals, arbiter.supervisor.stop)
+            nursery.start_soon(settle_later)
             await nursery.start(_run_tree, arbiter, nursery.cancel_scope)
             accounts = arbiter.core.accounts
             account = await ensure_sandbox_account(accounts, folder, keys)
