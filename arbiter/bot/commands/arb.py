@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import trio
 
 from arbiter.bot import views
+from arbiter.bot.commands import status
 from arbiter.bot.commands.base import TOO_OLD, Call
 from arbiter.bot.text import shown
 from arbiter.bot.views import Answer
@@ -49,6 +50,20 @@ async def arb_start(call: Call) -> Answer:
 async def arb_stop(call: Call) -> Answer:
     """Switch off, always."""
     return await _switch(call, enabled=False)
+
+
+async def start_pressed(call: Call) -> Answer:
+    """The dashboard's button: switch on, and show the dashboard as it is then."""
+    return await _dashboard_after(call, await arb_start(call))
+
+
+async def stop_pressed(call: Call) -> Answer:
+    """The dashboard's button: switch off, and show the dashboard as it is then."""
+    return await _dashboard_after(call, await arb_stop(call))
+
+
+async def _dashboard_after(call: Call, answer: Answer) -> Answer:
+    return answer if answer is TOO_OLD else (await status.home(call))._replace(toast=answer.toast)
 
 
 async def _switch(call: Call, *, enabled: bool) -> Answer:

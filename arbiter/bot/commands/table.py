@@ -20,7 +20,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("arb", "arbitrage: status, start, stop", arb.arb),
     Command("copy", "copy trading (not available yet)", copy.copy),
     Command("settings", "show and change settings", settings.settings),
-    Command("stop", "stop ALL trading: /stop CONFIRM", stop.stop),
+    Command("stop", "stop ALL trading: /stop CONFIRM", stop.stop, urgent=True),
     Command("resume", "trade again after a stop: /resume CONFIRM", stop.resume),
     Command("unlink", "take this chat off your account: /unlink CONFIRM", start.unlink),
 )
@@ -30,8 +30,8 @@ ACTIONS: dict[str, Handler] = {
     "home": status.home,
     "positions": status.positions_page,
     "wallet": status.wallet,
-    "arb_start": arb.arb_start,
-    "arb_stop": arb.arb_stop,
+    "arb_start": arb.start_pressed,
+    "arb_stop": arb.stop_pressed,
     "copy_list": copy.copy_list,
 }
 """A button's action is one of these, or one of these, a colon and an argument."""
