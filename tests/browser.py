@@ -151,7 +151,7 @@ class Browser:
     async def screenshot(self, path: Path) -> Path:
         """A picture of what is shown, as PNG."""
         told = await self._call("Page.captureScreenshot", {"format": "png"})
-        path.write_bytes(base64.b64decode(told["data"]))
+        await trio.Path(path).write_bytes(base64.b64decode(told["data"]))
         return path
 
     # -- the protocol --

@@ -27,7 +27,7 @@ def link_url(url: str) -> str | None:
             return None
         if parts.hostname == "localhost" and "://" not in url:
             return None
-    return parts._replace(path=parts.path or "/").geturl() if parts.netloc else parts.geturl()
+    return parts._replace(path=parts.path or "/").geturl() if parts.scheme in ("http", "https") else parts.geturl()
 
 
 def custom_emoji(url: str) -> str:

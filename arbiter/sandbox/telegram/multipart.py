@@ -1,6 +1,7 @@
 """multipart/form-data, as uploads send it: the parts of one bounded body. Nothing is decoded beyond what a bot's client uses."""
 
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import NamedTuple
 
 from arbiter.sandbox.telegram.refusal import Refusal, bad_request
@@ -53,7 +54,7 @@ def _parameter(header: str, value: str, parameter: str) -> str | None:
     message[header] = value.replace("\r", " ").replace("\n", " ")
     try:
         found = message.get_param(parameter, header=header)
-    except (ValueError, IndexError):
+        text: object = collapse_rfc2231_value(found) if isinstance(found, tuple) else found
+    except (ValueError, IndexError, LookupError):
         return None
-    text: object = found[2] if isinstance(found, tuple) else found
     return text if isinstance(text, str) else None

@@ -8,6 +8,7 @@ const person = asked.get("as") || "You";
 let code = asked.get("start");
 const items = new Map(); // message id -> its element
 const busy = new Map(); // query id -> its button
+const MOST_SHOWN = 600;
 const early = new Map(); // query id -> an answer that came before the press was confirmed
 let pressing = 0;
 let revision = 0, commands = [], started = false, blocked = false, botName = "", unread = 0, typingTimer = 0, toastTimer = 0;
@@ -213,6 +214,7 @@ function take(news) {
     put(message, !news.reset);
   }
   news.gone.forEach(remove);
+  if (items.size > MOST_SHOWN) [...items.keys()].slice(0, items.size - MOST_SHOWN).forEach(remove);
   news.notices.forEach(notice);
   if (follow) toEnd(); else markRead();
   typing(news.typing_ms);
