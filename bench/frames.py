@@ -189,9 +189,10 @@ class Traffic:
     def _trade(self, book: _Book, ms: int) -> bytes:
         side = "BUY" if self._random.random() < 0.5 else "SELL"
         price = min(book.asks) if side == "BUY" else max(book.bids)
+        size = self._random.randrange(100, 90_000) * 10_000
         return (
-            f'{{"asset_id":"{book.market.yes.id}","event_type":"last_trade_price","fee_rate_bps":"0","market":"{book.market.key.market}",'
-            f'"price":"{_plain(price)}","side":"{side}","size":"{_plain(self._random.randrange(100, 90_000) * 10_000)}","timestamp":"{ms}"}}'
+            f'{{"asset_id":"{book.market.yes.id}","event_type":"last_trade_price","fee_rate_bps":"0",'
+            f'"market":"{book.market.key.market}","price":"{_plain(price)}","side":"{side}","size":"{_plain(size)}","timestamp":"{ms}"}}'
         ).encode()
 
     # -- Kalshi --
