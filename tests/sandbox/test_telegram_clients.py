@@ -148,7 +148,7 @@ async def test_python_telegram_bot_raises_its_own_errors(monkeypatch):
         assert caught.value.retry_after.total_seconds() == 1
         with pytest.raises(BadRequest, match="Chat not found"):
             await bot.send_message(5, "x")
-        with pytest.raises(BadRequest, match="(?i)can't find end of bold entity at byte offset 0"):
+        with pytest.raises(BadRequest, match=r"(?i)can't find end of bold entity at byte offset 0"):
             await bot.send_message(CHAT, "*x", parse_mode="MarkdownV2")
         server.engine.people.block(unix_ms())
         with pytest.raises(Forbidden, match="bot was blocked by the user"):

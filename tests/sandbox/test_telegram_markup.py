@@ -1,7 +1,7 @@
 """Parse modes: what becomes an entity, with offsets in UTF-16 units, and what is refused at which byte."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.sandbox.telegram import html, markdown_legacy, markdown_v2
@@ -224,6 +224,7 @@ SOURCES = MARKUP | TAGS
 
 
 @pytest.mark.parametrize("mode", sorted(PARSERS))
+@settings(deadline=None)
 @given(source=SOURCES)
 def test_no_source_breaks_a_parser_and_every_entity_lies_in_the_text(mode, source):
     try:
@@ -238,6 +239,7 @@ def test_no_source_breaks_a_parser_and_every_entity_lies_in_the_text(mode, sourc
         encoded[2 * each.offset : 2 * (each.offset + each.length)].decode("utf-16-le")  # cuts no character in two
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_escaped_text_comes_through_as_it_was(text):
     text = text.replace("\r", "")

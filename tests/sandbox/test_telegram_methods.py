@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.sandbox.telegram import chats, files
@@ -392,6 +392,12 @@ def test_too_many_messages_in_all_are_refused_and_edits_count_among_them():
     assert bot.call("sendMessage", chat_id=CHAT, text="x")
 
 
+def test_a_fault_fails_so_many_calls_and_does_nothing(bot, engine):
+    engine.fault_next(2)
+    assert [bot.told("sendMessage", chat_id=CHAT, text="x").status for _ in range(3)] == [502, 502, 200]
+    assert len(engine.people.chat_of("You", NOW).messages) == 2
+
+
 # -- bad input --
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20)
@@ -413,6 +419,7 @@ LIKELY = {
 }
 
 
+@settings(deadline=None)
 @given(method=st.sampled_from([*METHODS, "getupdates"]), params=st.fixed_dictionaries({}, optional=LIKELY))
 def test_no_parameters_break_a_method(method, params):
     engine = TelegramEngine(TOKEN, limits=UNLIMITED)
@@ -426,6 +433,7 @@ def test_no_parameters_break_a_method(method, params):
         assert told.json["ok"] is (told.status == 200)
 
 
+@settings(deadline=None)
 @given(
     body=st.binary(max_size=200),
     kind=st.sampled_from(["application/json", "multipart/form-data; boundary=B", "application/x-www-form-urlencoded", "x"]),

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from collections import deque
 from urllib.parse import unquote
 
 from arbiter.sandbox.http import Deferred, Request, Response, Session, Socket, json_response
@@ -30,6 +31,7 @@ class TelegramEngine:
         self._token = token
         self.state = State(User(int(found[1]), True, "Arbiter", bot_username), limits or SendLimits())
         self.people = People(self.state)
+        self._faults: deque[Response] = deque()
         self._page = ChatPage(self.state, self.people)
 
     def tick(self, now_ms: int) -> None:
@@ -53,6 +55,10 @@ class TelegramEngine:
         except Refusal as refusal:
             return refusal.response()
 
+    def fault_next(self, times: int = 1, status: int = 502) -> None:
+        """The next calls of the bot fail as behind a broken proxy: no JSON, nothing done."""
+        self._faults.extend([Response(status, b"<html>Bad Gateway</html>", "text/html")] * times)
+
     def open_socket(self, request: Request, socket: Socket, now_ms: int) -> Session | Response:
         """There are none."""
         return Refusal(404, "Not Found").response()
@@ -64,6 +70,8 @@ class TelegramEngine:
     def _call(self, method: str, request: Request, now_ms: int) -> Response | Deferred:
         if request.method not in ("GET", "POST"):
             raise Refusal(405, "Method Not Allowed")
+        if self._faults:
+            return self._faults.popleft()
         params = read_params(request)
         if method.lower() == "getupdates":
             return self.state.updates.fetch(params, now_ms)

@@ -9,7 +9,7 @@ from arbiter.sandbox.telegram.chats import ChatLog, private_chat
 from arbiter.sandbox.telegram.formatting import LARGEST_TEXT
 from arbiter.sandbox.telegram.markup import finish, units
 from arbiter.sandbox.telegram.params import Upload
-from arbiter.sandbox.telegram.refusal import Refusal, bad_request
+from arbiter.sandbox.telegram.refusal import bad_request
 from arbiter.sandbox.telegram.state import Press, State
 from arbiter.sandbox.telegram.types import CallbackQuery, Chat, Document, Message, PhotoSize, User
 
@@ -113,8 +113,3 @@ class People:
     def block(self, now_ms: int, *, by: str = YOU, chat: ChatLog | None = None) -> None:
         """Block the bot, or throw it out of a group. Writing to it lifts that."""
         (chat or self.chat_of(by, now_ms)).blocked = True
-
-    def require_started(self, log: ChatLog) -> None:
-        """Raises Refusal for a chat in which nobody wrote."""
-        if not log.started:
-            raise Refusal(404, "Not Found")
