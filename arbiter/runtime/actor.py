@@ -126,7 +126,7 @@ class Context(Generic[M]):
         handled = 0
         self._clock = trio.lowlevel.current_clock()
         while True:
-            message, slot = await self._mailbox.get()
+            message, slot = self._mailbox.get_nowait() or await self._mailbox.get()
             if message is STOP:
                 return
             await self._handle_one(actor, message, slot)

@@ -144,13 +144,14 @@ class Mailbox:
     async def get(self) -> tuple[Any, ReplySlot | None]:
         """The next message: urgent first, then requests and commands in order, then conflated keys in order."""
         while True:
-            item = self._pop()
+            item = self.get_nowait()
             if item is not None:
                 return item
             self._reader = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abort_read)
 
-    def _pop(self) -> tuple[Any, ReplySlot | None] | None:
+    def get_nowait(self) -> tuple[Any, ReplySlot | None] | None:
+        """What `get` would return at once; None where it would wait."""
         if self._urgent:
             return self._urgent.popleft()
         if self._queue:

@@ -4,7 +4,7 @@ A7.1, A7.2: a frame is an object or an array of objects, there are no sequence n
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -69,7 +69,7 @@ class RestBook(msgspec.Struct):
     asks: list[_Level] | None = None
 
 
-class _Told(NamedTuple):
+class _Told(msgspec.Struct, gc=False):
     """What the socket told last of an asset: the change, or the hash of a whole book, and when by the venue's clock."""
 
     last: _Change | str
