@@ -7,6 +7,10 @@
     sender.py       what is sent: order within a chat, Telegram's limits, retries with a bound
     backend.py      the one connection to the core, and the users' short tokens
     router.py       an update -> who may -> a command -> its answer
+    incoming.py     what an update asks for, and what is ignored, pure
+    throttle.py     how much one user may ask
+    explain.py      what went wrong, for a person, pure
+    faults.py       what went wrong, for the log, without secrets
     commands/       one command family a file: arguments -> call of the core -> view
     views.py        data -> text and buttons, pure
     text.py         escaping, cutting and splitting, pure

@@ -7,8 +7,9 @@ from typing import TypeVar
 import structlog
 import trio
 
+from arbiter.bot.faults import NotLinked
 from arbiter.rpc.client import ArbiterClient
-from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, NotFoundError
+from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, NotFoundError, RateLimitError
 from arbiter.runtime import Environment
 
 CALL_SECONDS = 6.0
@@ -17,6 +18,9 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 0.25, 5.0
 RENEW_MS = 30_000
 """A token is not used in its last seconds."""
 MOST_TOKENS = 10_000
+STRANGER_MS = 5_000
+LONGEST_TURN_MS = 2_000
+"""How long to wait for a turn where too many sign in at once."""
 
 T = TypeVar("T")
 
@@ -36,11 +40,13 @@ class Backend:
         self._problem: str | None = None
         """Why there is no connection, while that is fresh: whoever asks meanwhile is told at once."""
         self._tokens: dict[int, tuple[str, int]] = {}
+        self._strangers: dict[int, int] = {}
+        """Who is not linked, and until when that is taken for granted: strangers must not use up the sign-ins of all."""
 
     # -- asking --
 
     async def ask(self, telegram_id: int, call: Callable[[ArbiterClient], Awaitable[T]]) -> T:
-        """Make a call as the user who is linked to this Telegram id. Raises ArbiterClientError; NotFoundError: not linked.
+        """Make a call as the user who is linked to this Telegram id. Raises ArbiterClientError; NotLinked is one.
 
         The call is made again where the connection turns out to be dead or the token to be refused: it must bear that.
         """
@@ -58,12 +64,9 @@ class Backend:
                     raise
         raise AssertionError("the second round returns or raises")
 
-    async def is_linked(self, telegram_id: int) -> bool:
-        """Whether a trading account is linked. Raises ArbiterClientError."""
-        try:
-            return await self.ask(telegram_id, _nothing)
-        except NotFoundError:
-            return False
+    async def require_linked(self, telegram_id: int) -> None:
+        """Raises NotLinked, or another ArbiterClientError where that cannot be found out."""
+        await self.ask(telegram_id, _nothing)
 
     async def redeem(self, code: str, telegram_id: int, name: str) -> str:
         """Link; the account's name. Made once: a code works once. Raises ArbiterClientError."""
@@ -77,18 +80,36 @@ class Backend:
         return linked
 
     def forget(self, telegram_id: int) -> None:
-        """The user's token is worth nothing any more."""
+        """What is known of the user holds no more."""
         self._tokens.pop(telegram_id, None)
+        self._strangers.pop(telegram_id, None)
 
     async def _token(self, client: ArbiterClient, telegram_id: int) -> str:
         token, expires_ms = self._tokens.get(telegram_id, ("", 0))
         if self._environment.unix_ms() < expires_ms - RENEW_MS:
             return token
-        token, expires_ms = await client.authenticate_bot(self._credential, telegram_id)
+        token, expires_ms = await self._sign_in(client, telegram_id)
         if len(self._tokens) >= MOST_TOKENS:
             self._tokens.pop(next(iter(self._tokens)))
         self._tokens[telegram_id] = (token, expires_ms)
         return token
+
+    async def _sign_in(self, client: ArbiterClient, telegram_id: int) -> tuple[str, int]:
+        if self._environment.unix_ms() < self._strangers.get(telegram_id, 0):
+            raise NotLinked
+        for last in (False, True):
+            try:
+                return await client.authenticate_bot(self._credential, telegram_id)
+            except NotFoundError:
+                if len(self._strangers) >= MOST_TOKENS:
+                    self._strangers.clear()
+                self._strangers[telegram_id] = self._environment.unix_ms() + STRANGER_MS
+                raise NotLinked from None
+            except RateLimitError as error:  # of all users together: nobody's stop may fail because others are busy
+                if last or error.retry_after_ms > LONGEST_TURN_MS:
+                    raise
+                await trio.sleep(error.retry_after_ms / 1000)
+        raise AssertionError("the second round returns or raises")
 
     # -- the connection --
 
@@ -147,5 +168,5 @@ class Backend:
         changed.set()
 
 
-async def _nothing(_client: ArbiterClient) -> bool:
-    return True
+async def _nothing(_client: ArbiterClient) -> None:
+    """What needs no more than a token."""

@@ -6,7 +6,7 @@ from typing import Never
 import msgspec
 import trio
 from telegram import BotCommand
-from telegram.error import InvalidToken
+from telegram.error import InvalidToken, TelegramError
 
 from arbiter.bot.backend import Backend
 from arbiter.bot.buttons import Buttons
@@ -49,6 +49,9 @@ class BotBridge(Actor[Never]):
         self._settings = settings
         self._bot: TelegramBot | None = None
         self._poller: Poller | None = None
+        self._polls = False
+        self._ended = trio.Event()
+        self._scope = trio.CancelScope()
 
     async def started(self) -> None:
         """Put the parts together and start them; waits for nobody."""
@@ -67,25 +70,32 @@ class BotBridge(Actor[Never]):
         self.context.start_task(self._serve, bot, poller)
 
     async def stopped(self) -> None:
-        """Write down what is handled, hang up."""
-        if self._poller is not None:
-            await self._poller.keep()
-        if self._bot is not None:
-            await self._bot.shutdown()
+        """Finish what is in hand, hang up. Never waits for Telegram's long poll."""
+        if self._poller is None or self._bot is None:
+            return
+        self._poller.stop()
+        if not self._polls:
+            self._scope.cancel()
+        await self._ended.wait()
+        await self._bot.shutdown()
 
     async def _serve(self, bot: TelegramBot, poller: Poller) -> None:
-        if await self._introduce(bot):
-            self.context.log.info("the Telegram bot is there", name=bot.username)
-            await poller.run()
+        try:
+            with self._scope:
+                if await self._introduce(bot):
+                    self.context.log.info("the Telegram bot is there", name=bot.username)
+                    self._polls = True
+                    await poller.run()
+        finally:
+            self._ended.set()
 
     async def _introduce(self, bot: TelegramBot) -> bool:
-        """Learn who the bot is and tell Telegram its commands, however long that takes; False for a refused token."""
+        """Learn who the bot is, however long that takes; False for a refused token."""
         random, failures = self._settings.environment.random, 0
         while True:
             try:
                 await bot.initialize()
                 await bot.delete_webhook()
-                await bot.set_my_commands([BotCommand(each.name, _plain(each.description)) for each in COMMANDS])
             except InvalidToken:
                 self.context.log.error("Telegram refuses the bot's token; the bot does nothing until it is started with a valid one")
                 return False
@@ -96,7 +106,15 @@ class BotBridge(Actor[Never]):
                 self.context.log.warning("Telegram cannot be reached", problem=problem, failures=failures, seconds=pause)
                 await trio.sleep(pause)
             else:
+                await self._tell_commands(bot)
                 return True
+
+    async def _tell_commands(self, bot: TelegramBot) -> None:
+        """For Telegram's menu. The bot works without."""
+        try:
+            await bot.set_my_commands([BotCommand(each.name, _plain(each.description)) for each in COMMANDS])
+        except TelegramError as error:
+            self.context.log.warning("Telegram does not take the list of commands", problem=redacted(error, bot.token))
 
 
 def _plain(description: str) -> str:

@@ -1,5 +1,6 @@
 """What went wrong, in one line for a person: each class of the client's errors by how to react to it. Pure."""
 
+from arbiter.bot.faults import NotLinked
 from arbiter.bot.views import seconds
 from arbiter.rpc.client_errors import (
     ArbiterClientError,
@@ -20,10 +21,12 @@ NOT_LINKED = "This Telegram account is not linked to a trading account. Send /st
 def explain(error: ArbiterClientError) -> str:
     """Plain text."""
     match error:
+        case NotLinked():
+            return NOT_LINKED
         case RateLimitError():
             return f"Too much at once: try again shortly, in {seconds(error.retry_after_ms)} ({error})."
         case NotConnected():
-            return "Arbiter cannot be reached just now. Nothing is lost; please try again in a moment."
+            return "Arbiter cannot be reached just now. Please try again in a moment."
         case UnavailableError():
             return f"Arbiter cannot answer just now: {error}. Please try again in a moment."
         case UncertainError():

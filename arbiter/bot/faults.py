@@ -1,13 +1,24 @@
-"""Exceptions as they may be logged: what and where, never with a token, a code or local variables."""
+"""The bot's own error, and exceptions as they may be logged: what and where, never with a token, a code or local variables."""
 
 import traceback
+
+from arbiter.rpc.client_errors import ArbiterClientError
+
+SHORTEST_SECRET = 6
+
+
+class NotLinked(ArbiterClientError):
+    """No trading account is linked to this Telegram account."""
+
+    def __init__(self) -> None:
+        super().__init__("this Telegram account is not linked", "NOT_LINKED")
 
 
 def redacted(error: BaseException, *secrets: str) -> str:
     """What an error says, cut, without the secrets."""
     text = f"{type(error).__name__}: {error}"
     for secret in secrets:
-        text = text.replace(secret, "***") if secret else text
+        text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
     return text[:300]
 
 

@@ -55,7 +55,10 @@ class Pressed:
     sent_ms: int
 
 
-def read(update: Update, bot_name: str) -> Typed | Chatted | InGroup | Pressed | None:
+Asked = Typed | Chatted | InGroup | Pressed
+
+
+def read(update: Update, bot_name: str) -> Asked | None:
     """What is asked; None for what is ignored."""
     if update.callback_query is not None:
         return _pressed(update.callback_query)
@@ -89,7 +92,7 @@ def _pressed(query: CallbackQuery) -> Pressed | None:
         return None
     own = message is not None and message.chat.type == ChatType.PRIVATE and message.chat.id == presser.id
     number, sent_ms = None, 0
-    if isinstance(message, Message):  # not one that Telegram cannot show any more
+    if isinstance(message, Message) and message.date.timestamp() > 0:  # 0: one that Telegram cannot show any more
         number, sent_ms = message.message_id, _ms(message.edit_date or message.date)
     return Pressed(presser.id, presser.full_name, query.id, query.data or "", number, own, sent_ms)
 

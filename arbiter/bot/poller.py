@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import structlog
 import trio
-from telegram import Bot, Update
+from telegram import Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 
 from arbiter.bot import handled
 from arbiter.bot.faults import redacted, where
+from arbiter.bot.telegram_bot import TelegramBot
 from arbiter.runtime import Environment
 
 LONG_POLL_SECONDS = 25
@@ -26,6 +27,8 @@ BATCH = 100
 CHATS_AT_ONCE = 32
 HANDLE_SECONDS = 60.0
 """One update may take this long; then it is given up, so that it cannot hold all others back."""
+GRACE_SECONDS = 0.5
+"""For what is in hand when the bot stops. What is not done by then comes again at the next start."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 CONFLICT_BACKOFF = 30.0
 FIRST_PATIENCE, LONGEST_PATIENCE = 0.02, 1.0
@@ -44,9 +47,12 @@ Handle = Callable[[Received], Awaitable[None]]
 
 
 class Poller:
-    """Polls for one bot. `handle` must not raise; what it raises is logged and the update counts as handled."""
+    """Polls for one bot. What `handle` raises is logged, and the update counts as handled.
 
-    def __init__(self, bot: Bot, handle: Handle, file: Path, environment: Environment) -> None:
+    `file` keeps what is handled over restarts; without one nothing is kept.
+    """
+
+    def __init__(self, bot: TelegramBot, handle: Handle, file: Path | None, environment: Environment) -> None:
         self._bot = bot
         self._handle = handle
         self._file = file
@@ -57,22 +63,31 @@ class Poller:
         self._chats: dict[int, deque[Received]] = {}
         self._limit = trio.CapacityLimiter(CHATS_AT_ONCE)
         self._progress = trio.Event()
+        self._polling = trio.CancelScope()
         self._checked_ms = 0
         """When Telegram last said that there is no more than it sent."""
 
     async def run(self) -> None:
         """Poll until cancelled, or until Telegram refuses the token."""
-        self._kept = await trio.to_thread.run_sync(handled.load, self._file)
+        if self._file is not None:
+            self._kept = await trio.to_thread.run_sync(handled.load, self._file)
         self._handled = handled.Handled(dict(self._kept))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_for_ever)
-            await self._poll_for_ever(nursery)
+            with self._polling:
+                await self._poll_for_ever(nursery)
+            await self._wait_for_progress(GRACE_SECONDS, all_of_it=True)
             nursery.cancel_scope.cancel()
+        await self._keep()
 
-    async def keep(self) -> None:
-        """Write down what is handled. For the end: `run` does it as it goes."""
+    def stop(self) -> None:
+        """Poll no more; `run` returns when what is in hand is handled, or after a moment."""
+        self._polling.cancel()
+
+    async def _keep(self) -> None:
+        """Write down what is handled, if it is not written yet."""
         wanted = self._handled.to_keep()
-        if wanted != self._kept:
+        if self._file is not None and wanted != self._kept:
             try:
                 await trio.to_thread.run_sync(handled.save, self._file, wanted)
             except OSError as error:
@@ -81,8 +96,9 @@ class Poller:
 
     async def _keep_for_ever(self) -> None:
         while True:
-            await self._progress.wait()
-            await self.keep()
+            progress = self._progress  # before what it tells of is written, so that none is missed
+            await self._keep()
+            await progress.wait()
 
     # -- polling --
 
@@ -112,9 +128,8 @@ class Poller:
         timeout = 0 if not self._checked_ms or self._handled.in_hand else LONG_POLL_SECONDS
         asked_ms = self._environment.unix_ms()
         with trio.fail_after(timeout + 2 * READ_SECONDS):
-            updates = await self._bot.get_updates(
-                offset=offset, limit=BATCH, timeout=timeout, allowed_updates=WANTED, read_timeout=READ_SECONDS
-            )
+            sent = await self._bot.fetch_updates(offset, BATCH, timeout, WANTED, READ_SECONDS)
+        updates = [self._read(each) for each in sent]
         self._handled.confirmed(offset)
         fresh = [update for update in updates if self._handled.take(update)]
         for update in fresh:
@@ -122,6 +137,17 @@ class Poller:
         if len(updates) < BATCH:
             self._checked_ms = asked_ms
         return bool(fresh)
+
+    def _read(self, sent: Any) -> Update:
+        """The update, or an empty one of that number where it cannot be read: it is handled by being logged."""
+        try:
+            return Update.de_json(sent, self._bot)
+        except Exception as error:  # python-telegram-bot raises anything for what it does not know
+            number = sent.get("update_id") if isinstance(sent, dict) else None
+            if not isinstance(number, int):
+                raise
+            self._log.error("an update cannot be read", update=number, problem=type(error).__name__)
+            return Update(number)
 
     def _pause_after(self, error: Exception, failures: int) -> float:
         """Say what went wrong; how long to wait, in seconds."""

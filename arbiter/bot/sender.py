@@ -6,7 +6,7 @@ A message that could not be sent is logged and lost: an answer is worth nothing 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVarTuple
 
 import structlog
 import trio
@@ -17,7 +17,7 @@ from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, Tele
 from arbiter.bot.buttons import Buttons
 from arbiter.bot.faults import redacted
 from arbiter.bot.poller import retry_seconds
-from arbiter.bot.text import split
+from arbiter.bot.text import cut, split
 from arbiter.bot.views import Answer, Keyboard
 from arbiter.runtime import Environment
 
@@ -27,7 +27,9 @@ LONGEST_WAIT = 30.0
 MOST_WAITING = 500
 """Messages that wait, over all chats; one more is dropped and logged."""
 
-T = TypeVar("T")
+LONGEST_TOAST = 200
+
+Ts = TypeVarTuple("Ts")
 
 
 @dataclass
@@ -51,9 +53,9 @@ class Sender:
         """Send an answer, in as many messages as it needs, the buttons under the last. Whether all of it went out."""
         pieces = split(answer.text)
         async with self._turn(chat) as granted:
-            for piece in pieces if granted else ():
-                keyboard = self._markup(answer.keyboard, user) if piece is pieces[-1] else None
-                if not await self._try(chat, lambda text=piece, markup=keyboard: self._send_one(chat, text, markup)):  # type: ignore[misc]
+            for number, piece in enumerate(pieces if granted else (), 1):
+                markup = self._markup(answer.keyboard, user) if number == len(pieces) else None
+                if await self._try(chat, self._send_one, chat, piece, markup) is not None:
                     return False
             return granted
 
@@ -63,17 +65,18 @@ class Sender:
         if len(pieces) == 1:
             markup = self._markup(answer.keyboard, user)
             async with self._turn(chat) as granted:
-                if not granted or await self._try(chat, lambda: self._edit_one(chat, message, pieces[0], markup), loud=False):
-                    return granted
+                error = await self._try(chat, self._edit_one, chat, message, pieces[0], markup) if granted else None
+                if not isinstance(error, BadRequest):
+                    return granted and error is None
         return await self.send(chat, user, answer)
 
     async def acknowledge(self, callback: str, text: str = "", *, alert: bool = False) -> None:
         """Answer a callback query, so that the button stops waiting. An old one cannot be answered any more."""
-        await self._try(0, lambda: self._bot.answer_callback_query(callback, text=text[:200] or None, show_alert=alert), loud=False)
+        await self._try(0, self._acknowledge_one, callback, cut(text, LONGEST_TOAST) or None, alert)
 
     async def delete(self, chat: int, message: int) -> bool:
         """Delete a message where Telegram allows it."""
-        return await self._try(chat, lambda: self._bot.delete_message(chat, message), loud=False)
+        return await self._try(chat, self._delete_one, chat, message) is None
 
     # -- one call --
 
@@ -89,24 +92,28 @@ class Sender:
                 return True
             raise
 
-    async def _try(self, chat: int, call: Callable[[], Awaitable[object]], *, loud: bool = True) -> bool:
-        """Make a call, again where that may help. Whether it succeeded; what did not is logged."""
+    async def _acknowledge_one(self, callback: str, text: str | None, alert: bool) -> object:
+        return await self._bot.answer_callback_query(callback, text=text, show_alert=alert)
+
+    async def _delete_one(self, chat: int, message: int) -> object:
+        return await self._bot.delete_message(chat, message)
+
+    async def _try(self, chat: int, call: Callable[[*Ts], Awaitable[object]], *arguments: *Ts) -> TelegramError | None:
+        """Make a call, again where that may help. None, or why it failed, which is logged."""
         deadline = trio.current_time() + LONGEST_WAIT
         for attempt in range(1, TRIES + 1):
             try:
-                await call()
+                await call(*arguments)
             except (RetryAfter, NetworkError) as error:
                 wait = self._wait_before(error, attempt)
                 if wait is None or attempt == TRIES or trio.current_time() + wait > deadline:
-                    self._report(chat, error, loud)
-                    return False
+                    return self._report(chat, error)
                 await trio.sleep(wait)
             except TelegramError as error:
-                self._report(chat, error, loud)
-                return False
+                return self._report(chat, error)
             else:
-                return True
-        return False
+                return None
+        raise AssertionError("the last round returns")
 
     def _wait_before(self, error: TelegramError, attempt: int) -> float | None:
         """Seconds until the next try; None where another try would meet the same."""
@@ -116,9 +123,11 @@ class Sender:
             return None
         return 0.5 * 2.0**attempt * (1 - self._environment.random.random() / 2)
 
-    def _report(self, chat: int, error: TelegramError, loud: bool) -> None:
-        log = self._log.warning if loud and not isinstance(error, Forbidden) else self._log.info
+    def _report(self, chat: int, error: TelegramError) -> TelegramError:
+        # a user who blocked the bot, an old button, a message that is gone: nothing for an operator
+        log = self._log.info if isinstance(error, BadRequest | Forbidden) else self._log.warning
         log("a call of Telegram failed", chat=chat, problem=redacted(error, self._bot.token))
+        return error
 
     @asynccontextmanager
     async def _turn(self, chat: int) -> AsyncIterator[bool]:

@@ -205,6 +205,11 @@ def stopped(report: StopReport) -> Answer:
     return Answer("\n".join(lines))
 
 
+def stop_failed(problem: str) -> Answer:
+    """The stop did not get through, which nobody may overlook."""
+    return Answer(f"<b>Trading may NOT be stopped.</b> {escape(problem)}\nSend /stop CONFIRM again until it is confirmed here.")
+
+
 def resume_warning(state: TradingStateInfo) -> Answer:
     """What /resume would do."""
     if state.state is TradingState.ACTIVE:

@@ -101,7 +101,7 @@ def settings_for(state_folder: Path) -> Callable[..., BotSettings]:
 
 async def test_a_person_links_looks_and_stops(program: Any, telegram: World, settings_for: Callable[..., BotSettings]) -> None:
     async with running_bridge(settings_for(telegram.url, program.address)):
-        assert "/start CODE" in (await telegram.ask("/status")).text
+        assert "/start" in (await telegram.ask("/status")).text
         assert "Linked" in (await telegram.ask(f"/start {await program.code()}")).text
         assert "Positions: none" in (await telegram.ask("/status")).text
         assert "no open positions" in (await telegram.ask("/positions")).text

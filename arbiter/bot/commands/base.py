@@ -56,9 +56,10 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True)
 class Command:
-    """A row of the table. `open`: also for those who are not linked. `listed`: shown by /help and in Telegram's menu."""
+    """A row of the table. `open`: also for those who are not linked. `urgent`: with CONFIRM nothing comes before it."""
 
     name: str
     description: str
     handle: Handler
     open: bool = False
+    urgent: bool = False

@@ -1,7 +1,6 @@
 """/start links a Telegram account by a one-time code; /unlink takes it off; /help says what there is."""
 
 from arbiter.bot.commands.base import Call
-from arbiter.bot.explain import explain
 from arbiter.bot.text import escape
 from arbiter.bot.views import Answer, say
 from arbiter.rpc.client import ArbiterClient
@@ -54,12 +53,3 @@ async def unlink(call: Call) -> Answer:
     was_linked = await call.ask(ArbiterClient.unlink)
     call.backend.forget(call.user)
     return say("Unlinked. /start CODE links again." if was_linked else "There was nothing linked.")
-
-
-async def refuse_unlinked(call: Call) -> Answer | None:
-    """The answer for whoever is not linked; None for who is."""
-    try:
-        linked = await call.backend.is_linked(call.user)
-    except ArbiterClientError as error:
-        return say(explain(error))
-    return None if linked else say(f"This chat is not linked to a trading account, so this is not available. {HOW}")

@@ -2,8 +2,10 @@
 
 from arbiter.bot import views
 from arbiter.bot.commands.base import TOO_OLD, Call
+from arbiter.bot.explain import explain
 from arbiter.bot.views import Answer
 from arbiter.rpc.client import ArbiterClient
+from arbiter.rpc.client_errors import NotConnected, RateLimitError, UnavailableError, UncertainError
 
 REASON = "stopped from Telegram"
 
@@ -12,7 +14,10 @@ async def stop(call: Call) -> Answer:
     """With CONFIRM: the kill switch. Without: what it does."""
     if not call.confirmed:
         return views.stop_warning()
-    return views.stopped(await call.ask(lambda client: client.emergency_stop(REASON)))
+    try:
+        return views.stopped(await call.ask(lambda client: client.emergency_stop(REASON)))
+    except (NotConnected, UnavailableError, UncertainError, RateLimitError) as error:
+        return views.stop_failed(explain(error))
 
 
 async def resume(call: Call) -> Answer:
