@@ -49,6 +49,11 @@ class Handled:
         """How many are being handled."""
         return len(self._in_hand)
 
+    def knows(self, sent: object) -> bool:
+        """Whether this update, as it was sent, was taken before by this run."""
+        number = sent.get("update_id") if isinstance(sent, dict) else None
+        return number in self._in_hand or number in self._done
+
     def take(self, update: Update) -> bool:
         """Whether this update is to be handled now; it is in hand then until `done`."""
         number = update.update_id

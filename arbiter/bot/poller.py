@@ -64,6 +64,8 @@ class Poller:
         self._limit = trio.CapacityLimiter(CHATS_AT_ONCE)
         self._progress = trio.Event()
         self._polling = trio.CancelScope()
+        self._full = False
+        """Whether Telegram's last answer held as many as it gives, so that there may be more."""
         self._checked_ms = 0
         """When Telegram last said that there is no more than it sent."""
 
@@ -116,7 +118,9 @@ class Poller:
                 continue
             failures = 0
             patience = FIRST_PATIENCE if fresh else min(LONGEST_PATIENCE, patience * 2)
-            if self._handled.in_hand:
+            if self._full:
+                await self._wait_for_room(LONGEST_PATIENCE)
+            elif self._handled.in_hand:
                 await self._wait_for_progress(patience, all_of_it=fresh)
             else:
                 patience = FIRST_PATIENCE
@@ -129,12 +133,13 @@ class Poller:
         asked_ms = self._environment.unix_ms()
         with trio.fail_after(timeout + 2 * READ_SECONDS):
             sent = await self._bot.fetch_updates(offset, BATCH, timeout, WANTED, READ_SECONDS)
-        updates = [self._read(each) for each in sent]
+        updates = [self._read(each) for each in sent if not self._handled.knows(each)]  # reading one takes as long as handling it
         self._handled.confirmed(offset)
         fresh = [update for update in updates if self._handled.take(update)]
         for update in fresh:
             self._queue(Received(update, self._checked_ms), nursery)
-        if len(updates) < BATCH:
+        self._full = len(sent) >= BATCH
+        if not self._full:
             self._checked_ms = asked_ms
         return bool(fresh)
 
@@ -176,6 +181,13 @@ class Poller:
                 await self._progress.wait()
                 if not all_of_it:
                     return
+
+    async def _wait_for_room(self, seconds: float) -> None:
+        """After a full answer: until the next one can bring half a batch of new updates. Before, it would repeat the same."""
+        offset = self._handled.offset or 0
+        with trio.move_on_after(seconds):
+            while self._handled.in_hand and (self._handled.offset or 0) < offset + BATCH // 2:
+                await self._progress.wait()
 
     # -- handling --
 
