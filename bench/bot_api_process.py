@@ -28,7 +28,7 @@ from bench.bot_people import COMMAND, names
 TOKENS = {"ours": "1000001:bench-token-of-ours", "reference": "1000002:bench-token-of-the-reference"}
 GOOD = "tier enterprise"
 """Stands in every status, and in no refusal."""
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 90.0
 
 
 class TimedEngine(TelegramEngine):

@@ -30,7 +30,9 @@ async def main(server: str, credential: str, api_url: str, token: str, folder: s
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"), logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("error"), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
     profiler = cProfile.Profile()
     if len(sys.argv) > 6:
         profiler.enable()
