@@ -6,12 +6,10 @@ same only with the same content: a Bot API that starts its ids over loses nothin
 """
 
 import hashlib
-import json
 import os
 from pathlib import Path
 
 import msgspec
-from telegram import Update
 
 LARGEST_FILE = 1 << 20
 MOST = 1000
@@ -22,9 +20,9 @@ class _File(msgspec.Struct):
     handled: dict[str, str]
 
 
-def fingerprint(update: Update) -> str:
-    """The same for the same update, whatever its id."""
-    return hashlib.sha256(json.dumps(update.to_dict(), sort_keys=True, default=str).encode()).hexdigest()[:16]
+def fingerprint(sent: object) -> str:
+    """The same for the same update, as it was sent (JSON)."""
+    return hashlib.sha256(msgspec.json.encode(sent, order="deterministic")).hexdigest()[:16]
 
 
 class Handled:
@@ -54,12 +52,11 @@ class Handled:
         number = sent.get("update_id") if isinstance(sent, dict) else None
         return number in self._in_hand or number in self._done
 
-    def take(self, update: Update) -> bool:
-        """Whether this update is to be handled now; it is in hand then until `done`."""
-        number = update.update_id
+    def take(self, number: int, sent: object) -> bool:
+        """Whether this update, as it was sent, is to be handled now; it is in hand then until `done`."""
         if number in self._in_hand or number in self._done:
             return False
-        mark = fingerprint(update)
+        mark = fingerprint(sent)
         self._next = max(self._next, number + 1)
         if self._before.get(number) == mark:
             self._done[number] = mark

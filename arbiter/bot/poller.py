@@ -133,9 +133,9 @@ class Poller:
         asked_ms = self._environment.unix_ms()
         with trio.fail_after(timeout + 2 * READ_SECONDS):
             sent = await self._bot.fetch_updates(offset, BATCH, timeout, WANTED, READ_SECONDS)
-        updates = [self._read(each) for each in sent if not self._handled.knows(each)]  # reading one takes as long as handling it
+        updates = [(self._read(each), each) for each in sent if not self._handled.knows(each)]  # reading one takes as long as handling it
         self._handled.confirmed(offset)
-        fresh = [update for update in updates if self._handled.take(update)]
+        fresh = [update for update, each in updates if self._handled.take(update.update_id, each)]
         for update in fresh:
             self._queue(Received(update, self._checked_ms), nursery)
         self._full = len(sent) >= BATCH

@@ -2,12 +2,13 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 # RetryAfter warns of its own attribute's type at each construction unless one opts in to the coming type
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 
+import httpx  # python-telegram-bot's own client, whose seams are used here
 from telegram import Bot
 from telegram.error import InvalidToken, TelegramError
 from telegram.request import HTTPXRequest
@@ -15,6 +16,28 @@ from telegram.request import HTTPXRequest
 # httpx logs each URL at INFO, and a Bot API URL holds the token
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece. httpx's own is an async generator, which trio finds left behind when a call is cancelled."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._rest: list[bytes] = []
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._rest = [self._content]
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop()
+
+
+async def _set_plain_body(request: httpx.Request) -> None:
+    request.stream = _Body(await request.aread())
+
 
 CALL_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -56,7 +79,7 @@ def make_bot(token: str, api_url: str | None) -> TelegramBot:
     """
     if not token.strip():
         raise InvalidToken("the token is empty")
-    own = {"trust_env": api_url is None}
+    own = {"trust_env": api_url is None, "event_hooks": {"request": [_set_plain_body]}}
 
     def request() -> HTTPXRequest:
         return HTTPXRequest(
