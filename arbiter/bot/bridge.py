@@ -12,7 +12,7 @@ from arbiter.bot.backend import Backend
 from arbiter.bot.buttons import Buttons
 from arbiter.bot.commands.table import COMMANDS
 from arbiter.bot.faults import redacted
-from arbiter.bot.poller import Poller
+from arbiter.bot.poller import REFUSED, REFUSED_SECONDS, Poller
 from arbiter.bot.router import Router
 from arbiter.bot.sender import Sender
 from arbiter.bot.telegram_bot import TelegramBot, make_bot
@@ -82,23 +82,25 @@ class BotBridge(Actor[Never]):
     async def _serve(self, bot: TelegramBot, poller: Poller) -> None:
         try:
             with self._scope:
-                if await self._introduce(bot):
-                    self.context.log.info("the Telegram bot is there", name=bot.username)
-                    self._polls = True
-                    await poller.run()
+                await self._introduce(bot)
+                self.context.log.info("the Telegram bot is there", name=bot.username)
+                self._polls = True
+                await poller.run()
         finally:
             self._ended.set()
 
-    async def _introduce(self, bot: TelegramBot) -> bool:
-        """Learn who the bot is, however long that takes; False for a refused token."""
-        random, failures = self._settings.environment.random, 0
+    async def _introduce(self, bot: TelegramBot) -> None:
+        """Learn who the bot is, however long that takes."""
+        random, failures, refused = self._settings.environment.random, 0, False
         while True:
             try:
                 await bot.initialize()
                 await bot.delete_webhook()
             except InvalidToken:
-                self.context.log.error("Telegram refuses the bot's token; the bot does nothing until it is started with a valid one")
-                return False
+                if not refused:
+                    self.context.log.error(REFUSED)
+                refused = True
+                await trio.sleep(REFUSED_SECONDS)
             except Exception as error:  # noqa: BLE001 python-telegram-bot raises anything for odd answers; it is tried again
                 failures += 1
                 pause = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 30)) * (1 - random.random() / 2)
@@ -107,7 +109,7 @@ class BotBridge(Actor[Never]):
                 await trio.sleep(pause)
             else:
                 await self._tell_commands(bot)
-                return True
+                return
 
     async def _tell_commands(self, bot: TelegramBot) -> None:
         """For Telegram's menu. The bot works without."""

@@ -74,6 +74,11 @@ class Handled:
             self._before = {number: mark for number, mark in self._before.items() if number >= offset}
             self._done = {number: mark for number, mark in self._done.items() if number >= offset}
 
+    def settle(self) -> None:
+        """The server has no more. What comes next is asked for without an offset: after long silence its ids may begin anew."""
+        if not self._in_hand:
+            self._next = 0
+
     def to_keep(self) -> dict[int, str]:
         """What the next run must know."""
         return dict(list((self._before | self._done).items())[-MOST:])

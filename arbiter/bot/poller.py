@@ -31,6 +31,8 @@ GRACE_SECONDS = 0.5
 """For what is in hand when the bot stops. What is not done by then comes again at the next start."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 CONFLICT_BACKOFF = 30.0
+REFUSED_SECONDS = 300.0
+REFUSED = "Telegram refuses the bot's token; the bot is deaf until it is started with a valid one"
 FIRST_PATIENCE, LONGEST_PATIENCE = 0.02, 1.0
 """How long to wait for the handlers before asking Telegram for more, which repeats what is in hand."""
 WANTED = ("message", "callback_query")
@@ -70,7 +72,7 @@ class Poller:
         """When Telegram last said that there is no more than it sent."""
 
     async def run(self) -> None:
-        """Poll until cancelled, or until Telegram refuses the token."""
+        """Poll until cancelled or stopped."""
         if self._file is not None:
             self._kept = await trio.to_thread.run_sync(handled.load, self._file)
         self._handled = handled.Handled(dict(self._kept))
@@ -105,18 +107,21 @@ class Poller:
     # -- polling --
 
     async def _poll_for_ever(self, nursery: trio.Nursery) -> None:
-        failures, patience = 0, FIRST_PATIENCE
+        failures, patience, refused = 0, FIRST_PATIENCE, False
         while True:
             try:
                 fresh = await self._poll(nursery)
             except InvalidToken:
-                self._log.error("Telegram refuses the bot's token; the bot does nothing until it is started with a valid one")
-                return
+                if not refused:
+                    self._log.error(REFUSED)
+                refused = True
+                await trio.sleep(REFUSED_SECONDS)
+                continue
             except Exception as error:  # noqa: BLE001 python-telegram-bot raises anything for odd answers; polling goes on
                 failures += 1
                 await trio.sleep(self._pause_after(error, failures))
                 continue
-            failures = 0
+            failures, refused = 0, False
             patience = FIRST_PATIENCE if fresh else min(LONGEST_PATIENCE, patience * 2)
             if self._full:
                 await self._wait_for_room(LONGEST_PATIENCE)
@@ -135,6 +140,8 @@ class Poller:
             sent = await self._bot.fetch_updates(offset, BATCH, timeout, WANTED, READ_SECONDS)
         updates = [(self._read(each), each) for each in sent if not self._handled.knows(each)]  # reading one takes as long as handling it
         self._handled.confirmed(offset)
+        if not sent:
+            self._handled.settle()
         fresh = [update for update, each in updates if self._handled.take(update.update_id, each)]
         for update in fresh:
             self._queue(Received(update, self._checked_ms), nursery)

@@ -1,13 +1,16 @@
 """/status, /home: everything at a glance; /positions and /wallet: one thing in detail."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import trio
 
 from arbiter.bot import views
 from arbiter.bot.commands.base import Call
 from arbiter.bot.text import shown
 from arbiter.bot.views import Answer, say
 from arbiter.rpc.client import ArbiterClient
+from arbiter.rpc.client_errors import ArbiterClientError
 from arbiter.rpc.client_types import PositionInfo, Profile, TradingStateInfo, Wallet
 
 
@@ -20,13 +23,22 @@ class _Glance(NamedTuple):
 
 
 async def _glance(client: ArbiterClient) -> _Glance:
-    return _Glance(
-        await client.get_profile(),
-        await client.get_trading_state(),
-        await client.list_strategies(),
-        await client.get_wallet(),
-        await client.get_positions(),
-    )
+    """All at once: five calls in one packet each way, where one after the other would wait five times."""
+    found: dict[str, Any] = {}
+
+    async def find(name: str, call: Callable[[], Awaitable[Any]]) -> None:
+        found[name] = await call()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(find, "profile", client.get_profile)
+            nursery.start_soon(find, "state", client.get_trading_state)
+            nursery.start_soon(find, "strategies", client.list_strategies)
+            nursery.start_soon(find, "wallet", client.get_wallet)
+            nursery.start_soon(find, "held", client.get_positions)
+    except* ArbiterClientError as group:
+        raise group.exceptions[0] from None
+    return _Glance(**found)
 
 
 async def status(call: Call) -> Answer:
