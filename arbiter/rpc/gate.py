@@ -45,6 +45,8 @@ class Gate:
             return None
         claims = self._tokens.claims(_bearer(metadata))
         account = self._account(claims.user)
+        if claims.scope == "bot" and account.telegram is None:
+            raise Unauthenticated("this account is not linked to Telegram any more")
         if claims.scope == "bot" and ((service, method) in NOT_FOR_THE_BOT or service in OPERATOR_SERVICES):
             raise NotAllowed("this cannot be done from Telegram")
         if (service, method) in STOPPING_METHODS:

@@ -101,8 +101,10 @@ async def test_five_wrong_codes_hold_up_the_sixth_try(connect):
 
 async def test_unlinking_ends_what_the_bot_may_do(connect):
     async with connect("pro") as user, connect() as bridge:
-        await linked(bridge, user)
+        acting = await linked(bridge, user)
         assert await user.unlink() is True
+        with pytest.raises(AuthenticationError, match="not linked"):
+            await acting.get_profile()
         with pytest.raises(NotFoundError):
             await bridge.authenticate_bot(CREDENTIAL, PHONE)
         assert await user.unlink() is False
