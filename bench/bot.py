@@ -5,7 +5,7 @@
 Four processes beside this one: the core (`bot_core_process.py`: the real tree, sandbox venues, gRPC front), a sandbox Bot API with
 two bots whose limits are lifted (`bot_api_process.py`), our BotBridge (`bot_bridge_process.py`), and the reference, an
 Application of python-telegram-bot on asyncio with `grpc.aio` (`bot_reference_process.py`). Both answer `/status`: five
-calls one after the other, one message of the same text. Both stay up; they are measured in turn, round by round.
+calls at once, one message of the same text. Both stay up; they are measured in turn, round by round.
 
 1. Latency: 10 updates/s over 50 chats, at uneven distances. From the moment when an update can be fetched to the moment when its
    reply has come in, by the Bot API's own clock.

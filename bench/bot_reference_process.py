@@ -2,11 +2,12 @@
 
     python -m bench.bot_reference_process SERVER CREDENTIAL API_URL TOKEN
 
-For `/status` it makes the calls that ours makes, in the same order, with a token a user kept as ours keeps it, and sends the text
+For `/status` it makes the calls that ours makes, at once as ours does, with a token a user kept as ours keeps it, and sends the text
 that ours sends, by the same view. One channel, its methods made once; updates handled at once, as its documentation
 advises; `allowed_updates` given. Ends on SIGTERM.
 """
 
+import asyncio
 import logging
 import os
 import sys
@@ -71,14 +72,16 @@ class Core:
     async def status(self, telegram_id: int) -> str:
         """The text of `/status`."""
         metadata = (("authorization", f"Bearer {await self._token(telegram_id)}"),)
-        profile = types.profile(await self._profile(user_pb2.ProfileRequest(), timeout=CALL_SECONDS, metadata=metadata))
-        state = types.trading_state(await self._state(trading_pb2.TradingStateRequest(), timeout=CALL_SECONDS, metadata=metadata))
-        listed = await self._strategies(strategy_pb2.ListRequest(), timeout=CALL_SECONDS, metadata=metadata)
+        profile, state, listed, wallet, positions = await asyncio.gather(
+            self._profile(user_pb2.ProfileRequest(), timeout=CALL_SECONDS, metadata=metadata),
+            self._state(trading_pb2.TradingStateRequest(), timeout=CALL_SECONDS, metadata=metadata),
+            self._strategies(strategy_pb2.ListRequest(), timeout=CALL_SECONDS, metadata=metadata),
+            self._wallet(trading_pb2.WalletRequest(), timeout=CALL_SECONDS, metadata=metadata),
+            self._positions(trading_pb2.PositionsRequest(), timeout=CALL_SECONDS, metadata=metadata),
+        )
         strategies = {each.name: each.enabled for each in listed.strategies}
-        wallet = types.wallet(await self._wallet(trading_pb2.WalletRequest(), timeout=CALL_SECONDS, metadata=metadata))
-        reply = await self._positions(trading_pb2.PositionsRequest(), timeout=CALL_SECONDS, metadata=metadata)
-        held = [types.position(each) for each in reply.positions]
-        return views.status(profile, state, strategies, wallet, held).text
+        held = [types.position(each) for each in positions.positions]
+        return views.status(types.profile(profile), types.trading_state(state), strategies, types.wallet(wallet), held).text
 
 
 def main(server: str, credential: str, api_url: str, token: str) -> None:
