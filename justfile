@@ -16,18 +16,21 @@ _dev:
     @./just --setup dev
 
 # start everything against the sandbox; flags as in `arbiter run --help`
+[no-exit-message]
 run *args: _run
     @exec {{python}} -m arbiter run "$@"
 
 # opportunities and positions of the running program, live in the terminal
+[no-exit-message]
 watch *args: _run
     @exec {{python}} -m arbiter watch "$@"
 
 # the tests, on two cores; `./just test tests/domain` runs a part
+[no-exit-message]
 test *args: _dev
     @exec {{python}} -m pytest -n 2 --dist loadgroup "$@"
 
-# format, lint, types, the import rule, generated code, the locks
+# format, lint, types, the import rule, generated code, that the installed packages fit together
 check: _dev
     {{python}} -m ruff format --check .
     {{python}} -m ruff check .
@@ -41,7 +44,9 @@ proto: _dev
     @exec {{python}} proto/generate.py
 
 # measure: `./just bench pipeline`, `./just bench pipeline --quick`
+[no-exit-message]
 bench name *args: _dev
+    @[ -f "bench/$1.py" ] || { echo "just: there is no bench $1; docs/benchmarks.md lists those that there are" >&2; exit 2; }
     @shift; exec {{python}} -m bench.{{name}} "$@"
 
 # bring the code into the common format

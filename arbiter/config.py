@@ -5,6 +5,7 @@ on) work too, and `ARBITER_*` wins over them. An unknown setting is an error tha
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +81,16 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> 
     merged: dict[str, tuple[Any, str]] = {}
     for layer in layers:
         merged.update(layer)
-    return _convert(merged)
+    settings = _convert(merged)
+    _require_bot_token(settings.telegram_bot_token)
+    allowed_users(settings)
+    return settings
+
+
+def _require_bot_token(token: str) -> None:
+    """The form that BotFather gives. The value is never shown."""
+    if token and not re.fullmatch(r"\d{1,20}:[A-Za-z0-9_-]{30,100}", token, re.ASCII):
+        raise ConfigError("telegram_bot_token has not the form of a bot's token (123456:letters)", "copy it whole from BotFather")
 
 
 def _convert(merged: Mapping[str, tuple[Any, str]]) -> Settings:

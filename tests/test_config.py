@@ -6,7 +6,8 @@ import pytest
 from arbiter.config import KNOWN, SECRET, SHORT_NAMES, Settings, load
 from arbiter.errors import ConfigError
 
-TOKEN = "123456:very-secret-token"
+TOKEN = "123456:very-secret-token-of-a-sensible-length"
+OTHER_TOKEN = "654321:another-secret-token-of-a-sensible-length"
 
 
 @pytest.fixture
@@ -58,7 +59,12 @@ def test_each_source_wins_over_those_before_it(read):
 
 @pytest.mark.parametrize(("short", "name"), SHORT_NAMES.items())
 def test_the_names_that_operators_know_work_and_the_full_name_wins(read, short, name):
-    values = {"grpc_port": ("1", "2"), "log_level": ("DEBUG", "ERROR")}.get(name, ("one", "two"))
+    values = {
+        "grpc_port": ("1", "2"),
+        "log_level": ("DEBUG", "ERROR"),
+        "telegram_bot_token": (TOKEN, OTHER_TOKEN),
+        "telegram_allowed_users": ("1", "2, 3"),
+    }.get(name, ("one", "two"))
     assert str(getattr(read(environ={short: values[0]}), name)) == values[0]
     both = {short: values[0], f"ARBITER_{name.upper()}": values[1]}
     assert str(getattr(read(environ=both), name)) == values[1]
@@ -81,9 +87,9 @@ def test_other_programs_variables_are_none_of_our_business(read):
 
 
 def test_an_env_file_may_have_comments_exports_and_quotes(read):
-    text = "# a comment\n\nexport GRPC_PORT=1\nARBITER_DATA = \"my data\"\nTELEGRAM_BOT_TOKEN='a=b#c'\n  LOG_LEVEL=debug  \n"
+    text = "# a comment\n\nexport GRPC_PORT=1\nARBITER_DATA = \"my data\"\nARBITER_RECORDING='a=b#c'\n  LOG_LEVEL=debug  \n"
     settings = read(env=text)
-    assert (settings.grpc_port, settings.data, settings.telegram_bot_token, settings.log_level) == (1, "my data", "a=b#c", "DEBUG")
+    assert (settings.grpc_port, settings.data, settings.recording, settings.log_level) == (1, "my data", "a=b#c", "DEBUG")
 
 
 @pytest.mark.parametrize("level", ["debug", "Warning", "ERROR"])
@@ -192,3 +198,14 @@ def test_every_setting_that_sounds_secret_is_treated_as_one():
 
 def test_every_setting_has_a_default():
     assert all(field.default is not msgspec.NODEFAULT for field in msgspec.structs.fields(Settings))
+
+
+@pytest.mark.parametrize("bad", ["987", "abc:def", TOKEN.replace(":", ""), f"{TOKEN} x", "123456:short", f"{TOKEN}\u0661"])
+def test_a_token_that_no_bot_can_have_is_refused_at_the_start_and_not_shown(read, bad):
+    text = refusal(read, "has not the form of a bot's token", environ={"TELEGRAM_BOT_TOKEN": bad})
+    assert bad not in text
+
+
+@pytest.mark.parametrize("bad", ["me", "1,two", "-5", "1.5", "\u0661"])
+def test_an_allow_list_with_anything_but_ids_is_refused_at_the_start(read, bad):
+    refusal(read, "which is no Telegram id", environ={"TELEGRAM_ALLOWED_USERS": bad})

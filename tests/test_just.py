@@ -19,6 +19,7 @@ case "$*" in
 "-m venv"*) echo venv >>"$CALLS"; mkdir -p "$3/bin" "$3/lib/python3.12/site-packages"
     cat "$0" >"$3/bin/python"; chmod +x "$3/bin/python"
     printf '#!/bin/sh\\necho "recipe $*"\\n' >"$3/bin/just"; chmod +x "$3/bin/just" ;;
+"-m arbiter"*) echo "recipe $*" ;;
 "-m pip"*) echo pip >>"$CALLS"; [ ! -f "$BROKEN" ] ;;
 esac
 """

@@ -26,14 +26,14 @@ CALL_SECONDS = 20
 class Program:
     """`arbiter run` on a data folder of its own and a free port. Made by the fixture `start`, which also ends it."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, command: tuple[str, ...] = (sys.executable, "-m", "arbiter")) -> None:
         self.data = folder / "var"
         self.errors = folder / "stderr.txt"
-        command = [sys.executable, "-m", "arbiter", "run", "--data", str(self.data), "--grpc-port", "0", "--chat-port", "0", *flags]
+        whole = [*command, "run", "--data", str(self.data), "--grpc-port", "0", "--chat-port", "0", *flags]
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "GRPC_", "TELEGRAM_"))}
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdout=subprocess.PIPE, stderr=errors, env={**environ, "PYTHONPATH": str(ROOT)}
+                whole, cwd=folder, stdout=subprocess.PIPE, stderr=errors, env={**environ, "PYTHONPATH": str(ROOT)}
             )
         self.greeting = self._read_greeting()
 
@@ -191,8 +191,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Starts programs on one data folder, one after the other; whatever still runs at the end is killed."""
     started: list[Program] = []
 
-    def start_one(*flags: str) -> Program:
-        started.append(Program(tmp_path, *flags))
+    def start_one(*flags: str, **how: Any) -> Program:
+        started.append(Program(tmp_path, *flags, **how))
         return started[-1]
 
     yield start_one

@@ -169,6 +169,26 @@ def test_a_signal_ends_it_cleanly_within_3_seconds_also_while_streams_are_open(
     assert not (program.data / "running.json").exists()
 
 
+@pytest.mark.skipif(not (ROOT / ".venv" / "stamp-dev").exists(), reason="./just has made no environment here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("background", [False, True])
+def test_the_one_command_of_a_newcomer_ends_with_status_0_too_also_when_a_script_started_it_in_the_background(
+    start: Callable[..., Program], number: int, background: bool
+) -> None:
+    command = (str(ROOT / "just"),)
+    if background:  # what a shell's `&` does: the program begins with SIGINT ignored
+        command = (
+            sys.executable,
+            "-c",
+            "import os, signal, sys; signal.signal(2, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])",
+            *command,
+        )
+    program = start(command=command)
+    status, seconds = program.stop(number)
+    assert (status, seconds < 3) == (0, True)
+    assert not any(word in program.errors.read_text() for word in ("warning", "error", "Traceback"))
+
+
 def test_watch_and_the_example_do_their_work_on_a_running_program(start: Callable[..., Program]) -> None:
     program = start()
     flags = ["--data", str(program.data)]
