@@ -1,4 +1,4 @@
-"""What server and client share of purerpc's connection, with two holes closed.
+"""What server and client share of purerpc's connection, with two holes closed and its headers sent plain.
 
 A reset reaches the call instead of being dropped, and the flow-control window of bytes that nobody will read is given
 back, so that calls which ended early never stall the connection.
@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import h2.events
 import h2.exceptions
+from hpack import Encoder
 from purerpc.grpc_socket import GRPCStream
 from purerpc.grpclib.connection import GRPCConnection
 from purerpc.grpclib.events import Event
@@ -21,11 +22,19 @@ class StreamReset(Event):  # type: ignore[misc]  # purerpc has no types
         self.stream_id = stream_id
 
 
+class _PlainEncoder(Encoder):  # type: ignore[misc]  # hpack has no types
+    """Huffman coding in Python costs more than the bytes it saves: with a token among the headers it is most of a call's encoding."""
+
+    def encode(self, headers: object, huffman: bool = False) -> bytes:
+        return bytes(super().encode(headers, huffman=huffman))
+
+
 class Connection(GRPCConnection):  # type: ignore[misc]  # purerpc has no types
     """One HTTP/2 connection, without I/O."""
 
     def __init__(self, config: object) -> None:
         super().__init__(config=config)
+        self.h2_connection.encoder = _PlainEncoder()
         self._owed: defaultdict[int, int] = defaultdict(int)
         """Window bytes received and not given back, by stream."""
 
