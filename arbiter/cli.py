@@ -26,7 +26,7 @@ def settings_options(function: F) -> F:
         click.option("--config", metavar="FILE", help="settings file (default: arbiter.toml where there is one)"),
         click.option("--data", metavar="DIR", help="data folder (default ./var)"),
         click.option("--grpc-port", type=int, help="port of the gRPC server (default 50051; 0 takes a free one)"),
-        click.option("--http-port", type=int, help="port of the health page (default 8080; 0 takes a free one)"),
+        click.option("--http-port", type=int, help="reserved for the health page; nothing listens there yet"),
         click.option("--chat-port", type=int, help="port of the chat page (default 8081)"),
         click.option("--recording", metavar="FILE", help="replay this recording instead of generated markets"),
         click.option("--recording-speed", type=int, help="how many times faster than it was recorded (default 1)"),
@@ -109,7 +109,7 @@ def _settings(flags: dict[str, Any]) -> Settings:
 def main() -> None:
     """Run a command; translate what a person can mend into one line."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="arbiter", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(UNFIT)

@@ -134,7 +134,8 @@ def _from_environment(values: Mapping[str, str], origin: str) -> dict[str, tuple
 def _require_known(name: str, origin: str, shown: str = "") -> None:
     if name not in KNOWN:
         near = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.5)
-        cure = f"did you mean {near[0]}?" if near else f"known settings: {', '.join(sorted(KNOWN))}"
+        known = [f"{PREFIX}{each.upper()}" if shown else each for each in near or sorted(KNOWN)]
+        cure = f"did you mean {known[0]}?" if near else f"remove it; known settings: {', '.join(known)}"
         raise ConfigError(f"unknown setting {shown or name} in {origin}", cure)
 
 

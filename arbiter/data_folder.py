@@ -1,5 +1,6 @@
 """The data folder: who holds it, which mode it belongs to, and the small private files in it."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -14,6 +15,7 @@ RUNNING = "running.json"
 """Where the running program says how it can be reached; gone after a clean stop."""
 API_KEY_FILE = "sandbox_api_key"
 _CURE = "choose another folder with --data"
+_PERMISSION = (errno.EACCES, errno.EPERM)
 
 
 class DataFolder:
@@ -33,9 +35,8 @@ class DataFolder:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigError(
-                f"cannot write to the data folder {self.path}: {error.strerror}", f"mend its permissions, or {_CURE}"
-            ) from None
+            cure = f"mend its permissions, or {_CURE}" if error.errno in _PERMISSION else _CURE
+            raise ConfigError(f"cannot write to the data folder {self.path}: {error.strerror}", cure) from None
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,7 +82,8 @@ class DataFolder:
         except OSError as error:
             with suppress(OSError):
                 beside.unlink()
-            raise ConfigError(f"cannot write {target}: {error.strerror}", f"mend the folder's permissions, or {_CURE}") from None
+            cure = f"mend the folder's permissions, or {_CURE}" if error.errno in _PERMISSION else _CURE
+            raise ConfigError(f"cannot write {target}: {error.strerror}", cure) from None
 
     def remove(self, name: str) -> None:
         """Delete a small file if it is there."""

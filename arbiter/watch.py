@@ -3,18 +3,22 @@
 from collections import OrderedDict
 
 import trio
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from arbiter.domain.ids import OutcomeKey
+from arbiter.domain.ids import KALSHI, OutcomeKey
 from arbiter.domain.money import format_dollars, format_micros
 from arbiter.rpc.client import ArbiterClient, Opportunity, PositionInfo
 
 REFRESH_SECONDS = 0.25
 KEPT_CLOSED = 8
-NARROW = 60
+WIDE = 110
+"""From so many columns on everything is shown."""
+LONGEST = {"Buy": 48, "Outcome": 14, "Venue": 10}
 
 
 class Screen:
@@ -43,53 +47,78 @@ class Screen:
         else:
             self.positions.pop(position.outcome, None)
 
-    def render(self) -> RenderableType:
-        return Group(
+    def render(self, width: int) -> RenderableType:
+        """The whole screen for a terminal of `width` columns. A narrow one shows less, and all that it shows can be read."""
+        wide = width >= WIDE
+        parts: list[RenderableType] = [
             Text(f"Arbiter at {self._address}    Ctrl-C to leave", style="dim"),
-            self._opportunities(),
-            self._positions(),
-        )
+            self._opportunities(wide),
+            self._positions(wide),
+        ]
+        if self.closed:
+            parts.append(self._ended(wide))
+        return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
-    def _opportunities(self) -> Table:
-        table = Table(title=f"Opportunities: {len(self.open)} open", title_justify="left", expand=True)
-        for name, justify in (("Market", "left"), ("Buy", "left"), ("and", "left"), ("Size", "right"), ("Net", "right"), ("Each", "right")):
-            table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-        table.add_column("Open for", justify="right", no_wrap=True)
+    def _opportunities(self, wide: bool) -> Table:
+        table = _table(f"Opportunities: {len(self.open)} open", ["Market", "Buy"] if wide else ["Market"], ["Size", "Net", "Each"])
         for change in self.open.values():
-            table.add_row(*self._row(change), "now", style="green")
-        for change in reversed(self.closed.values()):
-            table.add_row(*self._row(change), f"{change.duration_ms / 1000:.1f} s", style="dim")
-        if not self.open and not self.closed:
-            table.add_row(Text("none yet", style="dim"))
+            legs = _line(_legs(change))
+            market = [_line(change.title), legs] if wide else [Group(_line(change.title), legs)]
+            each = format_micros(change.net_per_contract, 3)
+            table.add_row(*market, format_micros(change.size), format_dollars(change.net), each, style="green")
+        if not self.open:
+            table.add_row(Text("none now", style="dim"))
         return table
 
-    def _row(self, change: Opportunity) -> tuple[RenderableType, ...]:
-        legs = [Text(f"{leg.label} at {format_micros(leg.limit)} on {leg.outcome.venue}") for leg in change.legs]
-        each = f"{format_micros(change.net_per_contract, 3)}"
-        # Text: what comes from a venue is never read as markup
-        return Text(change.title[:NARROW]), *legs, format_micros(change.size), format_dollars(change.net), each
+    def _ended(self, wide: bool) -> Table:
+        table = _table("Opportunities that ended, newest first", ["Market", "Buy"] if wide else ["Market"], ["Size", "Net", "Lasted"])
+        for change in reversed(self.closed.values()):
+            market = [_line(change.title), _line(_legs(change))] if wide else [_line(change.title)]
+            lasted = f"{change.duration_ms / 1000:.1f} s"
+            table.add_row(*market, format_micros(change.size), format_dollars(change.net), lasted, style="dim")
+        return table
 
-    def _positions(self) -> Table:
-        table = Table(title=f"Positions: {len(self.positions)}", title_justify="left", expand=True)
-        for name in ("Market", "Outcome", "Venue"):
-            table.add_column(name, no_wrap=True)
-        for name in ("Size", "Cost", "Mark", "Unrealised", "Realised", "Fees"):
-            table.add_column(name, justify="right", no_wrap=True)
+    def _positions(self, wide: bool) -> Table:
+        numbers = ["Size", "Cost", "Mark", "Unrealised", "Realised", "Fees"] if wide else ["Size", "Unrealised"]
+        table = _table(f"Positions: {len(self.positions)}", ["Market", "Outcome", "Venue"], numbers)
         for position in self.positions.values():
-            table.add_row(
-                Text(position.title[:NARROW]),
-                Text(position.label),
-                Text(position.outcome.venue),
-                format_micros(position.size),
-                format_dollars(position.cost),
-                format_micros(position.mark_price) if position.mark_price is not None else "?",
-                format_dollars(position.unrealised_pnl) if position.unrealised_pnl is not None else "?",
-                format_dollars(position.realised_pnl),
-                format_dollars(position.fees),
-            )
+            shown = {
+                "Size": format_micros(position.size),
+                "Cost": format_dollars(position.cost),
+                "Mark": "?" if position.mark_price is None else format_micros(position.mark_price),
+                "Unrealised": "?" if position.unrealised_pnl is None else format_dollars(position.unrealised_pnl),
+                "Realised": format_dollars(position.realised_pnl),
+                "Fees": format_dollars(position.fees),
+            }
+            words = (_line(position.title), _line(_side(position.outcome, position.label)), _line(position.outcome.venue))
+            table.add_row(*words, *(shown[name] for name in numbers))
         if not self.positions:
             table.add_row(Text("no open positions", style="dim"))
         return table
+
+
+def _table(title: str, words: list[str], numbers: list[str]) -> Table:
+    """The first column takes what the others leave."""
+    table = Table(title=title, title_justify="left", expand=True, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for name in words:
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if name == "Market" else None, max_width=LONGEST.get(name))
+    for name in numbers:
+        table.add_column(name, no_wrap=True, justify="right", min_width=len(name))
+    return table
+
+
+def _line(text: str) -> Text:
+    """What comes from a venue: never read as markup, and cut with an ellipsis where it is too long."""
+    return Text(" ".join(text.split()), no_wrap=True, overflow="ellipsis")
+
+
+def _side(outcome: OutcomeKey, label: str) -> str:
+    """Kalshi may label both outcomes with the market's own title, which stands beside it already."""
+    return outcome.outcome.capitalize() if outcome.venue == KALSHI else label
+
+
+def _legs(change: Opportunity) -> str:
+    return " + ".join(f"{_side(leg.outcome, leg.label)} {format_micros(leg.limit)} {leg.outcome.venue}" for leg in change.legs)
 
 
 async def watch(address: str, api_key: str, seconds: float | None = None) -> None:
@@ -119,7 +148,7 @@ async def _follow_positions(client: ArbiterClient, screen: Screen) -> None:
 
 async def _draw(screen: Screen) -> None:
     console = Console()
-    with Live(screen.render(), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    with Live(screen.render(console.width), console=console, screen=console.is_terminal, auto_refresh=False) as live:
         while True:
-            live.update(screen.render(), refresh=console.is_terminal)
+            live.update(screen.render(console.width), refresh=console.is_terminal)
             await trio.sleep(REFRESH_SECONDS)

@@ -33,7 +33,8 @@ async def main(server: str, api_key: str) -> None:
         print(f"buying 10 x {leg.label} at up to {format_micros(leg.limit)} on {leg.outcome.venue}")
         # the same key on a retry returns the same order, so nothing is ever bought twice
         order = await client.place_order(leg.outcome, Side.BUY, leg.limit, TEN, idempotency_key=str(uuid.uuid4()))
-        print(f"order {order.order_id}: {order.state.value}, {format_micros(order.filled)} filled {order.reason}")
+        reason = f", {order.reason}" if order.reason else ""
+        print(f"order {order.order_id}: {order.state.value}, {format_micros(order.filled)} filled{reason}")
         for position in await client.get_positions():
             print(f"position: {format_micros(position.size)} x {position.label} of {position.title!r}, P&L {format_dollars(position.pnl)}")
 

@@ -64,9 +64,7 @@ def test_a_busy_port(program, busy_port):
 def test_a_data_folder_below_a_regular_file(program, tmp_path):
     (tmp_path / "file").write_text("")
     line = program.refused("run", "--data", "file/data", "--grpc-port", "0")
-    assert line == (
-        "arbiter: cannot write to the data folder file/data: Not a directory; mend its permissions, or choose another folder with --data"
-    )
+    assert line == "arbiter: cannot write to the data folder file/data: Not a directory; choose another folder with --data"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -95,9 +93,28 @@ def test_a_recording_that_is_not_there(program):
     assert line == "arbiter: cannot read the recording nothing.jsonl: No such file or directory; check the path"
 
 
+def test_a_recording_that_is_empty_or_has_no_events(program, tmp_path):
+    for text, problem in (("", "is empty"), (f"{HEADER}\n", "has a header but no events")):
+        (tmp_path / "odd.jsonl").write_text(text)
+        line = program.refused("run", "--recording", "odd.jsonl", "--grpc-port", "0")
+        assert line == f"arbiter: the recording odd.jsonl {problem}; the format is described in docs/recordings.md"
+
+
+def test_the_help_and_a_usage_error_name_the_command_as_a_person_types_it(program):
+    with program.start("run", "--help") as process:
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("Usage: arbiter run ")
+    assert "reserved for the health page; nothing listens there yet" in " ".join(out.split())
+    with program.start("run", "--nonsense") as process:
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("Usage: arbiter run ")
+
+
 def test_an_unknown_setting(program):
     line = program.refused("run", ARBITER_GRPC_PROT="1")
-    assert line == "arbiter: unknown setting ARBITER_GRPC_PROT in the environment; did you mean grpc_port?"
+    assert line == "arbiter: unknown setting ARBITER_GRPC_PROT in the environment; did you mean ARBITER_GRPC_PORT?"
 
 
 def test_a_bad_value(program):

@@ -109,17 +109,23 @@ def test_settings_cannot_be_changed(read):
     ("sources", "shown", "nearest"),
     [
         ({"toml": "grpc_prot = 1"}, "grpc_prot", "grpc_port"),
-        ({"env": "ARBITER_GRPC_PROT=1"}, "ARBITER_GRPC_PROT", "grpc_port"),
-        ({"environ": {"ARBITER_RECORDINGSPEED": "2"}}, "ARBITER_RECORDINGSPEED", "recording_speed"),
-        ({"environ": {"ARBITER_SEED": "2"}}, "ARBITER_SEED", "sandbox_seed"),
+        ({"env": "ARBITER_GRPC_PROT=1"}, "ARBITER_GRPC_PROT", "ARBITER_GRPC_PORT"),
+        ({"environ": {"ARBITER_GPRC_PORT": "1"}}, "ARBITER_GPRC_PORT", "ARBITER_GRPC_PORT"),
+        ({"environ": {"ARBITER_RECORDINGSPEED": "2"}}, "ARBITER_RECORDINGSPEED", "ARBITER_RECORDING_SPEED"),
+        ({"environ": {"ARBITER_SEED": "2"}}, "ARBITER_SEED", "ARBITER_SANDBOX_SEED"),
     ],
 )
 def test_an_unknown_setting_names_the_nearest_known_one(read, sources, shown, nearest):
     refusal(read, f"unknown setting {shown} in ", f"did you mean {nearest}?", **sources)
 
 
-def test_an_unknown_setting_that_is_like_none_lists_them_all(read):
-    refusal(read, "unknown setting zzzzzz", *KNOWN, toml="zzzzzz = 1")
+def test_an_unknown_setting_that_is_like_none_is_to_be_removed_and_lists_them_all(read):
+    refusal(read, "unknown setting zzzzzz", "remove it; known settings: ", *KNOWN, toml="zzzzzz = 1")
+
+
+def test_an_unknown_variable_that_is_like_none_is_to_be_removed_and_lists_the_variables(read):
+    variables = [f"ARBITER_{name.upper()}" for name in KNOWN]
+    refusal(read, "unknown setting ARBITER_ZZZZZZ", "remove it; known settings: ", *variables, environ={"ARBITER_ZZZZZZ": "1"})
 
 
 def test_an_unknown_settings_value_is_not_shown(read):

@@ -1,9 +1,11 @@
 """The data folder: held by one process, bound to a mode, its files private and whole."""
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,8 +62,24 @@ def test_a_folder_belongs_to_the_mode_it_was_made_in(folder):
 
 def test_a_folder_below_a_regular_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"cannot write to the data folder .*: Not a directory; mend its permissions"):
+    with pytest.raises(ConfigError, match=r"cannot write to the data folder .*: Not a directory; choose another folder with --data$"):
         DataFolder(tmp_path / "file" / "data").hold("sandbox").__enter__()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_folder_that_cannot_be_made_is_no_matter_of_permissions():
+    with pytest.raises(ConfigError, match=r"folder /proc/nope: No such file or directory; choose another folder with --data$"):
+        DataFolder(Path("/proc/nope")).hold("sandbox").__enter__()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_permissions_that_forbid_it_are_to_be_mended(folder, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ConfigError, match=r"; mend its permissions, or choose another folder with --data$"):
+        folder.hold("sandbox").__enter__()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

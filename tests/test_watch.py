@@ -29,7 +29,7 @@ def position(**changes):
 
 def drawn(screen, width=200):
     out = io.StringIO()
-    Console(file=out, width=width).print(screen.render())
+    Console(file=out, width=width).print(screen.render(width))
     return out.getvalue()
 
 
@@ -42,15 +42,68 @@ def test_an_empty_screen_says_so(screen):
     text = drawn(screen)
     assert "Arbiter at 127.0.0.1:50051" in text
     assert "Opportunities: 0 open" in text
-    assert "none yet" in text
+    assert "none now" in text
     assert "no open positions" in text
 
 
 def test_an_open_opportunity_is_shown_with_both_legs(screen):
     screen.take_opportunity(opportunity())
     text = drawn(screen)
-    for part in ("Opportunities: 1 open", "Proposition 1", "Yes at 0.46 on polymarket", "No at 0.46 on kalshi", "1.23", "0.123", "now"):
+    for part in ("Opportunities: 1 open", "Proposition 1", "Yes 0.46 polymarket + No 0.46 kalshi", "1.23", "0.123"):
         assert part in text
+
+
+OPEN, HELD, ENDED = "Opportunities: ", "Positions: ", "Opportunities that ended"
+HEADERS = {
+    80: {OPEN: "Market Size Net Each", HELD: "Market Outcome Venue Size Unrealised", ENDED: "Market Size Net Lasted"},
+    110: {
+        OPEN: "Market Buy Size Net Each",
+        HELD: "Market Outcome Venue Size Cost Mark Unrealised Realised Fees",
+        ENDED: "Market Buy Size Net Lasted",
+    },
+}
+
+
+@pytest.mark.parametrize(("width", "like"), [(80, 80), (100, 80), (109, 80), (110, 110), (140, 110), (200, 110)])
+def test_no_header_and_no_number_is_cut_at_the_usual_widths(screen, width, like):
+    long = "Will Mexico win the match against England at the World Cup of 2026 in the round of the last sixteen teams, or draw? " * 2
+    dear = {"size": 123_456_780_000, "net": 12_345_670_000}
+    screen.take_opportunity(opportunity(1, title=long, **dear))
+    screen.take_opportunity(opportunity(2, title=long, state="closed", duration_ms=1_234_500, **dear))
+    screen.take_position(position(title=long, label=long, size=123_456_780_000, cost=98_765_430_000, unrealised_pnl=-12_345_670_000))
+    lines = drawn(screen, width).splitlines()
+    for caption, header in HEADERS[like].items():
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(caption)]
+        assert " ".join(lines[at + 1].split()) == header
+        row = lines[at + 3]
+        assert row.startswith("Will Mexico win the m")
+        assert "\N{HORIZONTAL ELLIPSIS}" in row
+        assert "123456.78" in row
+        assert ("-$12,345.67" if caption == HELD else "$12,345.67") in row
+    assert drawn(screen, width).count("Yes 0.46 polymarket + No 0.46 kalshi") == (1 if like == 80 else 2)
+    assert "1234.5 s" in drawn(screen, width)
+    assert all(len(line) <= width for line in lines)
+
+
+def test_kalshis_outcomes_are_yes_and_no_since_it_labels_both_like_the_market(screen):
+    first = opportunity(title="Rain?")
+    legs = (first.legs[0], msgspec.structs.replace(first.legs[1], label="Rain?"))
+    screen.take_opportunity(msgspec.structs.replace(first, legs=legs))
+    screen.take_position(position(outcome=NO, title="Dry?", label="Dry?"))
+    text = drawn(screen, 80)
+    assert "Yes 0.46 polymarket + No 0.46 kalshi" in text
+    assert (text.count("Rain?"), text.count("Dry?")) == (1, 1)
+    (line,) = [line for line in text.splitlines() if "Dry?" in line]
+    assert line.split()[:3] == ["Dry?", "No", "kalshi"]
+
+
+def test_those_that_ended_stand_in_a_table_of_their_own(screen):
+    assert ENDED not in drawn(screen, 80)
+    screen.take_opportunity(opportunity(1, title="Old", state="closed"))
+    screen.take_opportunity(opportunity(2, title="New"))
+    text = drawn(screen, 80)
+    assert text.index(f"{OPEN}1 open") < text.index("New") < text.index(ENDED) < text.index("Old")
+    assert (text.count("New"), text.count("Old")) == (1, 1)
 
 
 def test_a_change_replaces_and_an_end_moves_it_down_with_its_duration(screen):
@@ -67,7 +120,7 @@ def test_a_change_replaces_and_an_end_moves_it_down_with_its_duration(screen):
 def test_only_the_last_ended_ones_are_kept_newest_first(screen):
     for number in range(KEPT_CLOSED + 3):
         screen.take_opportunity(opportunity(number, state="closed"))
-    shown = [line.split()[2] for line in drawn(screen).splitlines() if "Proposition" in line]
+    shown = [line.split()[1] for line in drawn(screen).splitlines() if "Proposition" in line]
     assert shown == [str(number) for number in range(KEPT_CLOSED + 2, 2, -1)]
 
 

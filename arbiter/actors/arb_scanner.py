@@ -154,6 +154,7 @@ class ArbScanner(Actor[Messages]):
         books = self._data.books
         first, second = books.get(hedge.first), books.get(hedge.second)
         if first is None or second is None:
+            self._rejected[RejectReason.NO_BOOK] += 1
             return
         found: Opportunity | Rejected | None = without_edge(first.asks, second.asks)
         if found is NO_EDGE and hedge.live is None:
@@ -162,6 +163,7 @@ class ArbScanner(Actor[Messages]):
         now = self._environment.monotonic()
         found = found or self._find(hedge, first, second, now)
         if found is None:
+            self._rejected[RejectReason.NO_BOOK] += 1
             return
         if isinstance(found, Rejected):
             self._rejected[found.reason] += 1

@@ -128,8 +128,3 @@ class PositionTracker(Actor[Messages]):
         fresh = book is not None and self._data.fresh(book, self._environment.monotonic())
         value = mark(position, book.bids if book and fresh else (), book.asks if book and fresh else ())
         return PositionChanged(position, value, self._environment.unix_ms())
-
-
-def exposure_of(changes: tuple[PositionChanged, ...]) -> dict[OutcomeKey, Position]:
-    """The positions by outcome, as the risk gate wants them."""
-    return {change.position.outcome: change.position for change in changes}

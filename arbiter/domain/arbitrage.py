@@ -24,7 +24,7 @@ from arbiter.domain.money import MICRO, ONE, Micros, pico_ceil
 class RejectReason(Enum):
     """Why a hedge is no opportunity."""
 
-    NO_BOOK = "no_book"
+    NO_BOOK = "no_book"  # the scanner's own: a book or a market is not known yet
     EMPTY_BOOK = "empty_book"
     NO_EDGE = "no_edge"
     EATEN_BY_FEES = "eaten_by_fees"

@@ -23,7 +23,6 @@ from arbiter.domain.pair import Pair, pair_markets
 from arbiter.errors import ConfigError
 from arbiter.sandbox.world import WorldEvent
 
-FORMAT = "arbiter-recording-1"
 LONGEST_LINE = 256 * 1024
 MOST_LINES = 5_000_000
 _CURE = "the format is described in docs/recordings.md"
@@ -111,12 +110,16 @@ class Recording:
             with path.open("rb") as plain:
                 file: BufferedIOBase = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
                 return cls._read(str(path), _lines(str(path), file))
-        except (OSError, EOFError, zlib.error) as error:
-            raise ConfigError(f"cannot read the recording {path}: {getattr(error, 'strerror', None) or error}", "check the path") from None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ConfigError(f"cannot read the recording {path}: {error}", "the file is damaged; copy or convert it again") from None
+        except OSError as error:
+            raise ConfigError(f"cannot read the recording {path}: {error.strerror or error}", "check the path") from None
 
     @classmethod
     def _read(cls, name: str, lines: Iterator[tuple[int, bytes]]) -> "Recording":
-        number, first = next(lines, (1, b""))
+        number, first = next(lines, (0, b""))
+        if not number:
+            raise ConfigError(f"the recording {name} is empty", _CURE)
         try:
             header = _decode_header(first)
             markets = tuple(_market(line) for line in header.markets)
@@ -132,6 +135,8 @@ class Recording:
                 events.append(_event(_decode_line(line), markets, events[-1][0] if events else 0))
             except (ValueError, msgspec.DecodeError) as error:
                 raise ConfigError(f"{name} line {number}: {error}", _CURE) from None
+        if not events:
+            raise ConfigError(f"the recording {name} has a header but no events", _CURE)
         return cls(markets, pairs, header.sample_interval_ms, events)
 
 

@@ -70,8 +70,8 @@ def test_a_recording_is_read_as_it_was_written(write):
 
 
 def test_a_pair_maps_yes_to_yes_unless_it_is_inverted(write):
-    straight = Recording.load(write(HEADER)).pairs[0]
-    inverted = Recording.load(write({**HEADER, "pairs": [{**HEADER["pairs"][0], "inverted": True}]})).pairs[0]
+    straight = Recording.load(write(HEADER, BOOKS[0])).pairs[0]
+    inverted = Recording.load(write({**HEADER, "pairs": [{**HEADER["pairs"][0], "inverted": True}]}, BOOKS[0])).pairs[0]
     assert (straight.a_yes.outcome, straight.b_same.outcome) == ("11", "yes")
     assert (inverted.a_yes.outcome, inverted.b_same.outcome) == ("11", "no")
 
@@ -87,22 +87,20 @@ def test_a_pair_maps_yes_to_yes_unless_it_is_inverted(write):
     ],
 )
 def test_fees_are_each_venues_own_and_unknown_where_they_are_not_told(write, number, changes, fees):
-    assert Recording.load(write(changed_market(number, **changes))).markets[number].fees == fees
+    assert Recording.load(write(changed_market(number, **changes), BOOKS[0])).markets[number].fees == fees
 
 
 def test_a_market_tells_its_labels_minimums_rules_and_closing_time(write):
     told = {"yes_label": "Rain", "no_label": "Dry", "min_size": "5", "min_notional": "1", "notional_step": "0.01"}
     more = {"rules": "By the gauge.", "category": "weather", "closes_at": "2026-01-02T03:04:05Z"}
-    market = Recording.load(write(changed_market(0, **told, **more))).markets[0]
+    market = Recording.load(write(changed_market(0, **told, **more), BOOKS[0])).markets[0]
     assert (market.yes.label, market.no.label, market.rules, market.category) == ("Rain", "Dry", "By the gauge.", "weather")
     assert (market.min_size, market.min_notional, market.notional_step) == (5 * ONE, ONE, 10_000)
     assert market.closes_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_blank_lines_are_nothing_and_a_recording_may_have_no_events(write):
+def test_blank_lines_are_nothing(write):
     assert len(Recording.load(write(b"", HEADER, b"  ", BOOKS[0], b"")).events) == 1
-    empty = Recording.load(write(HEADER))
-    assert (empty.events, empty.length_ms) == ([], 0)
 
 
 def test_a_gzipped_recording_is_the_same(write):
@@ -130,7 +128,6 @@ def test_the_documentation_lists_every_field_of_the_format():
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        (b"", "truncated"),
         (b"not json", "malformed"),
         (b'{"format":"arbiter-recording-1"', "truncated"),
         (b"[" * 100_000, "object"),
@@ -201,6 +198,25 @@ def test_a_line_that_is_not_one_is_refused_with_its_number(write, line, problem)
     assert problem.lower() in caught.value.cause.lower()
 
 
+@pytest.mark.parametrize("name", ["play.jsonl", "play.jsonl.gz"])
+@pytest.mark.parametrize(
+    ("lines", "problem"), [((), "is empty"), ((b"", b"  "), "is empty"), ((HEADER, b""), "has a header but no events")]
+)
+def test_a_recording_of_nothing_is_refused(write, name, lines, problem):
+    path = write(*lines, name=name)
+    with pytest.raises(ConfigError) as caught:
+        Recording.load(path)
+    assert caught.value.cause == f"the recording {path} {problem}"
+    assert "docs/recordings.md" in caught.value.cure
+
+
+def test_a_file_of_no_bytes_is_empty_whatever_its_name(tmp_path):
+    for name in ("none.jsonl", "none.jsonl.gz"):
+        (tmp_path / name).touch()
+        with pytest.raises(ConfigError, match="is empty"):
+            Recording.load(tmp_path / name)
+
+
 def test_a_line_too_long_and_a_line_too_many_are_refused(write, monkeypatch):
     with pytest.raises(ConfigError, match=r"line 2: a line of more than 262144 bytes"):
         Recording.load(write(HEADER, b" " * (module.LONGEST_LINE + 1)))
@@ -219,6 +235,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, write):
         with pytest.raises(ConfigError, match="cannot read the recording") as caught:
             Recording.load(tmp_path / name)
         assert "\n" not in str(caught.value)
+        assert caught.value.cure == ("the file is damaged; copy or convert it again" if name in files else "check the path")
 
 
 # -- the world that plays it --
