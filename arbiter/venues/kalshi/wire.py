@@ -128,11 +128,11 @@ class FrameDecoder:
                 raise MalformedFrame("a frame without type")
             if loose["type"] in _KNOWN_TYPES:
                 return msgspec.convert(numbers_as_text(loose), _Known, strict=False)
-            unknown = msgspec.convert(loose, _Unknown)
         except UNDECODABLE as error:
             raise MalformedFrame(str(error)) from None
         self.unknown_events += 1
-        return unknown
+        sid, seq = (number if isinstance(number := loose.get(name), int) else 0 for name in ("sid", "seq"))
+        return _Unknown(loose["type"], sid, seq)
 
     def _require_next(self, sid: int, seq: int) -> None:
         expected = self._sequences.get(sid, 0) + 1
