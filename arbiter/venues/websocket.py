@@ -89,12 +89,13 @@ class WebSocket:
         self._wanted = 0
         while size - start >= 2:
             begin, end = _extent(data, start)
+            fits = end - begin <= LARGEST_MESSAGE
             if end > size:
-                if end - begin <= LARGEST_MESSAGE:
+                if fits:
                     self._wanted = end - start
                     break
                 end = size  # the protocol shall say that it is too big
-            if data[start] == _WHOLE_TEXT and data[start + 1] < _MASKED and not self._parts and end - begin <= LARGEST_MESSAGE:
+            if data[start] == _WHOLE_TEXT and data[start + 1] < _MASKED and not self._parts and fits:
                 on_message(data[begin:end])
             else:
                 self._through_protocol(data[start:end], on_message, on_alive)
