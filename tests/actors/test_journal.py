@@ -111,6 +111,7 @@ async def test_a_refused_group_fails_its_own_asker_alone(autojump_clock, scene, 
         orphan = Fill(FillId("f"), OrderId("none"), UserId("a"), scene.yes, Side.BUY, 1, 1, 1, 0, 1)
         with pytest.raises(StoreError, match="refused a write: FOREIGN KEY"):
             await scene.journal.ref.ask(Commit((PutAccount(Account(UserId("c"), "c")), AddFill(orphan))), timeout=5)
+        await wait_all_tasks_blocked()  # the two others may have asked after it
         assert await stored(scene) == ["a", "b"]
         assert all(isinstance(answer, Committed) for answer in askers.answers.values())
 
