@@ -159,13 +159,12 @@ async def test_python_telegram_bot_raises_its_own_errors(monkeypatch):
 
 
 async def test_a_cancelled_poll_leaves_the_server_and_the_next_one_takes_its_place():
-    async with served() as server, trio_bot(server) as bot, trio.open_nursery() as nursery:
-        nursery.start_soon(bot.get_updates)
-        async with trio.open_nursery() as inner:
-            inner.start_soon(lambda: bot.get_updates(timeout=20))
+    async with served() as server, trio_bot(server) as bot:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: bot.get_updates(timeout=20))
             while not server.engine.state.updates.polled:
                 await trio.testing.wait_all_tasks_blocked(0.005)
-            inner.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
         while server.engine.state.updates.polled:
             await trio.testing.wait_all_tasks_blocked(0.005)
         server.engine.people.say("kept", unix_ms())
