@@ -12,7 +12,7 @@ from arbiter.actors.market_feed import BookUpdated, FeedStatus, MarketData
 from arbiter.domain.arbitrage import NO_EDGE, Offer, Opportunity, Rejected, RejectReason, find, without_edge
 from arbiter.domain.ids import OpportunityId, OutcomeKey, PairId, VenueId, new_id
 from arbiter.domain.pair import Pair
-from arbiter.runtime import Actor, Environment, Message, Request, Topic
+from arbiter.runtime import Actor, Environment, Message, Request, Topic, TopicKey
 
 SWEEP_SECONDS = 1.0
 """How often open opportunities are checked for books that went stale in silence."""
@@ -63,14 +63,23 @@ def mailbox_key(message: Messages) -> object:
     return message.outcome if isinstance(message, BookUpdated) else message.venue if isinstance(message, FeedStatus) else message
 
 
-class _Hedge(msgspec.Struct):
+def matters(before: BookUpdated, now: BookUpdated) -> bool:
+    """Whether a change of a book can change a decision: a hedge buys at the asks, and of the bids only the best one counts,
+    because it shows a crossed book. The deeper bids are half of all changes."""
+    return now.packed_asks != before.packed_asks or now.best_bid != before.best_bid or now.trusted is not before.trusted
+
+
+class _Hedge:
     """One way to hold both sides of a pair, and what is open on it now."""
 
-    pair: Pair
-    first: OutcomeKey
-    second: OutcomeKey
-    live: OpportunityChanged | None = None
-    opened_at: float = 0.0
+    __slots__ = ("first", "live", "opened_at", "pair", "second")
+
+    def __init__(self, pair: Pair, first: TopicKey[OutcomeKey, BookUpdated], second: TopicKey[OutcomeKey, BookUpdated]) -> None:
+        self.pair = pair
+        self.first = first
+        self.second = second
+        self.live: OpportunityChanged | None = None
+        self.opened_at = 0.0
 
 
 class ArbScanner(Actor[Messages]):
@@ -97,14 +106,14 @@ class ArbScanner(Actor[Messages]):
         self._rejected: dict[RejectReason, int] = dict.fromkeys(RejectReason, 0)
         for pair in pairs:
             for first, second in pair.hedges:
-                hedge = _Hedge(pair, first, second)
+                hedge = _Hedge(pair, data.books.key(first), data.books.key(second))
                 self._index.setdefault(first, []).append(hedge)
                 self._index.setdefault(second, []).append(hedge)
 
     async def started(self) -> None:
         self._opportunities.start_over()
         for outcome in self._index:
-            self.context.follow_key(self._data.books, outcome)
+            self.context.follow_key(self._data.books, outcome, matters)
         self.context.follow(self._data.status)
         self.context.start_task(self._sweep_for_ever)
 
@@ -117,9 +126,9 @@ class ArbScanner(Actor[Messages]):
 
     async def handle(self, message: Messages) -> object:
         match message:
-            case BookUpdated(outcome):
+            case BookUpdated():
                 self._books += 1
-                for hedge in self._index.get(outcome, ()):
+                for hedge in self._index.get(message.outcome, ()):
                     self._decide(hedge)
                 return None
             case FeedStatus(venue, connected):
@@ -151,17 +160,16 @@ class ArbScanner(Actor[Messages]):
 
     def _decide(self, hedge: _Hedge) -> None:
         self._decisions += 1
-        books = self._data.books
-        first, second = books.get(hedge.first), books.get(hedge.second)
+        first, second = hedge.first.newest, hedge.second.newest
         if first is None or second is None:
             self._rejected[RejectReason.NO_BOOK] += 1
             return
-        found: Opportunity | Rejected | None = without_edge(first.asks, second.asks)
-        if found is NO_EDGE and hedge.live is None:
+        hopeless = without_edge(first.best_ask, second.best_ask)
+        if hopeless is NO_EDGE and hedge.live is None:
             self._without_edge += 1
             return
         now = self._environment.monotonic()
-        found = found or self._find(hedge, first, second, now)
+        found = hopeless or self._find(first, second, now)
         if found is None:
             self._rejected[RejectReason.NO_BOOK] += 1
             return
@@ -172,15 +180,15 @@ class ArbScanner(Actor[Messages]):
         else:
             self._tell(hedge, found, (_age_ms(first, now), _age_ms(second, now)), now)
 
-    def _find(self, hedge: _Hedge, first: BookUpdated, second: BookUpdated, now: float) -> Opportunity | Rejected | None:
+    def _find(self, first: BookUpdated, second: BookUpdated, now: float) -> Opportunity | Rejected | None:
         """The whole search; None while a market is not known."""
         data, limit = self._data, self._fresh_seconds
-        market_a, market_b = data.markets.get(hedge.first.market_key), data.markets.get(hedge.second.market_key)
+        market_a, market_b = data.markets.get(first.outcome.market_key), data.markets.get(second.outcome.market_key)
         if market_a is None or market_b is None:
             return None
         return find(
-            Offer(hedge.first, market_a, first.bids, first.asks, data.fresh(first, now, limit)),
-            Offer(hedge.second, market_b, second.bids, second.asks, data.fresh(second, now, limit)),
+            Offer(first.outcome, market_a, first.best_bid, first.asks, data.fresh(first, now, limit)),
+            Offer(second.outcome, market_b, second.best_bid, second.asks, data.fresh(second, now, limit)),
         )
 
     def _tell(self, hedge: _Hedge, found: Opportunity, ages: tuple[int, int], now: float) -> None:

@@ -17,16 +17,17 @@ from arbiter.domain.book import (
     BooksInvalid,
     BookSnapshot,
     BrokenBook,
-    Levels,
     MarketEvent,
     ProofOfLife,
     PublicTrade,
     TickSizeChanged,
 )
 from arbiter.domain.ids import MarketKey, OutcomeKey, VenueId
+from arbiter.domain.ladder import Levels, Packed, unpack
 from arbiter.domain.market import Market, TickRange
+from arbiter.domain.money import Micros
 from arbiter.errors import NotFound, VenueRejected, VenueUnavailable
-from arbiter.runtime import Actor, Environment, Message, Request, Topic
+from arbiter.runtime import Actor, Environment, Message, Request, Topic, TopicKey
 from arbiter.venues.base import Venue
 
 FRESH_SECONDS = 12.0
@@ -44,15 +45,28 @@ SEARCH_LIMIT = 200
 
 
 class BookUpdated(Message, frozen=True, tag=True, gc=False):
-    """The book of one outcome as it is now, best first. `trusted` is False from a gap or a lost connection until the next snapshot."""
+    """The book of one outcome as it is now. `trusted` is False from a gap or a lost connection until the next snapshot.
+
+    The levels travel packed, since most readers need the best prices alone; `bids` and `asks` unpack them, best first.
+    """
 
     outcome: OutcomeKey
-    bids: Levels
-    asks: Levels
+    best_bid: Micros | None
+    best_ask: Micros | None
+    packed_bids: Packed
+    packed_asks: Packed
     trusted: bool
     changed_at: float
     """Monotonic seconds at which the last change was applied."""
     venue_ms: int = 0
+
+    @property
+    def bids(self) -> Levels:
+        return unpack(self.packed_bids, descending=True)
+
+    @property
+    def asks(self) -> Levels:
+        return unpack(self.packed_asks)
 
 
 class FeedStatus(Message, frozen=True, tag=True):
@@ -94,6 +108,21 @@ class MarketData:
         return book.trusted and status is not None and status.connected and now - status.alive_at <= limit
 
 
+class _Followed:
+    """One book, whether its events can be believed, and where its changes are told."""
+
+    __slots__ = ("book", "topic_key", "trusted")
+
+    def __init__(self, book: Book, topic_key: TopicKey[OutcomeKey, BookUpdated]) -> None:
+        self.book = book
+        self.topic_key = topic_key
+        self.trusted = False
+
+    def publish(self, now: float, venue_ms: int) -> None:
+        book = self.book
+        self.topic_key.publish(BookUpdated(book.outcome, *book.packed(), self.trusted, now, venue_ms))
+
+
 class MarketFeed(Actor[Messages]):
     """Drives one `Venue`, folds its events into books, publishes each change."""
 
@@ -102,8 +131,7 @@ class MarketFeed(Actor[Messages]):
         self._data = data
         self._environment = environment
         self._markets: dict[MarketKey, Market] = {}
-        self._books: dict[OutcomeKey, Book] = {}
-        self._trusted: dict[OutcomeKey, Book] = {}
+        self._books: dict[OutcomeKey, _Followed] = {}
         self._status = FeedStatus(venue.name, False, 0.0, "not connected yet")
         self._told_at = float("-inf")
         self._catalogue_due = float("-inf")
@@ -155,7 +183,8 @@ class MarketFeed(Actor[Messages]):
             self._markets[market.key] = market
             self._data.markets.publish(market.key, market)
             for outcome in (market.yes_key, market.no_key):
-                self._books.setdefault(outcome, Book(outcome))
+                if outcome not in self._books:
+                    self._books[outcome] = _Followed(Book(outcome), self._data.books.key(outcome))
         self._catalogue_due = self._environment.monotonic() + CATALOGUE_AGE_SECONDS
 
     # -- its events; nothing here waits --
@@ -172,7 +201,7 @@ class MarketFeed(Actor[Messages]):
             case PublicTrade():
                 pass  # nobody follows public trades yet; books carry their effect
             case BooksInvalid(reason, outcomes):
-                self._distrust(outcomes or tuple(self._trusted), reason)
+                self._distrust(outcomes or self._books, reason)
                 return
             case TickSizeChanged(key, tick):
                 self._change_tick(key, tick)
@@ -182,44 +211,41 @@ class MarketFeed(Actor[Messages]):
             self._tell_status(FeedStatus(self._venue.name, True, now))
 
     def _apply_delta(self, delta: BookDelta, now: float) -> None:
-        touched: list[Book] = []
+        touched: list[_Followed] = []
         broken: BrokenBook | None = None
+        books = self._books
         for change in delta.changes:
-            book = self._trusted.get(change.outcome)
-            if book is None:
+            followed = books.get(change.outcome)
+            if followed is None or not followed.trusted:
                 continue
             try:
-                book.apply_change(change)
+                followed.book.apply_change(change)
             except BrokenBook as error:
                 self._distrust((change.outcome,), str(error))
                 broken = error
                 continue
-            if book not in touched:
-                touched.append(book)
-        for book in touched:
-            self._publish(book, now, delta.venue_ms, trusted=broken is None or book.outcome in self._trusted)
+            if followed not in touched:
+                touched.append(followed)
+        for followed in touched:
+            followed.publish(now, delta.venue_ms)
         if broken is not None:
             raise self._lost_for_good(broken)
 
     def _apply_snapshot(self, snapshot: BookSnapshot, now: float) -> None:
-        book = self._books.get(snapshot.outcome)
-        if book is None:
+        followed = self._books.get(snapshot.outcome)
+        if followed is None:
             return
         try:
-            book.apply_snapshot(snapshot)
+            followed.book.apply_snapshot(snapshot)
         except BrokenBook as error:
             self._distrust((snapshot.outcome,), str(error))
             raise self._lost_for_good(error) from error
-        self._trusted[snapshot.outcome] = book
-        self._publish(book, now, snapshot.venue_ms, trusted=True)
+        followed.trusted = True
+        followed.publish(now, snapshot.venue_ms)
 
     def _lost_for_good(self, broken: BrokenBook) -> VenueUnavailable:
         """No venue sends a book again unasked: only a new connection is sure to bring it."""
         return VenueUnavailable(self._venue.name, str(broken))
-
-    def _publish(self, book: Book, now: float, venue_ms: int, *, trusted: bool) -> None:
-        outcome = book.outcome
-        self._data.books.publish(outcome, BookUpdated(outcome, book.bids(), book.asks(), trusted, now, venue_ms))
 
     def _change_tick(self, key: MarketKey, tick: int) -> None:
         market = self._markets.get(key)
@@ -231,18 +257,18 @@ class MarketFeed(Actor[Messages]):
         self._distrust((market.yes_key, market.no_key), "the tick size changed")
 
     def _distrust_all(self, reason: str) -> None:
-        self._distrust(tuple(self._trusted), reason)
+        self._distrust(self._books, reason)
         self._tell_status(msgspec.structs.replace(self._status, connected=False, problem=reason))
 
-    def _distrust(self, outcomes: tuple[OutcomeKey, ...], reason: str) -> None:
+    def _distrust(self, outcomes: Iterable[OutcomeKey], reason: str) -> None:
         now = self._environment.monotonic()
-        for outcome in outcomes:
-            book = self._trusted.pop(outcome, None)
-            if book is not None:
-                book.clear()
-                self._publish(book, now, 0, trusted=False)
-        if outcomes and reason != "the feed stopped":  # that is by order, and no news
-            self.context.log.info("books invalid", venue=self._venue.name, count=len(outcomes), reason=reason)
+        fallen = [each for outcome in outcomes if (each := self._books.get(outcome)) is not None and each.trusted]
+        for followed in fallen:
+            followed.trusted = False
+            followed.book.clear()
+            followed.publish(now, 0)
+        if fallen and reason != "the feed stopped":  # that is by order, and no news
+            self.context.log.info("books invalid", venue=self._venue.name, count=len(fallen), reason=reason)
 
     def _tell_status(self, status: FeedStatus) -> None:
         self._status = status

@@ -51,7 +51,7 @@ class Offer(msgspec.Struct, frozen=True):
 
     outcome: OutcomeKey
     market: Market
-    bids: Levels
+    best_bid: Micros | None
     asks: Levels
     fresh: bool
 
@@ -85,7 +85,7 @@ def find(a: Offer, b: Offer, *, min_edge: int = 0, max_size: int | None = None) 
     `min_edge` is in micros a contract: a step further into the books is taken only while it earns at least that, or
     where a market's minimum asks for it and the whole still does.
     """
-    hopeless = without_edge(a.asks, b.asks, min_edge)
+    hopeless = without_edge(_best_ask(a), _best_ask(b), min_edge)
     if hopeless is not None:
         return hopeless
     unfit = _unfit(a) or _unfit(b)
@@ -97,11 +97,15 @@ def find(a: Offer, b: Offer, *, min_edge: int = 0, max_size: int | None = None) 
         return REJECTED[RejectReason.UNKNOWN_FEES]
 
 
-def without_edge(a: Levels, b: Levels, min_edge: int = 0) -> Rejected | None:
+def without_edge(ask_a: Micros | None, ask_b: Micros | None, min_edge: int = 0) -> Rejected | None:
     """What the best asks alone rule out, which is nearly everything. `find` begins with it; ask it before building offers."""
-    if not a or not b:
+    if ask_a is None or ask_b is None:
         return _EMPTY_BOOK
-    return None if _enough(a[0].price, b[0].price, min_edge) else NO_EDGE
+    return None if _enough(ask_a, ask_b, min_edge) else NO_EDGE
+
+
+def _best_ask(offer: Offer) -> Micros | None:
+    return offer.asks[0].price if offer.asks else None
 
 
 def _unfit(offer: Offer) -> RejectReason | None:
@@ -109,7 +113,7 @@ def _unfit(offer: Offer) -> RejectReason | None:
     market = offer.market
     if not offer.fresh:
         return RejectReason.STALE_BOOK
-    if offer.bids and offer.bids[0].price >= offer.asks[0].price:
+    if offer.best_bid is not None and offer.best_bid >= offer.asks[0].price:
         return RejectReason.CROSSED_BOOK
     if market.status is not MarketStatus.OPEN:
         return RejectReason.MARKET_NOT_OPEN

@@ -4,14 +4,29 @@ A venue's connector turns its frames into the events here; `Book.apply_*` folds 
 pairs of micros, best first on both sides.
 """
 
-from bisect import bisect_left
 from enum import Enum
-from typing import NamedTuple
 
 import msgspec
 
 from arbiter.domain.ids import MarketKey, OutcomeKey, VenueId
-from arbiter.domain.money import Micros
+from arbiter.domain.ladder import Ladder, Level, Levels, Packed, unpack
+from arbiter.domain.money import MAX_MICROS, Micros
+
+__all__ = [
+    "Book",
+    "BookDelta",
+    "BookSnapshot",
+    "BooksInvalid",
+    "BrokenBook",
+    "Level",
+    "LevelChange",
+    "Levels",
+    "MarketEvent",
+    "ProofOfLife",
+    "PublicTrade",
+    "Side",
+    "TickSizeChanged",
+]
 
 
 class Side(Enum):
@@ -19,16 +34,6 @@ class Side(Enum):
 
     BUY = "buy"
     SELL = "sell"
-
-
-class Level(NamedTuple):
-    """One price level: price in micros of a dollar, size in micros of a share or contract."""
-
-    price: Micros
-    size: Micros
-
-
-Levels = tuple[Level, ...]
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, tag=True, gc=False):
@@ -91,75 +96,31 @@ MarketEvent = BookSnapshot | BookDelta | TickSizeChanged | PublicTrade | BooksIn
 
 
 class BrokenBook(ValueError):
-    """A change that cannot be: a level below zero. The book must be fetched again."""
-
-
-class _Ladder:
-    """One side of a book, best first. Keys are `price * sign` so that both sides sort ascending."""
-
-    __slots__ = ("_copy", "_keys", "_sign", "levels")
-
-    def __init__(self, sign: int) -> None:
-        self._sign = sign
-        self._keys: list[int] = []
-        self.levels: list[Level] = []
-        self._copy: Levels | None = ()
-
-    def copy(self) -> Levels:
-        """Made once for each change: most changes leave the other side alone."""
-        if self._copy is None:
-            self._copy = tuple(self.levels)
-        return self._copy
-
-    def replace(self, levels: Levels) -> None:
-        kept: dict[int, Level] = {level.price * self._sign: level for level in levels if level.size > 0}
-        self._keys = sorted(kept)
-        self.levels = [kept[key] for key in self._keys]
-        self._copy = None
-
-    def change(self, price: Micros, size: int, *, signed: bool) -> int:
-        """Set or add one level and return what it holds then; where that is below zero, nothing was changed."""
-        key, keys, levels = price * self._sign, self._keys, self.levels
-        index = bisect_left(keys, key)
-        known = index < len(keys) and keys[index] == key
-        if signed and known:
-            size += levels[index].size
-        if size < 0:
-            return size
-        self._copy = None
-        if not size:
-            if known:
-                del keys[index], levels[index]
-        elif known:
-            levels[index] = Level(price, Micros(size))
-        else:
-            keys.insert(index, key)
-            levels.insert(index, Level(price, Micros(size)))
-        return size
+    """A change that cannot be: a level below zero or beyond all measure. The book must be fetched again."""
 
 
 class Book:
-    """The book of one outcome. Mutable; `bids()` and `asks()` are cheap immutable copies, best first."""
+    """The book of one outcome. Mutable; what it hands out are immutable copies."""
 
     __slots__ = ("_asks", "_bids", "outcome")
 
     def __init__(self, outcome: OutcomeKey) -> None:
         self.outcome = outcome
-        self._bids = _Ladder(-1)
-        self._asks = _Ladder(1)
+        self._bids = Ladder()
+        self._asks = Ladder()
 
     def apply_snapshot(self, snapshot: BookSnapshot) -> None:
-        """Replace everything. Raises BrokenBook for a negative size."""
-        if any(level.size < 0 for level in snapshot.bids + snapshot.asks):
-            raise BrokenBook(f"negative size in a snapshot of {self.outcome}")
+        """Replace everything. Raises BrokenBook for a size that cannot be."""
+        if any(not 0 <= level.size <= MAX_MICROS for level in snapshot.bids + snapshot.asks):
+            raise BrokenBook(f"a size out of range in a snapshot of {self.outcome}")
         self._bids.replace(snapshot.bids)
         self._asks.replace(snapshot.asks)
 
     def apply_change(self, change: LevelChange) -> None:
-        """Set or add one level. Raises BrokenBook where the result would be below zero."""
+        """Set or add one level. Raises BrokenBook where the result cannot be; nothing is changed then."""
         ladder = self._bids if change.side is Side.BUY else self._asks
         size = ladder.change(change.price, change.size, signed=change.signed)
-        if size < 0:
+        if not 0 <= size <= MAX_MICROS:
             raise BrokenBook(f"level {change.price} of {self.outcome} would hold {size}")
 
     def clear(self) -> None:
@@ -167,22 +128,29 @@ class Book:
         self._bids.replace(())
         self._asks.replace(())
 
-    def bids(self) -> Levels:
-        return self._bids.copy()
-
-    def asks(self) -> Levels:
-        return self._asks.copy()
-
     @property
     def best_bid(self) -> Level | None:
-        return self._bids.levels[0] if self._bids.levels else None
+        return self._bids.level(self._bids.highest)
 
     @property
     def best_ask(self) -> Level | None:
-        return self._asks.levels[0] if self._asks.levels else None
+        return self._asks.level(self._asks.lowest)
+
+    def packed(self) -> tuple[Micros | None, Micros | None, Packed, Packed]:
+        """The prices of the best bid and the best ask, all bids, all asks. A side that did not change is the same object as before."""
+        bids, asks = self._bids, self._asks
+        return bids.highest, asks.lowest, bids.packed(), asks.packed()
+
+    def bids(self) -> Levels:
+        """Best first."""
+        return unpack(self._bids.packed(), descending=True)
+
+    def asks(self) -> Levels:
+        """Best first."""
+        return unpack(self._asks.packed())
 
     @property
     def crossed(self) -> bool:
         """Best bid at or above best ask: a book that no venue would show at rest."""
-        bid, ask = self.best_bid, self.best_ask
-        return bid is not None and ask is not None and bid.price >= ask.price
+        bid, ask = self._bids.highest, self._asks.lowest
+        return bid is not None and ask is not None and bid >= ask

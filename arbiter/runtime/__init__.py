@@ -18,7 +18,7 @@ from arbiter.runtime.mailbox import Backpressure, Conflate, DropOldest, MailboxF
 from arbiter.runtime.message import Message, Request
 from arbiter.runtime.ref import DirectionError, Ref, ReplySlot
 from arbiter.runtime.supervisor import ActorStatus, Backoff, Child, DynamicGroup, Group, Intensity, Supervisor, SupervisorExhausted
-from arbiter.runtime.topic import Lagged, Subscription, Topic
+from arbiter.runtime.topic import Lagged, Subscription, Topic, TopicKey
 
 __all__ = [
     "Actor",
@@ -44,4 +44,5 @@ __all__ = [
     "Supervisor",
     "SupervisorExhausted",
     "Topic",
+    "TopicKey",
 ]

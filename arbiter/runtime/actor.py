@@ -12,6 +12,7 @@ from arbiter.runtime.mailbox import Mailbox
 from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
 from arbiter.runtime.topic import Topic
 
+E = TypeVar("E")
 K = TypeVar("K")
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
@@ -70,10 +71,13 @@ class Context(Generic[M]):
         """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends."""
         self._exit.enter_context(topic.deliver_to(self.ref.offer))
 
-    def follow_key(self, topic: Topic[K, Any], key: K) -> Callable[[], None]:
-        """Like `follow`, for one key alone. Call what it returns to stop earlier."""
+    def follow_key(self, topic: Topic[K, E], key: K, when: Callable[[E, E], bool] | None = None) -> Callable[[], None]:
+        """Like `follow`, for one key alone. Call what it returns to stop earlier.
+
+        `when` is asked, with the event before and the new one, whether a change matters; what does not is never queued.
+        """
         following = ExitStack()
-        following.enter_context(topic.deliver_key_to(key, self.ref.offer))
+        following.enter_context(topic.deliver_key_to(key, self._mailbox.offer, when))
         self._followed.add(following)
 
         def stop() -> None:
@@ -123,37 +127,40 @@ class Context(Generic[M]):
             sender.reset(token)
 
     async def _loop(self, actor: Actor[M]) -> None:
+        mailbox, stats, handle, now = self._mailbox, self._stats, actor.handle, trio.lowlevel.current_clock().current_time
         handled = 0
-        self._clock = trio.lowlevel.current_clock()
+        began = now()
         while True:
-            message, slot = self._mailbox.get_nowait() or await self._mailbox.get()
+            item = mailbox.get_nowait()
+            if item is None:
+                item = await mailbox.get()
+                began = now()
+            message, slot = item
             if message is STOP:
                 return
-            await self._handle_one(actor, message, slot)
+            self._slot = slot
+            try:
+                reply = await handle(message)
+            except ArbiterError as error:
+                if self._slot is None:
+                    raise
+                self._slot.fail(error)
+            except BaseException:
+                if slot is not None:
+                    slot.fail(ActorStopped(self.name))
+                raise
+            else:
+                if self._slot is not None:
+                    self._slot.answer(reply)
+            finally:
+                self._slot = None
+                ended = now()
+                stats.record(ended - began)
+                began = ended
             handled += 1
             if handled % actor.batch == 0:
                 await trio.lowlevel.checkpoint()
-
-    async def _handle_one(self, actor: Actor[M], message: M, slot: ReplySlot | None) -> None:
-        now = self._clock.current_time
-        began = now()
-        self._slot = slot
-        try:
-            reply = await actor.handle(message)
-        except ArbiterError as error:
-            if self._slot is None:
-                raise
-            self._slot.fail(error)
-        except BaseException:
-            if slot is not None:
-                slot.fail(ActorStopped(self.name))
-            raise
-        else:
-            if self._slot is not None:
-                self._slot.answer(reply)
-        finally:
-            self._slot = None
-            self._stats.record(now() - began)
+                began = now()
 
 
 class Statistics:

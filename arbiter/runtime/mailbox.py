@@ -94,13 +94,21 @@ class Mailbox:
         if self._closed:
             return False
         if self._key is not None and slot is None:
-            return self._offer_keyed(self._key(message), message)
-        if len(self._queue) >= self._capacity:
-            if not isinstance(self.policy, DropOldest):
+            keyed, key = self._keyed, self._key(message)
+            if key in keyed:
+                self.conflated += 1
+            elif len(keyed) >= self._capacity:
                 return False
+            keyed[key] = message  # an assignment keeps the key's place in the order
+        elif len(self._queue) < self._capacity:
+            self._queue.append((message, slot))
+        elif isinstance(self.policy, DropOldest):
             self._drop_oldest()
-        self._queue.append((message, slot))
-        self._wake_reader()
+            self._queue.append((message, slot))
+        else:
+            return False
+        if self._reader is not None:
+            self._wake_reader()
         return True
 
     async def put(self, message: Any, slot: ReplySlot | None = None) -> None:
@@ -122,16 +130,6 @@ class Mailbox:
         """After everything urgent, before everything else; for the runtime's own stop, which always finds room."""
         self._urgent.append((message, None))
         self._wake_reader()
-
-    def _offer_keyed(self, key: Hashable, message: Any) -> bool:
-        waiting = len(self._keyed)
-        if waiting >= self._capacity and key not in self._keyed:
-            return False
-        # an assignment keeps the key's place in the order
-        self._keyed[key] = message
-        self.conflated += len(self._keyed) == waiting
-        self._wake_reader()
-        return True
 
     def _drop_oldest(self) -> None:
         _, slot = self._queue.popleft()

@@ -7,7 +7,7 @@ subscriber chooses what happens when it is slow (conflate by key, drop the oldes
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import trio
 
@@ -70,6 +70,61 @@ class Subscription(Generic[K, E]):
         return await self.receive()
 
 
+class TopicKey(Generic[K, E]):
+    """One key of a topic: its newest event and who follows it alone. Who comes back to a key often looks it up once."""
+
+    __slots__ = ("_followers", "_topic", "held", "key", "newest")
+
+    def __init__(self, topic: "Topic[K, E]", key: K) -> None:
+        self.key = key
+        self.newest: E | None = None
+        self.held = False
+        """Somebody may have it in hand, so the topic must not forget it."""
+        self._topic = topic
+        self._followers: tuple[_Follower[E], ...] = ()
+
+    def publish(self, event: E) -> None:
+        """Retain as the newest and hand to every subscriber. Never waits."""
+        before, self.newest = self.newest, event
+        self.deliver(event, before)
+
+    def deliver(self, event: E, before: E | None) -> None:
+        """Hand to every subscriber; `before` is what was the newest until now."""
+        topic = self._topic
+        topic.sequence += 1
+        for sink in topic.sinks:
+            sink(self.key, event)
+        for offer, when in self._followers:
+            if when is None or before is None or when(before, event):
+                offer(event)
+
+    def follow(self, follower: "_Follower[E]") -> None:
+        """Hand over the newest event, then what comes."""
+        self._followers += (follower,)
+        if self.newest is not None:
+            follower.offer(self.newest)
+
+    def leave(self, follower: "_Follower[E]") -> None:
+        """Undo `follow`."""
+        self._followers = tuple(each for each in self._followers if each is not follower)
+
+    @property
+    def followers(self) -> int:
+        return len(self._followers)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is retained and nobody would notice if it were forgotten."""
+        return self.newest is None and not self._followers and not self.held
+
+
+class _Follower(NamedTuple, Generic[E]):
+    """Who follows one key, and which changes matter to it (all, where `when` is None)."""
+
+    offer: Callable[[E], object]
+    when: Callable[[E, E], bool] | None
+
+
 class Topic(Generic[K, E]):
     """Published by one actor, followed by any number. Outlives the publisher's incarnations.
 
@@ -80,51 +135,60 @@ class Topic(Generic[K, E]):
         self.name = name
         self.epoch = 0
         self.sequence = 0
-        self._retained: dict[K, E] = {}
-        self._sinks: dict[int, Callable[[K, E], object]] = {}
-        self._key_sinks: dict[K, dict[int, Callable[[E], object]]] = {}
-        self._next_sink = 0
+        self.sinks: tuple[Callable[[K, E], object], ...] = ()
+        """Those who follow every key."""
+        self._keys: dict[K, TopicKey[K, E]] = {}
 
     def __len__(self) -> int:
-        return len(self._retained)
+        return len(self.values())
 
     @property
     def subscribers(self) -> int:
-        return len(self._sinks) + sum(map(len, self._key_sinks.values()))
+        return len(self.sinks) + sum(each.followers for each in self._keys.values())
+
+    def key(self, key: K) -> TopicKey[K, E]:
+        """One key, for who publishes or reads it often. Kept for as long as the topic lives."""
+        found = self._key(key)
+        found.held = True
+        return found
+
+    def _key(self, key: K) -> TopicKey[K, E]:
+        found = self._keys.get(key)
+        if found is None:
+            found = self._keys[key] = TopicKey(self, key)
+        return found
+
+    def _forget_if_idle(self, found: TopicKey[K, E]) -> None:
+        if found.idle and self._keys.get(found.key) is found:
+            del self._keys[found.key]
 
     def get(self, key: K) -> E | None:
         """The newest event of a key, if one is retained."""
-        return self._retained.get(key)
+        found = self._keys.get(key)
+        return None if found is None else found.newest
 
     def values(self) -> list[E]:
         """The snapshot: the newest event of each key."""
-        return list(self._retained.values())
+        return [each.newest for each in self._keys.values() if each.newest is not None]
 
     def publish(self, key: K, event: E) -> None:
         """Retain as the key's newest and hand to every subscriber. Never waits."""
-        self._retained[key] = event
-        self._deliver(key, event)
+        self._key(key).publish(event)
 
     def publish_passing(self, key: K, event: E) -> None:
         """Hand to every subscriber and retain nothing: for an event that is over at once, and for a key's end."""
-        self._retained.pop(key, None)
-        self._deliver(key, event)
+        found = self._key(key)
+        found.newest = None
+        found.deliver(event, None)
+        self._forget_if_idle(found)
 
     def start_over(self) -> None:
         """The publisher begins anew: a new epoch, nothing retained. Call before publishing the rebuilt state."""
         self.epoch += 1
         self.sequence = 0
-        self._retained.clear()
-
-    def _deliver(self, key: K, event: E) -> None:
-        self.sequence += 1
-        if self._sinks:
-            for sink in tuple(self._sinks.values()):
-                sink(key, event)
-        offers = self._key_sinks.get(key)
-        if offers is not None:
-            for offer in tuple(offers.values()):
-                offer(event)
+        for each in tuple(self._keys.values()):
+            each.newest = None
+            self._forget_if_idle(each)
 
     @contextmanager
     def subscribe(self, policy: SlowPolicy = "conflate", *, capacity: int = 1024) -> Iterator[tuple[list[E], Subscription[K, E]]]:
@@ -142,27 +206,26 @@ class Topic(Generic[K, E]):
             yield
 
     @contextmanager
-    def deliver_key_to(self, key: K, offer: Callable[[E], object]) -> Iterator[None]:
-        """The same for one key alone: costs nothing while other keys change."""
-        sinks = self._key_sinks.setdefault(key, {})
-        number = self._next_sink
-        self._next_sink += 1
-        sinks[number] = offer
+    def deliver_key_to(self, key: K, offer: Callable[[E], object], when: Callable[[E, E], bool] | None = None) -> Iterator[None]:
+        """The same for one key alone: costs nothing while other keys change.
+
+        `when` is asked, with the event before and the new one, whether a change matters to this follower. What begins a
+        key or follows an end always does.
+        """
+        found, follower = self._key(key), _Follower(offer, when)
+        found.follow(follower)
         try:
-            if key in self._retained:
-                offer(self._retained[key])
             yield
         finally:
-            del sinks[number]
-            if not sinks:
-                self._key_sinks.pop(key, None)
+            found.leave(follower)
+            self._forget_if_idle(found)
 
     @contextmanager
     def _sink(self, sink: Callable[[K, E], object]) -> Iterator[None]:
-        number = self._next_sink
-        self._next_sink += 1
-        self._sinks[number] = sink
+        self.sinks += (sink,)
         try:
             yield
         finally:
-            del self._sinks[number]
+            left = list(self.sinks)
+            del left[next(index for index, each in enumerate(left) if each is sink)]
+            self.sinks = tuple(left)

@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
-from arbiter.domain.money import MICRO, ONE, Micros, micros_from_decimal, parse_micros
+from arbiter.domain.money import ONE, Micros, micros_from_decimal, parse_micros
 
 _CACHED = 4096
 _prices: dict[str, Micros] = {}
 _LARGEST_EXPONENT = 18
-_HUNDREDTH = MICRO // 100
+_UNITS = (1_000_000, 100_000, 10_000, 1_000, 100, 10, 1)
+"""What the last digit of a number with so many decimals is worth."""
 _SHORT = 12
 """Digits of a size that is surely in range."""
 
@@ -36,10 +37,11 @@ def price_micros(text: str) -> Micros:
 
 def size_micros(text: str) -> Micros:
     """A size, zero or more. Raises ValueError."""
-    # nearly all sizes have two decimals; the rest, and what is wrong, goes the long way
-    digits = text[:-3] + text[-2:]
-    if text[-3:-2] == "." and 3 <= len(digits) <= _SHORT and digits.isdigit() and digits.isascii():
-        return Micros(int(digits) * _HUNDREDTH)
+    whole, _, fraction = text.partition(".")
+    digits = whole + fraction
+    # nearly all sizes are this plain; the rest, and what is wrong, goes the long way
+    if whole and len(digits) <= _SHORT and digits.isdigit() and digits.isascii() and len(fraction) < len(_UNITS):
+        return Micros(int(digits) * _UNITS[len(fraction)])
     size = parse_micros(text)
     if size < 0:
         raise ValueError(f"a negative size: {text[:40]!r}")

@@ -132,6 +132,27 @@ async def test_books_of_other_markets_cost_no_decision(autojump_clock, scene, op
         assert await scene.scanner.ref.ask(GetScanStatistics(), timeout=5) == before
 
 
+async def test_deeper_bids_cost_no_decision_since_they_change_none(autojump_clock, scene, open_one):
+    async with scene.running():
+        await open_one()
+        before = await scene.scanner.ref.ask(GetScanStatistics(), timeout=5)
+        await scene.quote(scene.yes, "0.38x10 0.37x5", "0.40x10")
+        await scene.quote(scene.yes, "0.38x11 0.36x5", "0.40x10")
+        assert await scene.scanner.ref.ask(GetScanStatistics(), timeout=5) == before
+        await scene.quote(scene.yes, "0.39x1 0.38x11", "0.40x10")
+        await scene.quote(scene.yes, "0.39x1 0.38x11", "0.40x10 0.99x1")
+        assert (await scene.scanner.ref.ask(GetScanStatistics(), timeout=5)).books == before.books + 2
+
+
+async def test_a_bid_that_crosses_the_asks_closes_it(autojump_clock, scene, reader, open_one):
+    async with scene.running():
+        readings = reader()
+        await open_one()
+        await scene.quote(scene.yes, "0.40x1 0.38x10", "0.40x10")
+        assert await readings.read() == ["opened", "closed"]
+        assert readings.seen[-1].reason == "crossed_book"
+
+
 async def test_rejections_are_counted_by_their_reason(autojump_clock, scene):
     async with scene.running():
         await scene.quote(scene.yes, "0.38x10", "0.60x10")

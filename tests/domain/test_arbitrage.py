@@ -28,7 +28,7 @@ def _levels(*pairs: tuple[int, int]) -> Levels:
 
 
 def _offer(market: Market, asks: Levels, bids: Levels = (), *, fresh: bool = True) -> Offer:
-    return Offer(market.yes_key, market, bids, asks, fresh)
+    return Offer(market.yes_key, market, bids[0].price if bids else None, asks, fresh)
 
 
 def _opportunity(found: Opportunity | Rejected) -> Opportunity:
@@ -292,7 +292,7 @@ def test_an_inverted_pair_finds_the_same_edge_at_the_outcomes_that_mean_the_same
     pair = pair_markets(PairId("p"), "title", a, b, inverted=inverted)
     markets, hedge = {a.key: a, b.key: b}, b.yes_key if inverted else b.no_key
     asks = {key: _levels((70, 10)) for key in pair.outcomes} | {a.yes_key: _levels((40, 10)), hedge: _levels((50, 10))}
-    offers = {key: Offer(key, markets[key.market_key], (), asks[key], True) for key in pair.outcomes}
+    offers = {key: Offer(key, markets[key.market_key], None, asks[key], True) for key in pair.outcomes}
     results = [find(offers[one], offers[other]) for one, other in pair.hedges]
     found = _opportunity(results[0])
     assert [leg.outcome for leg in found.legs] == [a.yes_key, hedge]

@@ -159,6 +159,57 @@ def test_following_a_key_that_has_no_event_yet_begins_with_its_first(topic):
     assert received == ["a1"]
 
 
+def test_a_follower_hears_only_of_changes_that_matter_to_it_and_of_every_beginning(topic):
+    received: list[str] = []
+
+    def other_letter(before: str, now: str) -> bool:
+        return before[0] != now[0]
+
+    topic.publish("k", "a1")
+    with topic.deliver_key_to("k", received.append, other_letter):
+        for event in ("a2", "a3", "b1", "b2", "a4"):
+            topic.publish("k", event)
+        topic.publish_passing("k", "a5")  # an end
+        topic.publish("k", "a6")  # a beginning
+    assert received == ["a1", "b1", "a4", "a5", "a6"]
+
+
+def test_a_key_in_hand_is_the_same_key_also_where_it_ended_and_began_anew(topic):
+    key = topic.key("k")
+    received: list[str] = []
+    assert (key.newest, len(topic)) == (None, 0)
+    with topic.deliver_to(received.append):
+        key.publish("k1")
+        topic.publish("k", "k2")
+        assert key.newest == topic.get("k") == "k2"
+        topic.publish_passing("k", "k3")
+        topic.start_over()
+        key.publish("k4")
+    assert received == ["k1", "k2", "k3", "k4"]
+    assert (topic.values(), topic.sequence) == (["k4"], 1)
+
+
+def test_keys_that_nobody_holds_or_follows_leave_nothing_behind(topic):
+    with topic.deliver_key_to("followed", [].append):
+        for number in range(100):
+            topic.publish(f"k{number}", "begun")
+            topic.publish_passing(f"k{number}", "over")
+        topic.publish_passing("passing", "by")
+        assert set(topic._keys) == {"followed"}
+    topic.publish("kept", "until the publisher starts over")
+    topic.start_over()
+    assert not topic._keys
+
+
+def test_a_follower_that_leaves_while_its_key_ends_takes_no_later_key_with_it(topic):
+    leaving = ExitStack()
+    leaving.enter_context(topic.deliver_key_to("k", lambda event: leaving.close() if event == "over" else None))
+    topic.publish("k", "begun")
+    with topic.deliver_key_to("k", lambda event: topic.publish("k", "anew") if event == "over" else None):
+        topic.publish_passing("k", "over")
+    assert topic.get("k") == "anew"
+
+
 def test_a_passing_event_reaches_subscribers_and_ends_its_key(topic):
     received: list[str] = []
     topic.publish("a", "a1")

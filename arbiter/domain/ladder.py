@@ -1,0 +1,96 @@
+"""One side of a book: its price levels in order of price, kept as machine integers.
+
+With thousands of books the memory that a change touches counts more than the instructions: 20 levels are 320 bytes
+here, one after the other, and a copy of them is one block of bytes that a message can carry.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import starmap
+from typing import NamedTuple
+
+from arbiter.domain.money import MAX_MICROS, Micros
+
+
+class Level(NamedTuple):
+    """One price level: price in micros of a dollar, size in micros of a share or contract."""
+
+    price: Micros
+    size: Micros
+
+
+Levels = tuple[Level, ...]
+
+Packed = bytes
+"""Levels by ascending price: for each its price, then its size, as native 64-bit integers. `unpack` reads them."""
+
+
+def unpack(packed: Packed, *, descending: bool = False) -> Levels:
+    """The levels, lowest price first, or highest first when `descending`."""
+    numbers = memoryview(packed).cast("q").tolist()
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    levels = tuple(starmap(Level, pairs))
+    return levels[::-1] if descending else levels
+
+
+class Ladder:
+    """Mutable; `packed()` is an immutable copy, made once for each change."""
+
+    __slots__ = ("_flat", "_packed", "_prices")
+
+    def __init__(self) -> None:
+        self._prices: list[Micros] = []
+        self._flat = array("q")
+        self._packed: Packed | None = b""
+
+    @property
+    def lowest(self) -> Micros | None:
+        """The lowest price."""
+        prices = self._prices
+        return prices[0] if prices else None
+
+    @property
+    def highest(self) -> Micros | None:
+        """The highest price."""
+        prices = self._prices
+        return prices[-1] if prices else None
+
+    def level(self, price: Micros | None) -> Level | None:
+        """What rests at this price."""
+        if price is None or price not in self._prices:
+            return None
+        return Level(price, Micros(self._flat[2 * bisect_left(self._prices, price) + 1]))
+
+    def packed(self) -> Packed:
+        packed = self._packed
+        if packed is None:
+            packed = self._packed = self._flat.tobytes()
+        return packed
+
+    def replace(self, levels: Iterable[Level]) -> None:
+        """Levels in any order. A size of 0 is none; of one price the last counts. Sizes are within MAX_MICROS."""
+        kept = {price: size for price, size in levels if size > 0}
+        self._prices = sorted(kept)
+        self._flat = array("q", [number for price in self._prices for number in (price, kept[price])])
+        self._packed = None
+
+    def change(self, price: Micros, size: int, *, signed: bool) -> int:
+        """Set or add one level and return what it holds then; where that is below zero or beyond MAX_MICROS, nothing was changed."""
+        prices, flat = self._prices, self._flat
+        index = bisect_left(prices, price)
+        known = index < len(prices) and prices[index] == price
+        if signed and known:
+            size += flat[2 * index + 1]
+        if not 0 <= size <= MAX_MICROS:
+            return size
+        self._packed = None
+        if known:
+            if size:
+                flat[2 * index + 1] = size
+            else:
+                del prices[index], flat[2 * index : 2 * index + 2]
+        elif size:
+            prices.insert(index, price)
+            flat[2 * index : 2 * index] = array("q", (price, size))
+        return size
