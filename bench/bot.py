@@ -4,8 +4,8 @@
 
 Four processes beside this one: the core (`bot_core_process.py`: the real tree, sandbox venues, gRPC front), a sandbox Bot API with
 two bots whose limits are lifted (`bot_api_process.py`), our BotBridge (`bot_bridge_process.py`), and the reference, an
-Application of python-telegram-bot on asyncio with `grpc.aio` (`bot_reference_process.py`). Both answer `/status`: five
-calls at once, one message of the same text. Both stay up; they are measured in turn, round by round.
+Application of python-telegram-bot on asyncio with `grpc.aio` (`bot_reference_process.py`). Both answer `/status`: one
+call, one message of the same text. Both stay up; they are measured in turn, round by round.
 
 1. Latency: 10 updates/s over 50 chats, at uneven distances. From the moment when an update can be fetched to the moment when its
    reply has come in, by the Bot API's own clock.
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a short form, under 45 s")
     parser.add_argument("--profile", metavar="FILE", help="profile our bridge into this file; the figures are then worthless")
     options = parser.parse_args()
-    print("bot: update -> gRPC (five calls) -> reply sent", flush=True)
+    print("bot: update -> gRPC -> reply sent", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(QUICK if options.quick else FULL, Path(folder), [options.profile] if options.profile else [])
     finish("bot", {**figures, "quick": options.quick}, TARGETS)

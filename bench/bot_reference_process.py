@@ -2,12 +2,11 @@
 
     python -m bench.bot_reference_process SERVER CREDENTIAL API_URL TOKEN
 
-For `/status` it makes the calls that ours makes, at once as ours does, with a token a user kept as ours keeps it, and sends the text
+For `/status` it makes the call that ours makes, with a token a user kept as ours keeps it, and sends the text
 that ours sends, by the same view. One channel, its methods made once; updates handled at once, as its documentation
 advises; `allowed_updates` given. Ends on SIGTERM.
 """
 
-import asyncio
 import logging
 import os
 import sys
@@ -24,7 +23,7 @@ from telegram.request import HTTPXRequest
 
 from arbiter.bot import views
 from arbiter.rpc import client_types as types
-from arbiter.v1 import strategy_pb2, trading_pb2, user_pb2
+from arbiter.v1 import trading_pb2, user_pb2
 from bench.bot_people import CONCURRENCY
 
 CALL_SECONDS = 6.0
@@ -43,22 +42,14 @@ class Core:
             # a message's own method serialises it, as in generated code
             request = {
                 "UserService/Authenticate": user_pb2.AuthRequest,
-                "UserService/GetProfile": user_pb2.ProfileRequest,
-                "TradingService/GetTradingState": trading_pb2.TradingStateRequest,
-                "StrategyService/ListStrategies": strategy_pb2.ListRequest,
-                "TradingService/GetWallet": trading_pb2.WalletRequest,
-                "TradingService/GetPositions": trading_pb2.PositionsRequest,
+                "TradingService/GetOverview": trading_pb2.OverviewRequest,
             }[path]
             return channel.unary_unary(
                 f"/arbiter.v1.{path}", request_serializer=request.SerializeToString, response_deserializer=reply.FromString
             )
 
         self._authenticate = method("UserService/Authenticate", user_pb2.AuthResponse)
-        self._profile = method("UserService/GetProfile", user_pb2.ProfileResponse)
-        self._state = method("TradingService/GetTradingState", trading_pb2.TradingStateResponse)
-        self._strategies = method("StrategyService/ListStrategies", strategy_pb2.StrategiesResponse)
-        self._wallet = method("TradingService/GetWallet", trading_pb2.WalletResponse)
-        self._positions = method("TradingService/GetPositions", trading_pb2.PositionsResponse)
+        self._overview = method("TradingService/GetOverview", trading_pb2.OverviewResponse)
 
     async def _token(self, telegram_id: int) -> str:
         token, expires_ms = self._tokens.get(telegram_id, ("", 0))
@@ -72,16 +63,8 @@ class Core:
     async def status(self, telegram_id: int) -> str:
         """The text of `/status`."""
         metadata = (("authorization", f"Bearer {await self._token(telegram_id)}"),)
-        profile, state, listed, wallet, positions = await asyncio.gather(
-            self._profile(user_pb2.ProfileRequest(), timeout=CALL_SECONDS, metadata=metadata),
-            self._state(trading_pb2.TradingStateRequest(), timeout=CALL_SECONDS, metadata=metadata),
-            self._strategies(strategy_pb2.ListRequest(), timeout=CALL_SECONDS, metadata=metadata),
-            self._wallet(trading_pb2.WalletRequest(), timeout=CALL_SECONDS, metadata=metadata),
-            self._positions(trading_pb2.PositionsRequest(), timeout=CALL_SECONDS, metadata=metadata),
-        )
-        strategies = {each.name: each.enabled for each in listed.strategies}
-        held = [types.position(each) for each in positions.positions]
-        return views.status(types.profile(profile), types.trading_state(state), strategies, types.wallet(wallet), held).text
+        overview = await self._overview(trading_pb2.OverviewRequest(), timeout=CALL_SECONDS, metadata=metadata)
+        return views.status(types.overview(overview)).text
 
 
 def main(server: str, credential: str, api_url: str, token: str) -> None:

@@ -1,18 +1,20 @@
 """Data -> what a person reads: HTML as Telegram takes it, and buttons. Pure; every piece of data is escaped here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from arbiter.bot.text import cut, escape
 from arbiter.domain.money import format_dollars, format_micros
 from arbiter.domain.trading_state import TradingState
-from arbiter.rpc.client_types import Opportunity, PositionInfo, Profile, StopReport, TradingStateInfo, Wallet
+from arbiter.rpc.client_types import Opportunity, Overview, PositionInfo, Profile, StopReport, TradingStateInfo, Wallet
 
 PAGE = 5
 """Positions on one page."""
 LONGEST_TITLE = 120
 SHOWN_OPPORTUNITIES = 3
 SHOWN_ORDERS = 10
+UNCONFIRMED_ORDERS = "<b>Whether your open orders were cancelled is not known.</b> No new one can leave. Send /stop CONFIRM again."
+UNCONFIRMED_STRATEGIES = "<b>Whether your strategies were switched off is not known.</b> Send /stop CONFIRM again."
 
 
 class Button(NamedTuple):
@@ -62,15 +64,14 @@ def _size(micros: int) -> str:
 # -- pages --
 
 
-def status(
-    profile: Profile, state: TradingStateInfo, strategies: Mapping[str, bool], wallet: Wallet, held: Sequence[PositionInfo]
-) -> Answer:
+def status(overview: Overview) -> Answer:
     """Positions and P&L at a glance."""
+    profile, wallet, held = overview.profile, overview.wallet, overview.positions
     worth = "none" if not held else f"{len(held)}, worth {format_dollars(wallet.positions_exit)} now"
     lines = [
         f"<b>{escape(profile.name)}</b>, tier {escape(profile.tier)}{' — suspended' if profile.suspended else ''}",
-        _trading(state),
-        f"Arbitrage: {_on(strategies.get('arbitrage', False))}",
+        _trading(overview.trading),
+        f"Arbitrage: {_on(overview.strategies.get('arbitrage', False))}",
         f"Cash: {format_dollars(wallet.cash)}",
         f"Positions: {worth}",
         f"P&amp;L: {signed(wallet.realised_pnl)} realised, {signed(wallet.unrealised_pnl)} unrealised",
@@ -80,16 +81,16 @@ def status(
     return Answer("\n".join(lines))
 
 
-def home(profile: Profile, state: TradingStateInfo, strategies: Mapping[str, bool], wallet: Wallet, held: Sequence[PositionInfo]) -> Answer:
+def home(overview: Overview) -> Answer:
     """The dashboard."""
-    running = strategies.get("arbitrage", False)
+    running = overview.strategies.get("arbitrage", False)
     arb = Button("Stop Arb", "arb_stop") if running else Button("Start Arb", "arb_start")
     keyboard = (
         (Button("Positions", "positions"), Button("Wallet", "wallet")),
         (arb, Button("Copy Trades", "copy_list")),
         (Button("Refresh", "home"),),
     )
-    return Answer(status(profile, state, strategies, wallet, held).text, keyboard)
+    return Answer(status(overview).text, keyboard)
 
 
 def positions(held: Sequence[PositionInfo], page: int) -> Answer:
@@ -187,10 +188,11 @@ def stop_warning() -> Answer:
 
 def stopped(report: StopReport) -> Answer:
     """What an emergency stop came to."""
+    switched = "Strategies switched off: " + (", ".join(map(escape, report.disabled_strategies)) or "none were on")
     lines = [
         "<b>All trading is stopped.</b>" if report.state is TradingState.HALTED else f"Trading is {report.state.value}.",
-        f"Cancelled: {_count(report.cancelled, 'open order')}",
-        "Strategies switched off: " + (", ".join(map(escape, report.disabled_strategies)) or "none were on"),
+        UNCONFIRMED_ORDERS if report.orders_unconfirmed else f"Cancelled: {_count(report.cancelled, 'open order')}",
+        UNCONFIRMED_STRATEGIES if report.strategies_unconfirmed else switched,
     ]
     if report.uncertain:
         named = ", ".join(f"<code>{escape(each)}</code>" for each in report.uncertain[:SHOWN_ORDERS])

@@ -145,6 +145,10 @@ class ArbiterClient:
         reply = await self._unary("UserService/UpdateSettings", user_pb2.SettingsRequest(settings=settings), user_pb2.SettingsResponse)
         return int(reply.settings.min_edge_micros)
 
+    async def get_overview(self) -> types.Overview:
+        """Profile, trading state, strategies, wallet and positions in one call."""
+        return types.overview(await self._unary("TradingService/GetOverview", trading_pb2.OverviewRequest(), trading_pb2.OverviewResponse))
+
     # -- trading --
 
     async def get_positions(self) -> list[PositionInfo]:
@@ -202,7 +206,7 @@ class ArbiterClient:
     async def list_strategies(self) -> dict[str, bool]:
         """Every strategy by name, and whether the caller has it switched on."""
         reply = await self._unary("StrategyService/ListStrategies", strategy_pb2.ListRequest(), strategy_pb2.StrategiesResponse)
-        return {strategy.name: strategy.enabled for strategy in reply.strategies}
+        return types.strategies(reply.strategies)
 
     async def set_arb_enabled(self, enabled: bool) -> bool:
         """Switch arbitrage on or off for the caller; answers with what is in force."""

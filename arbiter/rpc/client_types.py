@@ -1,5 +1,6 @@
 """What `ArbiterClient` returns: plain frozen structs, and how they are read from protobuf. Money in micros, times UTC ms."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -62,13 +63,18 @@ class Wallet(msgspec.Struct, frozen=True):
 
 
 class StopReport(msgspec.Struct, frozen=True):
-    """What an emergency stop came to. `uncertain`: orders whose cancel is not confirmed yet."""
+    """What an emergency stop came to. `uncertain`: orders whose cancel is not confirmed yet.
+
+    Trading is stopped also where a part is unconfirmed, because it did not answer in time: then repeat the call.
+    """
 
     state: TradingState
     durable: bool
     cancelled: int
     uncertain: tuple[str, ...]
     disabled_strategies: tuple[str, ...]
+    orders_unconfirmed: bool
+    strategies_unconfirmed: bool
 
 
 class TradingStateInfo(msgspec.Struct, frozen=True):
@@ -106,6 +112,16 @@ class PositionInfo(msgspec.Struct, frozen=True):
     def pnl(self) -> Micros:
         """Realised and, where known, unrealised."""
         return Micros(self.realised_pnl + (self.unrealised_pnl or 0))
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """What a dashboard shows. `strategies`: every one by name, and whether it is switched on."""
+
+    profile: Profile
+    trading: TradingStateInfo
+    strategies: dict[str, bool]
+    wallet: Wallet
+    positions: tuple[PositionInfo, ...]
 
 
 class PositionsUpdate(msgspec.Struct, frozen=True):
@@ -222,8 +238,24 @@ def wallet(m: trading_pb2.WalletResponse) -> Wallet:
 
 
 def stop_report(m: trading_pb2.EmergencyStopResponse) -> StopReport:
-    state = _TRADING_STATES[m.state]
-    return StopReport(state, m.durable, m.cancelled_orders, tuple(m.uncertain_order_ids), tuple(m.disabled_strategies))
+    return StopReport(
+        _TRADING_STATES[m.state],
+        m.durable,
+        m.cancelled_orders,
+        tuple(m.uncertain_order_ids),
+        tuple(m.disabled_strategies),
+        m.orders_unconfirmed,
+        m.strategies_unconfirmed,
+    )
+
+
+def overview(m: trading_pb2.OverviewResponse) -> Overview:
+    positions = tuple(position(each) for each in m.positions)
+    return Overview(profile(m.profile), trading_state(m.trading), strategies(m.strategies), wallet(m.wallet), positions)
+
+
+def strategies(listed: Iterable[strategy_pb2.Strategy]) -> dict[str, bool]:
+    return {each.name: each.enabled for each in listed}
 
 
 def trading_state(m: trading_pb2.TradingStateResponse) -> TradingStateInfo:

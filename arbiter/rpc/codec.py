@@ -1,19 +1,22 @@
 """Between the protobuf messages and the domain. What comes in is checked here, and an error names its field."""
 
+from arbiter.actors.accounts import STRATEGIES
 from arbiter.actors.arb_scanner import OpportunityChanged
 from arbiter.actors.market_feed import BookUpdated, MarketData
 from arbiter.actors.position_tracker import PositionChanged
+from arbiter.domain.account import Account, UserSettings
 from arbiter.domain.arbitrage import Leg
 from arbiter.domain.book import Levels, Side
 from arbiter.domain.ids import MarketId, MarketKey, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.ledger import Position
+from arbiter.domain.limits import TIERS
 from arbiter.domain.market import Market, Outcome
 from arbiter.domain.money import MAX_MICROS, Micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
-from arbiter.domain.trading_state import TradingState
+from arbiter.domain.trading_state import TradingState, TradingStatus
 from arbiter.domain.wallet import CashPool
 from arbiter.errors import InvalidInput
-from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
+from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2, user_pb2
 
 LONGEST_ID = 200
 LONGEST_KEY = 100
@@ -227,3 +230,42 @@ def wallet_out(
         unrealised_pnl_micros=sum(change.mark.unrealised for change in valued if change.mark.unrealised is not None),
         unmarked_positions=len(valued) - len(exits),
     )
+
+
+def trading_status_out(status: TradingStatus) -> trading_pb2.TradingStateResponse:
+    return trading_pb2.TradingStateResponse(state=trading_state_out(status.state), since_unix_ms=status.since_ms, reason=status.reason)
+
+
+def profile_out(account: Account) -> user_pb2.ProfileResponse:
+    limits = TIERS[account.tier]
+    return user_pb2.ProfileResponse(
+        user_id=account.user,
+        name=account.name,
+        tier=account.tier.value,
+        role=account.role.value,
+        suspended=account.suspended,
+        limits=user_pb2.Limits(
+            requests_per_second=limits.requests_per_second,
+            orders_per_minute=limits.orders_per_minute,
+            open_positions=limits.open_positions,
+            largest_position_micros=limits.largest_position,
+            copy_trades=limits.copy_trades,
+            streams=limits.streams,
+            arbitrage_execution=limits.arbitrage_execution,
+        ),
+        settings=settings_out(account.settings),
+        telegram_linked=account.telegram is not None,
+        telegram_name=account.telegram.name if account.telegram else "",
+    )
+
+
+def settings_out(settings: UserSettings) -> user_pb2.UserSettings:
+    return user_pb2.UserSettings(min_edge_micros=settings.min_edge)
+
+
+def strategies_out(account: Account) -> list[strategy_pb2.Strategy]:
+    return [strategy_out(name, account) for name in STRATEGIES]
+
+
+def strategy_out(name: str, account: Account) -> strategy_pb2.Strategy:
+    return strategy_pb2.Strategy(name=name, description=STRATEGIES[name], enabled=name in account.strategies)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from purerpc.grpclib.events import RequestReceived
 
-from arbiter.actors.accounts import ARBITRAGE, STRATEGIES, SwitchStrategy
+from arbiter.actors.accounts import ARBITRAGE, SwitchStrategy
 from arbiter.actors.arb_scanner import OpportunityChanged
 from arbiter.domain.account import Account
 from arbiter.domain.ids import OpportunityId
@@ -26,7 +26,7 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
         self._gate = gate
 
     async def ListStrategies(self, message: strategy_pb2.ListRequest, request: RequestReceived) -> strategy_pb2.StrategiesResponse:
-        return strategy_pb2.StrategiesResponse(strategies=[_strategy_out(name, request.caller) for name in STRATEGIES])
+        return strategy_pb2.StrategiesResponse(strategies=codec.strategies_out(request.caller))
 
     async def EnableStrategy(self, message: strategy_pb2.StrategyRequest, request: RequestReceived) -> strategy_pb2.StrategyResponse:
         account: Account = request.caller
@@ -41,7 +41,7 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
     async def _switch(self, name: str, request: RequestReceived, *, enabled: bool) -> strategy_pb2.StrategyResponse:
         wanted = SwitchStrategy(request.caller.user, codec.text_in("name", name), enabled)
         account = await self._core.accounts.ask(wanted, timeout=ASK_SECONDS)
-        return strategy_pb2.StrategyResponse(strategy=_strategy_out(name, account))
+        return strategy_pb2.StrategyResponse(strategy=codec.strategy_out(name, account))
 
     async def GetArbOpportunities(
         self, message: strategy_pb2.ArbRequest, request: RequestReceived
@@ -89,7 +89,3 @@ class _Told:
             return strategy_pb2.OPPORTUNITY_STATE_UPDATED if known else strategy_pb2.OPPORTUNITY_STATE_OPENED
         self._open.discard(change.id)
         return strategy_pb2.OPPORTUNITY_STATE_CLOSED
-
-
-def _strategy_out(name: str, account: Account) -> strategy_pb2.Strategy:
-    return strategy_pb2.Strategy(name=name, description=STRATEGIES[name], enabled=name in account.strategies)

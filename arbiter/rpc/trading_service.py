@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import structlog
+import trio
 from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.accounts import SwitchAllOff
@@ -11,13 +13,18 @@ from arbiter.actors.user_session import CancelAll, CancelOrder, GetOrders, Place
 from arbiter.domain.account import Account
 from arbiter.domain.ids import OrderId, OutcomeKey, UserId
 from arbiter.domain.wallet import cash_pools
-from arbiter.errors import InvalidInput
+from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
 from arbiter.runtime import Subscription
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
+
+STOP_SECONDS = 4.0
+"""How long a stop waits for each part after the latch: shorter than a client's patience, so that the report arrives."""
+
+_log = structlog.get_logger(component="trading")
 
 
 class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated, without types
@@ -49,26 +56,55 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         return trading_pb2.CancelResponse(order=codec.order_out(order))
 
     async def GetWallet(self, message: trading_pb2.WalletRequest, request: RequestReceived) -> trading_pb2.WalletResponse:
-        user: UserId = request.caller.user
+        wallet, _ = await self._worth(request.caller.user)
+        return wallet
+
+    async def GetOverview(self, message: trading_pb2.OverviewRequest, request: RequestReceived) -> trading_pb2.OverviewResponse:
+        account: Account = request.caller
+        status = await self._core.brake.ask(GetTradingStatus(account.user), timeout=ASK_SECONDS)
+        wallet, held = await self._worth(account.user)
+        return trading_pb2.OverviewResponse(
+            profile=codec.profile_out(account),
+            trading=codec.trading_status_out(status),
+            strategies=codec.strategies_out(account),
+            wallet=wallet,
+            positions=[codec.position_out(change, self._core.data) for change in held],
+        )
+
+    async def _worth(self, user: UserId) -> tuple[trading_pb2.WalletResponse, tuple[PositionChanged, ...]]:
+        """The wallet, and the open positions that are valued in it."""
         holdings = await self._core.tracker.ask(GetHoldings(user), timeout=ASK_SECONDS)
         valued = await self._core.tracker.ask(GetPositions(user), timeout=ASK_SECONDS)
         orders = await self._core.session(user).ask(GetOrders(), timeout=ASK_SECONDS)
-        return codec.wallet_out(cash_pools(self._core.feeds, holdings, orders), holdings, valued)
+        return codec.wallet_out(cash_pools(self._core.feeds, holdings, orders), holdings, valued), valued
 
     async def EmergencyStop(self, message: trading_pb2.EmergencyStopRequest, request: RequestReceived) -> trading_pb2.EmergencyStopResponse:
-        """The latch first, which nothing below can undo; a part that does not answer leaves its share to be named as open."""
+        """The latch first, which nothing below can undo; a part that does not answer is named as unconfirmed, and holds up no other."""
         account: Account = request.caller
         reason = codec.optional_text_in("reason", message.reason)
         halted = await self._core.brake.ask(Halt(account.user, reason), timeout=ASK_SECONDS)
-        ended = await self._core.session(account.user).ask(CancelAll(), timeout=ASK_SECONDS)
-        switched = await self._core.accounts.ask(SwitchAllOff(account.user), timeout=ASK_SECONDS)
-        return trading_pb2.EmergencyStopResponse(
-            state=codec.trading_state_out(halted.status.state),
-            durable=halted.durable,
-            cancelled_orders=len(ended.cancelled),
-            uncertain_order_ids=ended.uncertain,
-            disabled_strategies=switched,
-        )
+        report = trading_pb2.EmergencyStopResponse(state=codec.trading_state_out(halted.status.state), durable=halted.durable)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_all, account.user, report)
+            nursery.start_soon(self._switch_all_off, account.user, report)
+        return report
+
+    async def _cancel_all(self, user: UserId, report: trading_pb2.EmergencyStopResponse) -> None:
+        try:
+            ended = await self._core.session(user).ask(CancelAll(), timeout=STOP_SECONDS)
+        except ArbiterError as error:
+            _log.error("stopped, but the open orders' cancels are not confirmed", user=user, problem=str(error))
+            report.orders_unconfirmed = True
+        else:
+            report.cancelled_orders = len(ended.cancelled)
+            report.uncertain_order_ids.extend(ended.uncertain)
+
+    async def _switch_all_off(self, user: UserId, report: trading_pb2.EmergencyStopResponse) -> None:
+        try:
+            report.disabled_strategies.extend(await self._core.accounts.ask(SwitchAllOff(user), timeout=STOP_SECONDS))
+        except ArbiterError as error:
+            _log.error("stopped, but the strategies are not confirmed to be off", user=user, problem=str(error))
+            report.strategies_unconfirmed = True
 
     async def ResumeTrading(self, message: trading_pb2.ResumeTradingRequest, request: RequestReceived) -> trading_pb2.ResumeTradingResponse:
         if not message.confirm:
@@ -78,8 +114,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
 
     async def GetTradingState(self, message: trading_pb2.TradingStateRequest, request: RequestReceived) -> trading_pb2.TradingStateResponse:
         status = await self._core.brake.ask(GetTradingStatus(request.caller.user), timeout=ASK_SECONDS)
-        state = codec.trading_state_out(status.state)
-        return trading_pb2.TradingStateResponse(state=state, since_unix_ms=status.since_ms, reason=status.reason)
+        return codec.trading_status_out(status)
 
     async def StreamPositions(
         self, message: trading_pb2.PositionsRequest, request: RequestReceived

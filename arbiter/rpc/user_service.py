@@ -6,10 +6,10 @@ import structlog
 from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.accounts import ChangeSettings, CreateLinkCode, FindApiKey, FindTelegram, RedeemLinkCode, Unlink
-from arbiter.domain.account import Account, UserSettings
-from arbiter.domain.limits import TIERS
+from arbiter.domain.account import UserSettings
 from arbiter.domain.money import ONE, Micros
 from arbiter.errors import InvalidInput, NotFound, Unauthenticated
+from arbiter.rpc import codec
 from arbiter.rpc.codec import text_in
 from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.tokens import Keys, TokenAuthority, digest, split_api_key
@@ -77,27 +77,7 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         return user_pb2.UnlinkResponse(was_linked=was_linked)
 
     async def GetProfile(self, message: user_pb2.ProfileRequest, request: RequestReceived) -> user_pb2.ProfileResponse:
-        account: Account = request.caller
-        limits = TIERS[account.tier]
-        return user_pb2.ProfileResponse(
-            user_id=account.user,
-            name=account.name,
-            tier=account.tier.value,
-            role=account.role.value,
-            suspended=account.suspended,
-            limits=user_pb2.Limits(
-                requests_per_second=limits.requests_per_second,
-                orders_per_minute=limits.orders_per_minute,
-                open_positions=limits.open_positions,
-                largest_position_micros=limits.largest_position,
-                copy_trades=limits.copy_trades,
-                streams=limits.streams,
-                arbitrage_execution=limits.arbitrage_execution,
-            ),
-            settings=_settings_out(account.settings),
-            telegram_linked=account.telegram is not None,
-            telegram_name=account.telegram.name if account.telegram else "",
-        )
+        return codec.profile_out(request.caller)
 
     async def UpdateSettings(self, message: user_pb2.SettingsRequest, request: RequestReceived) -> user_pb2.SettingsResponse:
         if not message.HasField("settings"):
@@ -107,8 +87,4 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
             raise InvalidInput("settings.min_edge_micros", "must be from 0 to 1,000,000")
         change = ChangeSettings(request.caller.user, UserSettings(min_edge=Micros(edge)))
         account = await self._core.accounts.ask(change, timeout=ASK_SECONDS)
-        return user_pb2.SettingsResponse(settings=_settings_out(account.settings))
-
-
-def _settings_out(settings: UserSettings) -> user_pb2.UserSettings:
-    return user_pb2.UserSettings(min_edge_micros=settings.min_edge)
+        return user_pb2.SettingsResponse(settings=codec.settings_out(account.settings))

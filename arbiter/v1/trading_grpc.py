@@ -1,6 +1,8 @@
 import purerpc
 import arbiter.v1.trading_pb2 as arbiter_dot_v1_dot_trading__pb2
 import arbiter.v1.market_pb2 as arbiter_dot_v1_dot_market__pb2
+import arbiter.v1.strategy_pb2 as arbiter_dot_v1_dot_strategy__pb2
+import arbiter.v1.user_pb2 as arbiter_dot_v1_dot_user__pb2
 
 
 class TradingServiceServicer(purerpc.Servicer):
@@ -26,6 +28,9 @@ class TradingServiceServicer(purerpc.Servicer):
         raise NotImplementedError()
 
     async def GetTradingState(self, input_message):
+        raise NotImplementedError()
+
+    async def GetOverview(self, input_message):
         raise NotImplementedError()
 
     @property
@@ -105,6 +110,15 @@ class TradingServiceServicer(purerpc.Servicer):
                 arbiter_dot_v1_dot_trading__pb2.TradingStateResponse,
             )
         )
+        service_obj.add_method(
+            "GetOverview",
+            self.GetOverview,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.OverviewRequest,
+                arbiter_dot_v1_dot_trading__pb2.OverviewResponse,
+            )
+        )
         return service_obj
 
 
@@ -176,5 +190,13 @@ class TradingServiceStub:
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_trading__pb2.TradingStateRequest,
                 arbiter_dot_v1_dot_trading__pb2.TradingStateResponse,
+            )
+        )
+        self.GetOverview = self._client.get_method_stub(
+            "GetOverview",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.OverviewRequest,
+                arbiter_dot_v1_dot_trading__pb2.OverviewResponse,
             )
         )

@@ -23,55 +23,61 @@ _sym_db = _symbol_database.Default()
 
 
 from arbiter.v1 import market_pb2 as arbiter_dot_v1_dot_market__pb2
+from arbiter.v1 import strategy_pb2 as arbiter_dot_v1_dot_strategy__pb2
+from arbiter.v1 import user_pb2 as arbiter_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61rbiter/v1/trading.proto\x12\narbiter.v1\x1a\x17\x61rbiter/v1/market.proto\"\x12\n\x10PositionsRequest\"\x92\x02\n\x08Position\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0bsize_micros\x18\x04 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\x05 \x01(\x03\x12\x1b\n\x13realised_pnl_micros\x18\x06 \x01(\x03\x12\x13\n\x0b\x66\x65\x65s_micros\x18\x07 \x01(\x03\x12\x0e\n\x06marked\x18\x08 \x01(\x08\x12\x19\n\x11mark_price_micros\x18\t \x01(\x03\x12\x1d\n\x15unrealised_pnl_micros\x18\n \x01(\x03\x12\x19\n\x11\x65xit_value_micros\x18\x0b \x01(\x03\"<\n\x11PositionsResponse\x12\'\n\tpositions\x18\x01 \x03(\x0b\x32\x14.arbiter.v1.Position\"\x84\x01\n\x0ePositionUpdate\x12\x10\n\x08snapshot\x18\x01 \x01(\x08\x12\'\n\tpositions\x18\x02 \x03(\x0b\x32\x14.arbiter.v1.Position\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x12\n\nat_unix_ms\x18\x04 \x01(\x03\x12\x11\n\tconflated\x18\x05 \x01(\x03\"\xbd\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\x1e\n\x04side\x18\x03 \x01(\x0e\x32\x10.arbiter.v1.Side\x12\x14\n\x0cprice_micros\x18\x04 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x05 \x01(\x03\x12\x15\n\rfilled_micros\x18\x06 \x01(\x03\x12.\n\rtime_in_force\x18\x07 \x01(\x0e\x32\x17.arbiter.v1.TimeInForce\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x16.arbiter.v1.OrderState\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x17\n\x0f\x63reated_unix_ms\x18\n \x01(\x03\x12\x17\n\x0fupdated_unix_ms\x18\x0b \x01(\x03\"\xcb\x01\n\x0cOrderRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\x1e\n\x04side\x18\x03 \x01(\x0e\x32\x10.arbiter.v1.Side\x12\x14\n\x0cprice_micros\x18\x04 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x05 \x01(\x03\x12.\n\rtime_in_force\x18\x06 \x01(\x0e\x32\x17.arbiter.v1.TimeInForce\"1\n\rOrderResponse\x12 \n\x05order\x18\x01 \x01(\x0b\x32\x11.arbiter.v1.Order\"!\n\rCancelRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"2\n\x0e\x43\x61ncelResponse\x12 \n\x05order\x18\x01 \x01(\x0b\x32\x11.arbiter.v1.Order\"\x0f\n\rWalletRequest\"a\n\x08\x43\x61shPool\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61sh_micros\x18\x02 \x01(\x03\x12\x17\n\x0freserved_micros\x18\x03 \x01(\x03\x12\x18\n\x10\x61vailable_micros\x18\x04 \x01(\x03\"\xc1\x01\n\x0eWalletResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.arbiter.v1.CashPool\x12\x13\n\x0b\x63\x61sh_micros\x18\x02 \x01(\x03\x12\x1d\n\x15positions_exit_micros\x18\x03 \x01(\x03\x12\x1b\n\x13realised_pnl_micros\x18\x04 \x01(\x03\x12\x1d\n\x15unrealised_pnl_micros\x18\x05 \x01(\x03\x12\x1a\n\x12unmarked_positions\x18\x06 \x01(\x05\"&\n\x14\x45mergencyStopRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xa5\x01\n\x15\x45mergencyStopResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x0f\n\x07\x64urable\x18\x02 \x01(\x08\x12\x18\n\x10\x63\x61ncelled_orders\x18\x03 \x01(\x05\x12\x1b\n\x13uncertain_order_ids\x18\x04 \x03(\t\x12\x1b\n\x13\x64isabled_strategies\x18\x05 \x03(\t\"\'\n\x14ResumeTradingRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\x08\"@\n\x15ResumeTradingResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\"\x15\n\x13TradingStateRequest\"f\n\x14TradingStateResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x15\n\rsince_unix_ms\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xb1\x02\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATE_PENDING\x10\x01\x12\x1a\n\x16ORDER_STATE_SUBMITTING\x10\x02\x12\x14\n\x10ORDER_STATE_OPEN\x10\x03\x12 \n\x1cORDER_STATE_PARTIALLY_FILLED\x10\x04\x12\x16\n\x12ORDER_STATE_FILLED\x10\x05\x12\x1a\n\x16ORDER_STATE_CANCELLING\x10\x06\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x07\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x08\x12\x17\n\x13ORDER_STATE_EXPIRED\x10\t\x12\x17\n\x13ORDER_STATE_UNKNOWN\x10\n*}\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TRADING_STATE_REDUCING\x10\x02\x12\x18\n\x14TRADING_STATE_HALTED\x10\x03\x32\xfb\x04\n\x0eTradingService\x12K\n\x0cGetPositions\x12\x1c.arbiter.v1.PositionsRequest\x1a\x1d.arbiter.v1.PositionsResponse\x12\x41\n\nPlaceOrder\x12\x18.arbiter.v1.OrderRequest\x1a\x19.arbiter.v1.OrderResponse\x12\x44\n\x0b\x43\x61ncelOrder\x12\x19.arbiter.v1.CancelRequest\x1a\x1a.arbiter.v1.CancelResponse\x12M\n\x0fStreamPositions\x12\x1c.arbiter.v1.PositionsRequest\x1a\x1a.arbiter.v1.PositionUpdate0\x01\x12\x42\n\tGetWallet\x12\x19.arbiter.v1.WalletRequest\x1a\x1a.arbiter.v1.WalletResponse\x12T\n\rEmergencyStop\x12 .arbiter.v1.EmergencyStopRequest\x1a!.arbiter.v1.EmergencyStopResponse\x12T\n\rResumeTrading\x12 .arbiter.v1.ResumeTradingRequest\x1a!.arbiter.v1.ResumeTradingResponse\x12T\n\x0fGetTradingState\x12\x1f.arbiter.v1.TradingStateRequest\x1a .arbiter.v1.TradingStateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61rbiter/v1/trading.proto\x12\narbiter.v1\x1a\x17\x61rbiter/v1/market.proto\x1a\x19\x61rbiter/v1/strategy.proto\x1a\x15\x61rbiter/v1/user.proto\"\x12\n\x10PositionsRequest\"\x92\x02\n\x08Position\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0bsize_micros\x18\x04 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\x05 \x01(\x03\x12\x1b\n\x13realised_pnl_micros\x18\x06 \x01(\x03\x12\x13\n\x0b\x66\x65\x65s_micros\x18\x07 \x01(\x03\x12\x0e\n\x06marked\x18\x08 \x01(\x08\x12\x19\n\x11mark_price_micros\x18\t \x01(\x03\x12\x1d\n\x15unrealised_pnl_micros\x18\n \x01(\x03\x12\x19\n\x11\x65xit_value_micros\x18\x0b \x01(\x03\"<\n\x11PositionsResponse\x12\'\n\tpositions\x18\x01 \x03(\x0b\x32\x14.arbiter.v1.Position\"\x84\x01\n\x0ePositionUpdate\x12\x10\n\x08snapshot\x18\x01 \x01(\x08\x12\'\n\tpositions\x18\x02 \x03(\x0b\x32\x14.arbiter.v1.Position\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x12\n\nat_unix_ms\x18\x04 \x01(\x03\x12\x11\n\tconflated\x18\x05 \x01(\x03\"\xbd\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\x1e\n\x04side\x18\x03 \x01(\x0e\x32\x10.arbiter.v1.Side\x12\x14\n\x0cprice_micros\x18\x04 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x05 \x01(\x03\x12\x15\n\rfilled_micros\x18\x06 \x01(\x03\x12.\n\rtime_in_force\x18\x07 \x01(\x0e\x32\x17.arbiter.v1.TimeInForce\x12%\n\x05state\x18\x08 \x01(\x0e\x32\x16.arbiter.v1.OrderState\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x17\n\x0f\x63reated_unix_ms\x18\n \x01(\x03\x12\x17\n\x0fupdated_unix_ms\x18\x0b \x01(\x03\"\xcb\x01\n\x0cOrderRequest\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\x1e\n\x04side\x18\x03 \x01(\x0e\x32\x10.arbiter.v1.Side\x12\x14\n\x0cprice_micros\x18\x04 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x05 \x01(\x03\x12.\n\rtime_in_force\x18\x06 \x01(\x0e\x32\x17.arbiter.v1.TimeInForce\"1\n\rOrderResponse\x12 \n\x05order\x18\x01 \x01(\x0b\x32\x11.arbiter.v1.Order\"!\n\rCancelRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\"2\n\x0e\x43\x61ncelResponse\x12 \n\x05order\x18\x01 \x01(\x0b\x32\x11.arbiter.v1.Order\"\x0f\n\rWalletRequest\"a\n\x08\x43\x61shPool\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x61sh_micros\x18\x02 \x01(\x03\x12\x17\n\x0freserved_micros\x18\x03 \x01(\x03\x12\x18\n\x10\x61vailable_micros\x18\x04 \x01(\x03\"\xc1\x01\n\x0eWalletResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.arbiter.v1.CashPool\x12\x13\n\x0b\x63\x61sh_micros\x18\x02 \x01(\x03\x12\x1d\n\x15positions_exit_micros\x18\x03 \x01(\x03\x12\x1b\n\x13realised_pnl_micros\x18\x04 \x01(\x03\x12\x1d\n\x15unrealised_pnl_micros\x18\x05 \x01(\x03\x12\x1a\n\x12unmarked_positions\x18\x06 \x01(\x05\"&\n\x14\x45mergencyStopRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xe1\x01\n\x15\x45mergencyStopResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x0f\n\x07\x64urable\x18\x02 \x01(\x08\x12\x18\n\x10\x63\x61ncelled_orders\x18\x03 \x01(\x05\x12\x1b\n\x13uncertain_order_ids\x18\x04 \x03(\t\x12\x1b\n\x13\x64isabled_strategies\x18\x05 \x03(\t\x12\x1a\n\x12orders_unconfirmed\x18\x06 \x01(\x08\x12\x1e\n\x16strategies_unconfirmed\x18\x07 \x01(\x08\"\'\n\x14ResumeTradingRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\x08\"@\n\x15ResumeTradingResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\"\x15\n\x13TradingStateRequest\"f\n\x14TradingStateResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x15\n\rsince_unix_ms\x18\x02 \x01(\x03\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x11\n\x0fOverviewRequest\"\xf2\x01\n\x10OverviewResponse\x12,\n\x07profile\x18\x01 \x01(\x0b\x32\x1b.arbiter.v1.ProfileResponse\x12\x31\n\x07trading\x18\x02 \x01(\x0b\x32 .arbiter.v1.TradingStateResponse\x12(\n\nstrategies\x18\x03 \x03(\x0b\x32\x14.arbiter.v1.Strategy\x12*\n\x06wallet\x18\x04 \x01(\x0b\x32\x1a.arbiter.v1.WalletResponse\x12\'\n\tpositions\x18\x05 \x03(\x0b\x32\x14.arbiter.v1.Position*\xb1\x02\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATE_PENDING\x10\x01\x12\x1a\n\x16ORDER_STATE_SUBMITTING\x10\x02\x12\x14\n\x10ORDER_STATE_OPEN\x10\x03\x12 \n\x1cORDER_STATE_PARTIALLY_FILLED\x10\x04\x12\x16\n\x12ORDER_STATE_FILLED\x10\x05\x12\x1a\n\x16ORDER_STATE_CANCELLING\x10\x06\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x07\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x08\x12\x17\n\x13ORDER_STATE_EXPIRED\x10\t\x12\x17\n\x13ORDER_STATE_UNKNOWN\x10\n*}\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TRADING_STATE_REDUCING\x10\x02\x12\x18\n\x14TRADING_STATE_HALTED\x10\x03\x32\xc5\x05\n\x0eTradingService\x12K\n\x0cGetPositions\x12\x1c.arbiter.v1.PositionsRequest\x1a\x1d.arbiter.v1.PositionsResponse\x12\x41\n\nPlaceOrder\x12\x18.arbiter.v1.OrderRequest\x1a\x19.arbiter.v1.OrderResponse\x12\x44\n\x0b\x43\x61ncelOrder\x12\x19.arbiter.v1.CancelRequest\x1a\x1a.arbiter.v1.CancelResponse\x12M\n\x0fStreamPositions\x12\x1c.arbiter.v1.PositionsRequest\x1a\x1a.arbiter.v1.PositionUpdate0\x01\x12\x42\n\tGetWallet\x12\x19.arbiter.v1.WalletRequest\x1a\x1a.arbiter.v1.WalletResponse\x12T\n\rEmergencyStop\x12 .arbiter.v1.EmergencyStopRequest\x1a!.arbiter.v1.EmergencyStopResponse\x12T\n\rResumeTrading\x12 .arbiter.v1.ResumeTradingRequest\x1a!.arbiter.v1.ResumeTradingResponse\x12T\n\x0fGetTradingState\x12\x1f.arbiter.v1.TradingStateRequest\x1a .arbiter.v1.TradingStateResponse\x12H\n\x0bGetOverview\x12\x1b.arbiter.v1.OverviewRequest\x1a\x1c.arbiter.v1.OverviewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'arbiter.v1.trading_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDERSTATE']._serialized_start=1978
-  _globals['_ORDERSTATE']._serialized_end=2283
-  _globals['_TRADINGSTATE']._serialized_start=2285
-  _globals['_TRADINGSTATE']._serialized_end=2410
-  _globals['_POSITIONSREQUEST']._serialized_start=65
-  _globals['_POSITIONSREQUEST']._serialized_end=83
-  _globals['_POSITION']._serialized_start=86
-  _globals['_POSITION']._serialized_end=360
-  _globals['_POSITIONSRESPONSE']._serialized_start=362
-  _globals['_POSITIONSRESPONSE']._serialized_end=422
-  _globals['_POSITIONUPDATE']._serialized_start=425
-  _globals['_POSITIONUPDATE']._serialized_end=557
-  _globals['_ORDER']._serialized_start=560
-  _globals['_ORDER']._serialized_end=877
-  _globals['_ORDERREQUEST']._serialized_start=880
-  _globals['_ORDERREQUEST']._serialized_end=1083
-  _globals['_ORDERRESPONSE']._serialized_start=1085
-  _globals['_ORDERRESPONSE']._serialized_end=1134
-  _globals['_CANCELREQUEST']._serialized_start=1136
-  _globals['_CANCELREQUEST']._serialized_end=1169
-  _globals['_CANCELRESPONSE']._serialized_start=1171
-  _globals['_CANCELRESPONSE']._serialized_end=1221
-  _globals['_WALLETREQUEST']._serialized_start=1223
-  _globals['_WALLETREQUEST']._serialized_end=1238
-  _globals['_CASHPOOL']._serialized_start=1240
-  _globals['_CASHPOOL']._serialized_end=1337
-  _globals['_WALLETRESPONSE']._serialized_start=1340
-  _globals['_WALLETRESPONSE']._serialized_end=1533
-  _globals['_EMERGENCYSTOPREQUEST']._serialized_start=1535
-  _globals['_EMERGENCYSTOPREQUEST']._serialized_end=1573
-  _globals['_EMERGENCYSTOPRESPONSE']._serialized_start=1576
-  _globals['_EMERGENCYSTOPRESPONSE']._serialized_end=1741
-  _globals['_RESUMETRADINGREQUEST']._serialized_start=1743
-  _globals['_RESUMETRADINGREQUEST']._serialized_end=1782
-  _globals['_RESUMETRADINGRESPONSE']._serialized_start=1784
-  _globals['_RESUMETRADINGRESPONSE']._serialized_end=1848
-  _globals['_TRADINGSTATEREQUEST']._serialized_start=1850
-  _globals['_TRADINGSTATEREQUEST']._serialized_end=1871
-  _globals['_TRADINGSTATERESPONSE']._serialized_start=1873
-  _globals['_TRADINGSTATERESPONSE']._serialized_end=1975
-  _globals['_TRADINGSERVICE']._serialized_start=2413
-  _globals['_TRADINGSERVICE']._serialized_end=3048
+  _globals['_ORDERSTATE']._serialized_start=2352
+  _globals['_ORDERSTATE']._serialized_end=2657
+  _globals['_TRADINGSTATE']._serialized_start=2659
+  _globals['_TRADINGSTATE']._serialized_end=2784
+  _globals['_POSITIONSREQUEST']._serialized_start=115
+  _globals['_POSITIONSREQUEST']._serialized_end=133
+  _globals['_POSITION']._serialized_start=136
+  _globals['_POSITION']._serialized_end=410
+  _globals['_POSITIONSRESPONSE']._serialized_start=412
+  _globals['_POSITIONSRESPONSE']._serialized_end=472
+  _globals['_POSITIONUPDATE']._serialized_start=475
+  _globals['_POSITIONUPDATE']._serialized_end=607
+  _globals['_ORDER']._serialized_start=610
+  _globals['_ORDER']._serialized_end=927
+  _globals['_ORDERREQUEST']._serialized_start=930
+  _globals['_ORDERREQUEST']._serialized_end=1133
+  _globals['_ORDERRESPONSE']._serialized_start=1135
+  _globals['_ORDERRESPONSE']._serialized_end=1184
+  _globals['_CANCELREQUEST']._serialized_start=1186
+  _globals['_CANCELREQUEST']._serialized_end=1219
+  _globals['_CANCELRESPONSE']._serialized_start=1221
+  _globals['_CANCELRESPONSE']._serialized_end=1271
+  _globals['_WALLETREQUEST']._serialized_start=1273
+  _globals['_WALLETREQUEST']._serialized_end=1288
+  _globals['_CASHPOOL']._serialized_start=1290
+  _globals['_CASHPOOL']._serialized_end=1387
+  _globals['_WALLETRESPONSE']._serialized_start=1390
+  _globals['_WALLETRESPONSE']._serialized_end=1583
+  _globals['_EMERGENCYSTOPREQUEST']._serialized_start=1585
+  _globals['_EMERGENCYSTOPREQUEST']._serialized_end=1623
+  _globals['_EMERGENCYSTOPRESPONSE']._serialized_start=1626
+  _globals['_EMERGENCYSTOPRESPONSE']._serialized_end=1851
+  _globals['_RESUMETRADINGREQUEST']._serialized_start=1853
+  _globals['_RESUMETRADINGREQUEST']._serialized_end=1892
+  _globals['_RESUMETRADINGRESPONSE']._serialized_start=1894
+  _globals['_RESUMETRADINGRESPONSE']._serialized_end=1958
+  _globals['_TRADINGSTATEREQUEST']._serialized_start=1960
+  _globals['_TRADINGSTATEREQUEST']._serialized_end=1981
+  _globals['_TRADINGSTATERESPONSE']._serialized_start=1983
+  _globals['_TRADINGSTATERESPONSE']._serialized_end=2085
+  _globals['_OVERVIEWREQUEST']._serialized_start=2087
+  _globals['_OVERVIEWREQUEST']._serialized_end=2104
+  _globals['_OVERVIEWRESPONSE']._serialized_start=2107
+  _globals['_OVERVIEWRESPONSE']._serialized_end=2349
+  _globals['_TRADINGSERVICE']._serialized_start=2787
+  _globals['_TRADINGSERVICE']._serialized_end=3496
 # @@protoc_insertion_point(module_scope)

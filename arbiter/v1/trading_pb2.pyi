@@ -1,4 +1,6 @@
 from arbiter.v1 import market_pb2 as _market_pb2
+from arbiter.v1 import strategy_pb2 as _strategy_pb2
+from arbiter.v1 import user_pb2 as _user_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -193,18 +195,22 @@ class EmergencyStopRequest(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class EmergencyStopResponse(_message.Message):
-    __slots__ = ("state", "durable", "cancelled_orders", "uncertain_order_ids", "disabled_strategies")
+    __slots__ = ("state", "durable", "cancelled_orders", "uncertain_order_ids", "disabled_strategies", "orders_unconfirmed", "strategies_unconfirmed")
     STATE_FIELD_NUMBER: _ClassVar[int]
     DURABLE_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_ORDERS_FIELD_NUMBER: _ClassVar[int]
     UNCERTAIN_ORDER_IDS_FIELD_NUMBER: _ClassVar[int]
     DISABLED_STRATEGIES_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    STRATEGIES_UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
     state: TradingState
     durable: bool
     cancelled_orders: int
     uncertain_order_ids: _containers.RepeatedScalarFieldContainer[str]
     disabled_strategies: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., durable: _Optional[bool] = ..., cancelled_orders: _Optional[int] = ..., uncertain_order_ids: _Optional[_Iterable[str]] = ..., disabled_strategies: _Optional[_Iterable[str]] = ...) -> None: ...
+    orders_unconfirmed: bool
+    strategies_unconfirmed: bool
+    def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., durable: _Optional[bool] = ..., cancelled_orders: _Optional[int] = ..., uncertain_order_ids: _Optional[_Iterable[str]] = ..., disabled_strategies: _Optional[_Iterable[str]] = ..., orders_unconfirmed: _Optional[bool] = ..., strategies_unconfirmed: _Optional[bool] = ...) -> None: ...
 
 class ResumeTradingRequest(_message.Message):
     __slots__ = ("confirm",)
@@ -231,3 +237,21 @@ class TradingStateResponse(_message.Message):
     since_unix_ms: int
     reason: str
     def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., since_unix_ms: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class OverviewRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class OverviewResponse(_message.Message):
+    __slots__ = ("profile", "trading", "strategies", "wallet", "positions")
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
+    TRADING_FIELD_NUMBER: _ClassVar[int]
+    STRATEGIES_FIELD_NUMBER: _ClassVar[int]
+    WALLET_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    profile: _user_pb2.ProfileResponse
+    trading: TradingStateResponse
+    strategies: _containers.RepeatedCompositeFieldContainer[_strategy_pb2.Strategy]
+    wallet: WalletResponse
+    positions: _containers.RepeatedCompositeFieldContainer[Position]
+    def __init__(self, profile: _Optional[_Union[_user_pb2.ProfileResponse, _Mapping]] = ..., trading: _Optional[_Union[TradingStateResponse, _Mapping]] = ..., strategies: _Optional[_Iterable[_Union[_strategy_pb2.Strategy, _Mapping]]] = ..., wallet: _Optional[_Union[WalletResponse, _Mapping]] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...

@@ -14,7 +14,7 @@ from arbiter.domain.ids import MarketId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.money import ONE, Micros
 from arbiter.domain.trading_state import TradingState
 from arbiter.rpc import client_errors as errors
-from arbiter.rpc.client_types import LegInfo, Opportunity, PoolInfo, PositionInfo, Profile, StopReport, TradingStateInfo, Wallet
+from arbiter.rpc.client_types import LegInfo, Opportunity, Overview, PoolInfo, PositionInfo, Profile, StopReport, TradingStateInfo, Wallet
 
 NASTY = '<b>*bold*</b> _it_ [x](http://y) `code` & "quotes" \n/stop CONFIRM \u202e \x00 😀'
 ACTIVE = TradingStateInfo(TradingState.ACTIVE, 0, "")
@@ -65,10 +65,10 @@ def test_escaped_data_comes_out_as_it_was_on_one_line(data: str) -> None:
 @given(anything, micros)
 def test_no_data_of_any_view_is_read_as_markup(data: str, amount: int) -> None:
     held = [position(data, data)] * 7
-    stopped = StopReport(TradingState.HALTED, False, 2, (data, data), (data,))
+    stopped = StopReport(TradingState.HALTED, False, 2, (data, data), (data,), False, False)
     state = TradingStateInfo(TradingState.HALTED, 1, data)
     answers = [
-        views.home(profile(data), state, {"arbitrage": True}, wallet(data, amount), held),
+        views.home(Overview(profile(data), state, {"arbitrage": True}, wallet(data, amount), tuple(held))),
         views.positions(held, 0),
         views.positions([position(data, mark=None)], 0),
         views.wallet(wallet(data, amount)),
@@ -178,19 +178,28 @@ def test_a_position_without_a_usable_book_says_so() -> None:
 
 def test_a_stop_report_names_what_is_open() -> None:
     open_orders = tuple(f"order{number}" for number in range(12))
-    report = views.stopped(StopReport(TradingState.HALTED, False, 1, open_orders, ("arbitrage",)))
+    report = views.stopped(StopReport(TradingState.HALTED, False, 1, open_orders, ("arbitrage",), False, False))
     assert "1 open order\n" in report.text
     assert "<code>order9</code> and 2 more" in report.text
     assert "not written down yet" in report.text
-    done = views.stopped(StopReport(TradingState.HALTED, True, 0, (), ()))
+    done = views.stopped(StopReport(TradingState.HALTED, True, 0, (), (), False, False))
     assert "Not confirmed" not in done.text
     assert "0 open orders" in done.text
     assert "none were on" in done.text
 
 
+def test_a_stop_of_which_a_part_is_unconfirmed_says_so_and_that_trading_is_stopped_all_the_same() -> None:
+    report = views.stopped(StopReport(TradingState.HALTED, True, 0, (), (), True, True)).text
+    assert "All trading is stopped." in report
+    assert "open orders were cancelled is not known" in report
+    assert "strategies were switched off is not known" in report
+    assert "Cancelled: " not in report
+    assert "none were on" not in report
+
+
 def test_the_dashboards_button_follows_the_state() -> None:
     labels = [
-        [button.label for row in views.home(profile(), ACTIVE, {"arbitrage": running}, wallet(), []).keyboard for button in row]
+        [button.label for row in views.home(Overview(profile(), ACTIVE, {"arbitrage": running}, wallet(), ())).keyboard for button in row]
         for running in (True, False)
     ]
     assert "Stop Arb" in labels[0]
@@ -204,7 +213,7 @@ def test_opportunities_that_cannot_be_had_do_not_hide_the_rest() -> None:
 
 def test_a_stop_is_shown_everywhere() -> None:
     for answer in (
-        views.status(profile(), HALTED, {}, wallet(), []),
+        views.status(Overview(profile(), HALTED, {}, wallet(), ())),
         views.arb_status(True, HALTED, [], 1),
         views.arb_switched(True, HALTED),
         views.resume_warning(HALTED),

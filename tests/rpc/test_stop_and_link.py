@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from arbiter.actors.accounts import Accounts
+from arbiter.actors.user_session import UserSession
 from arbiter.domain.book import Side
 from arbiter.domain.ids import KALSHI, POLYMARKET
 from arbiter.domain.order import OrderState, TimeInForce
@@ -170,6 +172,43 @@ async def test_the_wallet_tells_cash_by_venue_and_what_positions_are_worth(conne
         assert (pool.reserved, pool.available) == (4_400_000, pool.cash - 4_400_000)
         assert (after.positions_exit, after.realised_pnl, after.unmarked) == (4_400_000, -position.fees, 0)
         assert after.cash == pool.cash + PAPER_CASH
+
+
+async def test_an_overview_is_what_the_single_calls_say(connect, program):
+    async with connect("pro") as client:
+        await client.place_order(program.poly.yes_key, Side.BUY, 460_000, 10 * MICRO, idempotency_key="a")
+        await client.set_arb_enabled(True)
+        overview = await client.get_overview()
+        assert overview.profile == await client.get_profile()
+        assert overview.trading == await client.get_trading_state()
+        assert overview.strategies == await client.list_strategies() == {"arbitrage": True}
+        assert overview.wallet == await client.get_wallet()
+        assert list(overview.positions) == await client.get_positions() != []
+
+
+@pytest.mark.parametrize("part", ["orders", "strategies"])
+async def test_a_stop_holds_and_is_reported_also_where_a_part_of_it_does_not_answer(connect, program, monkeypatch, part):
+    async def crash(*_: object) -> None:
+        raise RuntimeError("a fault on purpose")
+
+    async with connect("pro") as client:
+        await client.set_arb_enabled(True)
+        resting = await client.place_order(program.poly.yes_key, Side.BUY, 440_000, 10 * MICRO, idempotency_key="a", tif=TimeInForce.GTC)
+        with monkeypatch.context() as broken:
+            broken.setattr(*{"orders": (UserSession, "_cancel_all"), "strategies": (Accounts, "_switch_all_off")}[part], crash)
+            report = await client.emergency_stop()
+        assert (report.state, report.orders_unconfirmed, report.strategies_unconfirmed) == (
+            TradingState.HALTED,
+            part == "orders",
+            part == "strategies",
+        )
+        assert (report.cancelled, report.disabled_strategies) == ((0, ("arbitrage",)) if part == "orders" else (1, ()))
+        with pytest.raises(RefusedError):
+            await client.place_order(program.poly.yes_key, Side.BUY, 460_000, MICRO, idempotency_key="b")
+        again = await client.emergency_stop()
+        assert (again.orders_unconfirmed, again.strategies_unconfirmed) == (False, False)
+        assert (await client.cancel_order(resting.order_id)).state is OrderState.CANCELLED
+        assert await client.list_strategies() == {"arbitrage": False}
 
 
 async def test_a_stop_that_two_clients_ask_for_at_once_is_one_stop(connect):
