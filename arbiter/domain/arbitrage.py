@@ -6,7 +6,6 @@ boundary is weighed, and each one on the size grid that the limit prices there a
 forbid a boundary, the smallest size that they permit is weighed in its place.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from enum import Enum
 from math import gcd, lcm
@@ -14,11 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from arbiter.domain.book import Level, Levels
-from arbiter.domain.fees import UnknownFees, planned_taker_fee
+from arbiter.domain.book import Levels
+from arbiter.domain.fees import FeePlan, UnknownFees
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.market import Market, MarketStatus
-from arbiter.domain.money import MICRO, ONE, Micros, pico_ceil
+from arbiter.domain.money import MICRO, ONE, Micros, ceil_to, pico_ceil
 
 
 class RejectReason(Enum):
@@ -124,67 +123,119 @@ def _unfit(offer: Offer) -> RejectReason | None:
     return None
 
 
+class _Hedged(NamedTuple):
+    """A size and what both sides of it come to."""
+
+    size: Micros
+    a: "_Taken"
+    b: "_Taken"
+    fits: bool
+    """Whether both markets permit orders so small."""
+
+    @property
+    def net(self) -> int:
+        return self.size - self.a.cost - self.b.cost - self.a.fee - self.b.fee
+
+    def rank(self, min_edge: int) -> tuple[int, int]:
+        """What it earns beyond the least edge; of two that earn the same beyond it, the one that earns more."""
+        net = self.net
+        return (net * MICRO - min_edge * self.size, net)
+
+
+class _Taken(NamedTuple):
+    """What an order comes to: its limit is the worst price that it takes."""
+
+    limit: Micros
+    cost: Micros
+    fee: Micros
+
+
+class _Walk:
+    """One ask ladder, walked from its best level: the level in hand, and what all before it come to."""
+
+    __slots__ = ("_before", "_fees", "_index", "_offer", "_pico", "end", "price")
+
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
+        self._fees = FeePlan(offer.market.fees)
+        self._index = 0
+        self._before = 0
+        self._pico = 0
+        self.price, self.end = offer.asks[0]
+        """The price of the level in hand, and the size at which it is used up."""
+
+    def advance(self) -> bool:
+        """Take the level in hand whole and go on to the next; False where there is none."""
+        asks = self._offer.asks
+        if self._index + 1 == len(asks):
+            return False
+        size = Micros(self.end - self._before)
+        self._pico += self.price * size
+        self._fees.take(self.price, size)
+        self._before = self.end
+        self._index += 1
+        self.price, size = asks[self._index]
+        self.end = Micros(self._before + size)
+        return True
+
+    def take(self, size: Micros) -> _Taken:
+        """An order of `size`, which ends in the level in hand."""
+        part = Micros(size - self._before)
+        return _Taken(self.price, pico_ceil(self._pico + self.price * part), self._fees.fee_with(self.price, part))
+
+    def permits(self, size: Micros, cost: Micros) -> bool:
+        market = self._offer.market
+        return size >= market.min_size and cost >= market.min_notional
+
+    def least(self) -> int:
+        """The smallest order that the market permits, if it ends in the level in hand: ask only where a larger one there is permitted."""
+        market = self._offer.market
+        # a cost is rounded up, so it reaches the minimum with the first trillionth above the micro below it
+        lacking = (market.min_notional - 1) * MICRO + 1 - self._pico
+        enough = self._before + -(-lacking // self.price) if market.min_notional and lacking > 0 else 0
+        return max(market.min_size, enough)
+
+    def size_step(self) -> int:
+        """The size grid at the price in hand: the market's own, made coarser where price x size must be whole cents."""
+        market = self._offer.market
+        if not market.notional_step:
+            return market.size_step
+        # the smallest size whose product with the price is a multiple of the notional step
+        unit = market.notional_step * MICRO
+        return lcm(market.size_step, unit // gcd(unit, self.price))
+
+
 def _best(a: Offer, b: Offer, min_edge: int, max_size: int | None) -> Opportunity | Rejected:
-    best: Opportunity | None = None
+    best: _Hedged | None = None
     best_rank = (0, 0)
-    stretches = _stretches(a, b, min_edge, max_size)
-    too_small = not stretches
-    for stretch in stretches:
-        for found in _ends(a, b, stretch, min_edge):
-            rank = _rank(found, min_edge)
-            if rank <= best_rank:
-                continue
-            if _too_small(a, b, found):
+    tried = too_small = False
+    for hedged in _weighed(_Walk(a), _Walk(b), min_edge, max_size):
+        tried = True
+        rank = hedged.rank(min_edge)
+        if rank > best_rank:
+            if hedged.fits:
+                best, best_rank = hedged, rank
+            else:
                 too_small = True
-                continue
-            best, best_rank = found, rank
-    if best is not None:
-        return best
-    return REJECTED[RejectReason.BELOW_MINIMUM if too_small else RejectReason.EATEN_BY_FEES]
+    if best is None:
+        return REJECTED[RejectReason.EATEN_BY_FEES if tried and not too_small else RejectReason.BELOW_MINIMUM]
+    size, on_a, on_b, _ = best
+    legs = Leg(a.outcome, on_a.limit, size, on_a.cost, on_a.fee), Leg(b.outcome, on_b.limit, size, on_b.cost, on_b.fee)
+    return Opportunity(legs, size, Micros(size - on_a.cost - on_b.cost), Micros(best.net))
 
 
-def _rank(found: Opportunity, min_edge: int) -> tuple[int, int]:
-    """What it earns beyond the least edge; of two that earn the same beyond it, the one that earns more."""
-    return (found.net * MICRO - min_edge * found.size, found.net)
-
-
-class _Stretch(NamedTuple):
-    """The sizes from `first` to `last` on the grid that end in one level of each ladder."""
-
-    first: Micros
-    last: Micros
-    step: int
-    limit_a: Micros
-    limit_b: Micros
-
-
-def _stretches(a: Offer, b: Offer, min_edge: int, max_size: int | None) -> list[_Stretch]:
-    """Each stretch of both ladders on which the gross edge is enough and a size on the grid lies."""
-    found: list[_Stretch] = []
-    index_a = index_b = start = 0
-    end_a, end_b = a.asks[0].size, b.asks[0].size
-    while True:
-        price_a, price_b = a.asks[index_a].price, b.asks[index_b].price
-        if not _enough(price_a, price_b, min_edge):
-            return found
-        end = min(end_a, end_b) if max_size is None else min(end_a, end_b, max_size)
-        step = lcm(_size_step(a.market, price_a), _size_step(b.market, price_b))
+def _weighed(a: _Walk, b: _Walk, min_edge: int, max_size: int | None) -> Iterator[_Hedged]:
+    """The sizes that may be the best one: both ends of each stretch that lies in one level of each ladder."""
+    start = 0
+    while _enough(a.price, b.price, min_edge):
+        end = min(a.end, b.end) if max_size is None else min(a.end, b.end, max_size)
+        step = lcm(a.size_step(), b.size_step())
         first, last = start - start % step + step, end - end % step
         if first <= last:
-            found.append(_Stretch(Micros(first), Micros(last), step, price_a, price_b))
+            yield from _ends(a, b, Micros(first), Micros(last), step, min_edge)
+        if end == max_size or (end == a.end and not a.advance()) or (end == b.end and not b.advance()):
+            return
         start = end
-        if end == max_size:
-            return found
-        if end == end_a:
-            index_a += 1
-            if index_a == len(a.asks):
-                return found
-            end_a = Micros(end_a + a.asks[index_a].size)
-        if end == end_b:
-            index_b += 1
-            if index_b == len(b.asks):
-                return found
-            end_b = Micros(end_b + b.asks[index_b].size)
 
 
 def _enough(price_a: int, price_b: int, min_edge: int) -> bool:
@@ -192,53 +243,19 @@ def _enough(price_a: int, price_b: int, min_edge: int) -> bool:
     return price_a + price_b < ONE and price_a + price_b + min_edge <= ONE
 
 
-def _ends(a: Offer, b: Offer, stretch: _Stretch, min_edge: int) -> Iterator[Opportunity]:
+def _ends(a: _Walk, b: _Walk, first: Micros, last: Micros, step: int, min_edge: int) -> Iterator[_Hedged]:
     """Net is straight between the ends of a stretch, so one of them is its best; where the better one is too small for
     the markets' minimums, the smallest size that is not takes its place."""
-    first, last, step, limit_a, limit_b = stretch
-    at_last = _price(a, b, last, limit_a, limit_b)
+    at_last = _hedged(a, b, last)
     yield at_last
     if first == last:
         return
-    at_first = _price(a, b, first, limit_a, limit_b)
+    at_first = _hedged(a, b, first)
     yield at_first
-    if _rank(at_first, min_edge) > _rank(at_last, min_edge) and _too_small(a, b, at_first) and not _too_small(a, b, at_last):
-        sizes = range(first, last + 1, step)
-        index = bisect_left(sizes, True, key=lambda size: not _too_small(a, b, _price(a, b, Micros(size), limit_a, limit_b)))
-        yield _price(a, b, Micros(sizes[index]), limit_a, limit_b)
+    if at_last.fits and not at_first.fits and at_first.rank(min_edge) > at_last.rank(min_edge):
+        yield _hedged(a, b, ceil_to(max(a.least(), b.least()), step))
 
 
-def _size_step(market: Market, limit: int) -> int:
-    """The size grid at this limit price: the market's own, made coarser where price x size must be whole cents."""
-    if not market.notional_step:
-        return market.size_step
-    # the smallest size whose product with the limit is a multiple of the notional step
-    unit = market.notional_step * MICRO
-    return lcm(market.size_step, unit // gcd(unit, limit))
-
-
-def _price(a: Offer, b: Offer, size: Micros, limit_a: Micros, limit_b: Micros) -> Opportunity:
-    leg_a, leg_b = _leg(a, size, limit_a), _leg(b, size, limit_b)
-    gross = Micros(size - leg_a.cost - leg_b.cost)
-    return Opportunity((leg_a, leg_b), size, gross, Micros(gross - leg_a.fee - leg_b.fee))
-
-
-def _leg(offer: Offer, size: Micros, limit: Micros) -> Leg:
-    taken: list[Level] = []
-    left: int = size
-    for level in offer.asks:
-        if level.size >= left:
-            taken.append(Level(level.price, Micros(left)))
-            break
-        taken.append(level)
-        left -= level.size
-    cost = pico_ceil(sum(price * each for price, each in taken))
-    return Leg(offer.outcome, limit, size, cost, planned_taker_fee(offer.market.fees, taken))
-
-
-def _too_small(a: Offer, b: Offer, found: Opportunity) -> bool:
-    return _below_minimum(a.market, found.legs[0]) or _below_minimum(b.market, found.legs[1])
-
-
-def _below_minimum(market: Market, leg: Leg) -> bool:
-    return leg.size < market.min_size or leg.cost < market.min_notional
+def _hedged(a: _Walk, b: _Walk, size: Micros) -> _Hedged:
+    on_a, on_b = a.take(size), b.take(size)
+    return _Hedged(size, on_a, on_b, a.permits(size, on_a.cost) and b.permits(size, on_b.cost))

@@ -24,23 +24,60 @@ class UnknownFees(ValueError):
     """The market's fee schedule is unknown or of a form we cannot compute: never trade on a guess."""
 
 
-def planned_taker_fee(schedule: FeeSchedule | None, taken: Iterable[Level]) -> Micros:
-    """The fee to plan with for one order that takes these `(price, size)` levels; never below what a booked fill costs
-    but for rounding of single fills. Polymarket: the exact sum, rounded up once. Kalshi: one fill a level plus a
-    reserve of one balance unit a level, since its fee depends on how the order is split into fills.
-    Raises UnknownFees.
+class FeePlan:
+    """The fee to plan with for one order that takes levels in turn; never below what a booked fill costs but for rounding
+    of single fills. Polymarket: the exact sum, rounded up once. Kalshi: one fill a level plus a reserve of one balance
+    unit a level, since its fee depends on how the order is split into fills.
+
+    Raises UnknownFees when it is made.
     """
-    match schedule:
-        case PolymarketFees():
-            divisor = _polymarket_divisor(schedule)
-            exact = sum(_polymarket_numerator(schedule, price, size) for price, size in taken)
-            return ceil_to(-(-exact // divisor), POLYMARKET_UNIT)
-        case KalshiFees():
-            return Micros(sum(_kalshi_trade_fee(schedule, price, size, _KALSHI_TAKER) + schedule.balance_unit for price, size in taken))
-        case None:
-            raise UnknownFees("the market's fee schedule is not known")
-        case _:
-            assert_never(schedule)
+
+    __slots__ = ("_divisor", "_kalshi", "_polymarket", "_sum")
+
+    def __init__(self, schedule: FeeSchedule | None) -> None:
+        self._sum = 0
+        """Of the levels taken whole: numerators on Polymarket, micros on Kalshi."""
+        self._divisor = 1
+        self._polymarket: PolymarketFees | None = None
+        self._kalshi: KalshiFees | None = None
+        match schedule:
+            case PolymarketFees():
+                self._polymarket, self._divisor = schedule, _polymarket_divisor(schedule)
+            case KalshiFees():
+                self._kalshi = schedule
+            case None:
+                raise UnknownFees("the market's fee schedule is not known")
+            case _:
+                assert_never(schedule)
+
+    def take(self, price: Micros, size: Micros) -> None:
+        """The order takes this level."""
+        self._sum += self._level(price, size)
+
+    def fee(self) -> Micros:
+        """The fee for what was taken so far."""
+        return self._fee(self._sum)
+
+    def fee_with(self, price: Micros, size: Micros) -> Micros:
+        """The fee if this level were taken too."""
+        return self._fee(self._sum + self._level(price, size))
+
+    def _level(self, price: int, size: int) -> int:
+        if self._kalshi is not None:
+            return _kalshi_trade_fee(self._kalshi, price, size, _KALSHI_TAKER) + self._kalshi.balance_unit
+        assert self._polymarket is not None
+        return _polymarket_numerator(self._polymarket, price, size)
+
+    def _fee(self, total: int) -> Micros:
+        return Micros(total) if self._kalshi is not None else ceil_to(-(-total // self._divisor), POLYMARKET_UNIT)
+
+
+def planned_taker_fee(schedule: FeeSchedule | None, taken: Iterable[Level]) -> Micros:
+    """What `FeePlan` says of an order that takes these `(price, size)` levels. Raises UnknownFees."""
+    plan = FeePlan(schedule)
+    for price, size in taken:
+        plan.take(price, size)
+    return plan.fee()
 
 
 class FeeMeter:
