@@ -2,45 +2,20 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 # RetryAfter warns of its own attribute's type at each construction unless one opts in to the coming type
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 
-import httpx  # python-telegram-bot's own client, whose seams are used here
 from telegram import Bot
 from telegram.error import InvalidToken, TelegramError
-from telegram.request import HTTPXRequest
 
-# httpx logs each URL at INFO, and a Bot API URL holds the token
-for _name in ("httpx", "httpcore"):
+from arbiter.bot.http import PoolRequest
+
+# these log URLs, and a Bot API URL holds the token
+for _name in ("httpx", "httpcore", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-class _Body(httpx.AsyncByteStream):
-    """A request's body in one piece. httpx's own is an async generator, which trio finds left behind when a call is cancelled."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._rest: list[bytes] = []
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._rest = [self._content]
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._rest:
-            raise StopAsyncIteration
-        return self._rest.pop()
-
-
-async def _set_plain_body(request: httpx.Request) -> None:
-    request.stream = _Body(await request.aread())
-
-
-CALL_SECONDS = 10.0
-CONNECT_SECONDS = 5.0
 
 
 class TelegramBot(Bot):
@@ -79,18 +54,9 @@ def make_bot(token: str, api_url: str | None) -> TelegramBot:
     """
     if not token.strip():
         raise InvalidToken("the token is empty")
-    own = {"trust_env": api_url is None, "event_hooks": {"request": [_set_plain_body]}}
-
-    def request() -> HTTPXRequest:
-        return HTTPXRequest(
-            read_timeout=CALL_SECONDS,
-            write_timeout=CALL_SECONDS,
-            connect_timeout=CONNECT_SECONDS,
-            pool_timeout=CALL_SECONDS,
-            httpx_kwargs=own,
-        )
-
+    own = api_url is None
+    request, updates = PoolRequest(proxies=own), PoolRequest(proxies=own)
     if api_url is None:
-        return TelegramBot(token, request=request(), get_updates_request=request())
+        return TelegramBot(token, request=request, get_updates_request=updates)
     base = api_url.rstrip("/")
-    return TelegramBot(token, base_url=f"{base}/bot", base_file_url=f"{base}/file/bot", request=request(), get_updates_request=request())
+    return TelegramBot(token, base_url=f"{base}/bot", base_file_url=f"{base}/file/bot", request=request, get_updates_request=updates)
