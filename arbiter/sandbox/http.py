@@ -219,6 +219,11 @@ class Connection:
             session.closed()
 
     @property
+    def pending(self) -> bool:
+        """Whether there is something to write, an answer that was owed, or an end."""
+        return bool(self._out) or self.closed or (self._owed is not None and self._owed.response is not None)
+
+    @property
     def closing(self) -> bool:
         """Whether the peer owes its half of a closing handshake."""
         return not self.closed and self._websocket is not None and self._websocket.state is State.CLOSING

@@ -26,19 +26,25 @@ CLOSE_SECONDS = 5.0
 
 
 class Wake:
-    """Tells every connection that something may be waiting to be sent."""
+    """Looks whether something happened that a connection waits for; wakes only those for which it did."""
 
     def __init__(self) -> None:
-        self._event = trio.Event()
+        self._waiting: dict[trio.Event, Callable[[], bool]] = {}
 
-    async def wait(self) -> None:
-        """Until the next `all`."""
-        await self._event.wait()
+    async def until(self, happened: Callable[[], bool]) -> None:
+        """Until `happened` is true at an `all`."""
+        event = trio.Event()
+        self._waiting[event] = happened
+        try:
+            await event.wait()
+        finally:
+            self._waiting.pop(event, None)
 
     def all(self) -> None:
-        """Wake everyone who waits now."""
-        event, self._event = self._event, trio.Event()
-        event.set()
+        """Something may have happened."""
+        for event in [event for event, happened in self._waiting.items() if happened()]:
+            del self._waiting[event]
+            event.set()
 
 
 class Ticked(Protocol):
@@ -96,12 +102,12 @@ class Shell(Generic[T]):
                 scope.cancel()
                 return
             else:
-                await self.wake.wait()
+                await self.wake.until(lambda: connection.pending)
 
     async def _guard(self, connection: Connection, scope: trio.CancelScope) -> None:
         """Ends what the reader and the writer cannot: a cut while they wait for the peer, a close that it never answers."""
         while not connection.cut and not connection.closing:
-            await self.wake.wait()
+            await self.wake.until(lambda: connection.cut or connection.closing)
         if connection.closing:
             await trio.sleep(CLOSE_SECONDS)
         scope.cancel()
