@@ -1,17 +1,20 @@
 """What makes one instance its own: the secrets in its data folder, and the sandbox's first account.
 
-The sandbox makes its secrets at the first start; they live in the data folder, for its owner alone.
+The sandbox makes its secrets at the first start; they live in the data folder, for its owner alone. One that was
+damaged since is an error that says what removing it costs.
 """
 
+import hmac
+import re
 import secrets
 
 from arbiter.actors.accounts import CreateLinkCode, GetAccount, PutNewAccount, ReplaceApiKey
 from arbiter.actors.accounts import Messages as AccountsMessages
-from arbiter.data_folder import API_KEY_FILE, DataFolder
+from arbiter.data_folder import API_KEY_FILE, DataFolder, Secret
 from arbiter.domain.account import Account, Tier
 from arbiter.domain.ids import UserId
-from arbiter.errors import NotFound
-from arbiter.rpc.tokens import Keys, digest, make_api_key, make_bot_credential, make_signing_key
+from arbiter.errors import ConfigError, NotFound
+from arbiter.rpc.tokens import Keys, digest, is_signing_key, make_api_key, make_bot_credential, make_signing_key, split_api_key
 from arbiter.runtime import Ref
 
 SANDBOX_USER = UserId("sandbox")
@@ -19,20 +22,34 @@ BOT_CREDENTIAL_FILE = "bot_credential"
 ACCOUNT_SECONDS = 10.0
 
 
+_REMOVE = "remove it and start again: a new one is made, and"
+_SIGNING = Secret("token_key.pem", lambda text: is_signing_key(text.encode()), f"{_REMOVE} tokens given out before end")
+_PEPPER = Secret(
+    "api_key_pepper",
+    re.compile("[0-9a-f]{64}").fullmatch,
+    f"restore it, or remove it and {API_KEY_FILE} and start again: new ones are made, and API keys given out before end",
+)
+_INSTANCE = Secret("instance", re.compile("[0-9a-f]{16}").fullmatch, f"{_REMOVE} tokens given out before end")
+_BOT = Secret(BOT_CREDENTIAL_FILE, re.compile(r"[\w-]{43}", re.ASCII).fullmatch, f"{_REMOVE} a bot that runs elsewhere needs a copy")
+_API_KEY = Secret(API_KEY_FILE, re.compile(r"arb_[0-9a-f]{16}_[\w-]{43}", re.ASCII).fullmatch, f"{_REMOVE} the one before ends")
+
+
 def load_keys(folder: DataFolder, mode: str) -> tuple[Keys, str]:
-    """The instance's keys, and the service credential of its Telegram bridge."""
-    signing = folder.read_or_make("token_key.pem", lambda: make_signing_key().decode())
-    pepper = folder.read_or_make("api_key_pepper", lambda: secrets.token_hex(32)).encode()
-    instance = folder.read_or_make("instance", lambda: secrets.token_hex(8))
-    credential = folder.read_or_make(BOT_CREDENTIAL_FILE, make_bot_credential)
+    """The instance's keys, and the service credential of its Telegram bridge. Raises ConfigError where a secret is damaged."""
+    signing = folder.read_or_make(_SIGNING, lambda: make_signing_key().decode())
+    pepper = folder.read_or_make(_PEPPER, lambda: secrets.token_hex(32)).encode()
+    instance = folder.read_or_make(_INSTANCE, lambda: secrets.token_hex(8))
+    credential = folder.read_or_make(_BOT, make_bot_credential)
+    folder.read_secret(_API_KEY)  # here, where nothing runs yet
     return Keys(signing.encode(), pepper, f"arbiter:{mode}:{instance}", digest(credential, pepper)), credential
 
 
 async def ensure_sandbox_account(accounts: Ref[AccountsMessages], folder: DataFolder, keys: Keys) -> Account:
-    """The account that a newcomer uses, with an API key in the data folder."""
+    """The account that a newcomer uses, with an API key in the data folder. Raises ConfigError where the key there is not its own."""
     try:
         account = await accounts.ask(GetAccount(SANDBOX_USER), timeout=ACCOUNT_SECONDS)
-        if folder.read_text(API_KEY_FILE) is not None:
+        if (key := folder.read_secret(_API_KEY)) is not None:
+            _require_own(account, key, folder, keys)
             return account
     except NotFound:
         await accounts.ask(PutNewAccount(Account(SANDBOX_USER, "Sandbox user", Tier.PRO)), timeout=ACCOUNT_SECONDS)
@@ -40,6 +57,14 @@ async def ensure_sandbox_account(accounts: Ref[AccountsMessages], folder: DataFo
     account = await accounts.ask(ReplaceApiKey(SANDBOX_USER, stored), timeout=ACCOUNT_SECONDS)
     folder.write_private(API_KEY_FILE, text)
     return account
+
+
+def _require_own(account: Account, key: str, folder: DataFolder, keys: Keys) -> None:
+    """The key in the folder opens the account; not where the database or the pepper is another than it was made with."""
+    key_id, secret = split_api_key(key)
+    known = account.api_key
+    if known is None or key_id != known.key_id or not hmac.compare_digest(digest(secret, keys.pepper), known.digest):
+        raise ConfigError(f"{folder.path / API_KEY_FILE} is not the key of account {account.user}", _API_KEY.cure)
 
 
 async def new_link_code(accounts: Ref[AccountsMessages]) -> str:

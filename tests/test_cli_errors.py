@@ -75,10 +75,38 @@ def test_a_data_folder_that_may_not_be_written(program, tmp_path):
 
 
 def test_a_database_that_is_none(program, tmp_path):
-    (tmp_path / "data").mkdir()
+    (tmp_path / "data").mkdir(mode=0o700)
     (tmp_path / "data" / "arbiter.db").write_bytes(b"this is no database" * 500)
     line = program.refused("run", "--data", "data", "--grpc-port", "0")
     assert "arbiter.db" in line
+
+
+def test_a_damaged_secret(program, tmp_path):
+    (tmp_path / "data").mkdir(mode=0o700)
+    for name in ("token_key.pem", "api_key_pepper"):
+        (tmp_path / "data" / name).touch()
+        line = program.refused("run", "--data", "data", "--grpc-port", "0")
+        assert line.startswith(f"arbiter: data/{name} is empty; ")
+        assert "and start again: " in line
+        (tmp_path / "data" / name).unlink()
+
+
+def test_an_api_key_that_is_not_the_accounts(program, tmp_path):
+    """As after a cure that was carried out by half: another pepper, and the API key that was made with the first."""
+    ports = ("--data", "data", "--grpc-port", "0", "--chat-port", "0", "--log-level", "ERROR")
+    with program.start("run", *ports) as first:
+        assert first.stdout.readline().startswith("Arbiter ")
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=SECONDS)
+    (tmp_path / "data" / "api_key_pepper").unlink()
+    line = program.refused("run", *ports)
+    assert line.startswith("arbiter: data/sandbox_api_key is not the key of account sandbox; remove it and start again")
+    (tmp_path / "data" / "sandbox_api_key").unlink()
+    with program.start("run", *ports) as again:
+        assert again.stdout.readline().startswith("Arbiter ")
+        again.send_signal(signal.SIGINT)
+        again.communicate(timeout=SECONDS)
+    assert again.returncode == 0
 
 
 def test_a_corrupt_line_of_a_recording(program, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.data_folder import DataFolder
+from arbiter.data_folder import DataFolder, Secret
 from arbiter.errors import ConfigError
 
 
@@ -22,6 +22,41 @@ def test_it_is_made_for_its_owner_alone(folder):
     with folder.hold("sandbox"):
         assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
         assert folder.database == folder.path / "arbiter.db"
+
+
+def test_a_folder_that_is_there_and_empty_becomes_its_owners_alone(folder):
+    folder.path.mkdir(parents=True)
+    folder.path.chmod(0o777)
+    with folder.hold("sandbox"):
+        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
+def test_a_folder_with_other_things_that_others_may_write_to_is_refused_and_left_as_it_is(folder, mode):
+    folder.path.mkdir(parents=True)
+    (folder.path / "other").touch()
+    folder.path.chmod(mode)
+    with pytest.raises(ConfigError, match=r"others may write to the data folder .*, and so replace its keys; chmod go-w it, or "):
+        folder.hold("sandbox").__enter__()
+    assert (stat.S_IMODE(folder.path.stat().st_mode), list(folder.path.iterdir())) == (mode, [folder.path / "other"])
+
+
+def test_a_folder_with_other_things_that_others_may_read_is_taken_as_it_is_with_files_that_they_may_not_read(folder):
+    folder.path.mkdir(parents=True)
+    (folder.path / "other").mkdir()
+    folder.path.chmod(0o755)
+    with folder.hold("sandbox"):
+        folder.write_private("secret", "x")
+        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o755
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.path.iterdir() if path.is_file()} == {0o600}
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0\0\0\0\0\0"])
+def test_a_mode_that_a_power_cut_ate_is_told_with_the_way_out(folder, text):
+    with folder.hold("sandbox"):
+        (folder.path / "mode").write_text(text)
+    with pytest.raises(ConfigError, match=r"/mode is (empty|damaged); write the folder's mode into it, such as sandbox, or "):
+        folder.hold("sandbox").__enter__()
 
 
 def test_a_second_holder_is_refused_until_the_first_is_gone(folder):
@@ -101,6 +136,50 @@ def test_a_private_file_is_read_back_and_is_its_owners_alone(folder):
         folder.write_private("secret", "second")
         assert folder.read_text("secret") == "second"
         assert {path.name for path in folder.path.iterdir()} == {"lock", "mode", "secret"}
+
+
+def test_a_text_is_on_the_disk_before_its_name_is_and_the_name_before_the_call_returns(folder, monkeypatch):
+    """What a power cut could leave follows from the order of these four."""
+    story = []
+
+    def told(name, real):
+        def call(*arguments):
+            what = name
+            if name == "fsync":
+                what = "sync folder" if stat.S_ISDIR(os.fstat(arguments[0]).st_mode) else f"sync {os.fstat(arguments[0]).st_size} bytes"
+            story.append(what)
+            return real(*arguments)
+
+        return call
+
+    with folder.hold("sandbox"):
+        monkeypatch.setattr(os, "fsync", told("fsync", os.fsync))
+        monkeypatch.setattr(Path, "replace", told("rename", Path.replace))
+        folder.write_private("secret", "text")
+        assert story == ["sync 5 bytes", "rename", "sync folder"]
+
+
+SECRET = Secret("key", "whole".__eq__, "remove it")
+
+
+def test_a_secret_is_made_once(folder):
+    with folder.hold("sandbox"):
+        assert folder.read_secret(SECRET) is None
+        assert folder.read_or_make(SECRET, lambda: "whole") == "whole"
+        assert folder.read_or_make(SECRET, lambda: "another") == "whole"
+        assert folder.read_secret(SECRET) == "whole"
+
+
+@pytest.mark.parametrize(
+    ("found", "word"), [(b"", "empty"), (b" \n", "empty"), (b"\0" * 8, "damaged"), (b"who", "damaged"), (b"\xff\xfe", "damaged")]
+)
+def test_a_damaged_secret_is_refused_with_its_cure_and_kept(folder, found, word):
+    with folder.hold("sandbox"):
+        (folder.path / "key").write_bytes(found)
+        for read in (folder.read_secret, lambda secret: folder.read_or_make(secret, lambda: "whole")):
+            with pytest.raises(ConfigError, match=rf"/key is {word}; remove it$"):
+                read(SECRET)
+        assert (folder.path / "key").read_bytes() == found
 
 
 def test_a_file_that_is_not_there_reads_as_none_and_can_be_removed(folder):

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import jwt
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -50,6 +51,14 @@ def make_signing_key() -> bytes:
     )
 
 
+def is_signing_key(pem: bytes) -> bool:
+    """Whether this is an Ed25519 private key in PEM, not encrypted."""
+    try:
+        return isinstance(serialization.load_pem_private_key(pem, password=None), Ed25519PrivateKey)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+
+
 def make_api_key(pepper: bytes) -> tuple[str, ApiKey]:
     """A new API key with 256 random bits: its text, shown once, and what is stored of it."""
     key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
@@ -76,11 +85,15 @@ def split_api_key(text: str) -> tuple[str, str]:
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a verified token says: whose it is, what it may (`user` everything, `bot` less), and until when (UTC ms)."""
+    """What a verified token says: whose it is, what it may (`user` everything, `bot` less), and until when (UTC ms).
+
+    `telegram_id`: for whom the bot got it, in scope `bot`; it is worth nothing once another one is linked.
+    """
 
     user: UserId
     scope: Scope
     expires_ms: int
+    telegram_id: int | None = None
 
 
 class TokenAuthority:
@@ -98,15 +111,21 @@ class TokenAuthority:
         self._environment = environment
         self._verified: dict[str, Claims] = {}
 
-    def issue(self, user: UserId, scope: Scope = "user") -> tuple[str, int]:
+    def issue(self, user: UserId) -> tuple[str, int]:
         """A token for this user, and when it expires (UTC ms)."""
+        return self._issue(ACCESS_MS, {"sub": user, "scope": "user"})
+
+    def issue_to_bot(self, user: UserId, telegram_id: int) -> tuple[str, int]:
+        """A token with which the bot acts for this user, and when it expires (UTC ms). Good while this Telegram account is linked."""
+        return self._issue(BOT_MS, {"sub": user, "scope": "bot", "telegram_id": telegram_id})
+
+    def _issue(self, lives_ms: int, about: dict[str, object]) -> tuple[str, int]:
         now = self._environment.unix_ms()
-        expires = now + (ACCESS_MS if scope == "user" else BOT_MS)
+        expires = now + lives_ms
         claims = {
             "iss": ISSUER,
             "aud": self._audience,
-            "sub": user,
-            "scope": scope,
+            **about,
             "iat": now // 1000,
             "exp": expires // 1000,
             "jti": f"{self._environment.random.getrandbits(128):032x}",
@@ -147,8 +166,9 @@ class TokenAuthority:
             )
             if claims.get("scope") not in get_args(Scope):
                 raise jwt.InvalidTokenError
-            return Claims(UserId(str(claims["sub"])), claims["scope"], int(claims["exp"]) * 1000)
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            telegram_id = int(claims["telegram_id"]) if claims["scope"] == "bot" else None
+            return Claims(UserId(str(claims["sub"])), claims["scope"], int(claims["exp"]) * 1000, telegram_id)
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
             raise Unauthenticated("the access token is not valid or has expired; authenticate again") from None
 
     def _forget_expired(self, now: int) -> None:

@@ -4,6 +4,7 @@ The SQL is plain functions on a connection. A *runner* decides where they run: `
 the program; `InlineRunner` on the loop, for simulations whose clock must not wait for threads.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -102,6 +103,7 @@ class SqliteStore:
 
     def _open(self) -> None:
         try:
+            _make_private(self._path)
             self._writer = apsw.Connection(str(self._path))
             if self._writer.readonly("main"):  # SQLite opens what it may not write without a word
                 raise apsw.ReadOnlyError("it may not be written")
@@ -109,9 +111,10 @@ class SqliteStore:
             _migrate(self._writer, self._path)
             self._reader = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
             self._reader.set_busy_timeout(1000)
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
+            problem = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(
-                f"cannot use the database {self._path}: {error}", "check its permissions, or start with another --data folder"
+                f"cannot use the database {self._path}: {problem}", "check its permissions, or start with another --data folder"
             ) from error
 
     # -- writing --
@@ -170,6 +173,14 @@ class SqliteStore:
 
 
 # -- plain functions on a connection --
+
+
+def _make_private(path: Path) -> None:
+    """Its owner's alone, also where an earlier version left it wider. SQLite gives the files beside it the same permissions."""
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if each.exists() and each.stat().st_mode & 0o077:
+            each.chmod(0o600)
 
 
 def _opened(connection: apsw.Connection | None) -> apsw.Connection:

@@ -1,6 +1,7 @@
 """What every store must do, of the one in memory and of SQLite with both runners; then what only a file can get wrong."""
 
 import os
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -296,6 +297,28 @@ async def test_a_commit_cancelled_in_its_middle_runs_to_its_end_in_the_thread(tm
     assert await store.accounts() == [Account(ANN, "Ann")]
     assert await store.commit([(PutOrder(order("2")),)]) == [Committed(0)]
     await store.close()
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+async def test_the_files_are_their_owners_alone_also_where_they_were_wider(tmp_path, runner, before):
+    path = tmp_path / "arbiter.db"
+    files = [path, tmp_path / "arbiter.db-wal", tmp_path / "arbiter.db-shm"]
+    store = SqliteStore(path, runner)
+    umask = os.umask(0)
+    try:
+        if before is not None:
+            killed = apsw.Connection(str(path))
+            killed.execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").fetchall()
+            for file in files:
+                file.chmod(before)
+        await store.open()
+        await store.commit([(PutOrder(order("1")),)])
+    finally:
+        os.umask(umask)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 3
+    await store.close()
+    if before is not None:
+        killed.close()
 
 
 async def test_a_file_of_a_newer_schema_is_refused_untouched(tmp_path, runner):
