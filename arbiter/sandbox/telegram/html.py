@@ -16,6 +16,7 @@ REFERENCES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 REFERENCE = re.compile(r"&(?:#x([0-9A-Fa-f]{1,8})|#([0-9]{1,10})|(lt|gt|amp|quot));?")
 TAG_NAME = re.compile(r"[^\s>]*")
 ATTRIBUTE_NAME = re.compile(r"[^\s=>]*")
+PLAIN = re.compile(r"[^&<]*")
 SPACE = re.compile(r"\s*")
 BARE_VALUE = re.compile(r"[A-Za-z0-9.-]*")
 
@@ -47,8 +48,7 @@ class _Parser:
                 self._out.add(meant)
                 self._at = found.end()
             elif char != "<":
-                self._out.add(char)
-                self._at += 1
+                self._out.add(char + self._take(PLAIN, self._at + 1))
             elif self._source.startswith("</", self._at):
                 self._end_tag()
             else:

@@ -24,7 +24,7 @@ def unparsable(why: str) -> Refusal:
 
 def units(text: str) -> int:
     """The length in UTF-16 code units, in which Telegram counts."""
-    return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
+    return len(text) if text.isascii() else len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
 
 
 class TextBuilder:
