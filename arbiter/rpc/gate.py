@@ -8,13 +8,22 @@ from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthenticated
 from arbiter.rpc.core import Core
-from arbiter.rpc.tokens import TokenAuthority
+from arbiter.rpc.tokens import Claims, TokenAuthority
 
 OPEN_METHODS = frozenset({("arbiter.v1.UserService", "Authenticate"), ("arbiter.v1.UserService", "RedeemLinkCode")})
 """Called without a token."""
 OPERATOR_SERVICES = frozenset({"arbiter.v1.AdminService"})
-NOT_FOR_THE_BOT = frozenset({("arbiter.v1.UserService", "CreateLinkCode")})
-"""A token of scope `bot` may not make codes that link further Telegram accounts."""
+_BOT_METHODS = {
+    "UserService": ("GetProfile", "UpdateSettings", "Unlink"),
+    "TradingService": (
+        *("GetPositions", "PlaceOrder", "CancelOrder", "StreamPositions", "GetWallet", "GetOverview"),
+        *("EmergencyStop", "ResumeTrading", "GetTradingState"),
+    ),
+    "StrategyService": ("ListStrategies", "EnableStrategy", "DisableStrategy", "GetArbOpportunities"),
+    "MarketService": ("SearchMarkets", "GetMarket", "GetBook"),
+}
+FOR_THE_BOT = frozenset((f"arbiter.v1.{service}", name) for service, names in _BOT_METHODS.items() for name in names)
+"""All that a token of scope `bot` may call: no credentials, no codes that link further Telegram accounts, nothing of an operator."""
 STOPPING_METHODS = frozenset({("arbiter.v1.TradingService", name) for name in ("EmergencyStop", "CancelOrder", "GetTradingState")})
 """Have a bucket of their own, the same in every tier: stopping is never refused because of what else was asked."""
 STOPS_PER_SECOND = 20
@@ -45,10 +54,8 @@ class Gate:
             return None
         claims = self._tokens.claims(_bearer(metadata))
         account = self._account(claims.user)
-        if claims.scope == "bot" and account.telegram is None:
-            raise Unauthenticated("this account is not linked to Telegram any more")
-        if claims.scope == "bot" and ((service, method) in NOT_FOR_THE_BOT or service in OPERATOR_SERVICES):
-            raise NotAllowed("this cannot be done from Telegram")
+        if claims.scope == "bot":
+            _require_for_the_bot(service, method, claims, account)
         if (service, method) in STOPPING_METHODS:
             self._spend(self._stop_bucket(account.user), f"more than {STOPS_PER_SECOND} stops or cancels a second")
             return account
@@ -93,6 +100,14 @@ class Gate:
         wait_ms = bucket.take(self._core.environment.monotonic())
         if wait_ms:
             raise LimitExceeded(what, wait_ms)
+
+
+def _require_for_the_bot(service: str, method: str, claims: Claims, account: Account) -> None:
+    """The Telegram account that the token was made for is still the linked one, and the bot may call this."""
+    if account.telegram is None or account.telegram.telegram_id != claims.telegram_id:
+        raise Unauthenticated("this Telegram account is not linked to the account any more")
+    if (service, method) not in FOR_THE_BOT:
+        raise NotAllowed("this cannot be done from Telegram")
 
 
 def _bearer(metadata: Metadata) -> str:

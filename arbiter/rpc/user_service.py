@@ -49,7 +49,7 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
             account = await self._core.accounts.ask(FindTelegram(login.telegram_id), timeout=ASK_SECONDS)
         except NotFound:
             raise NotFound("this Telegram account is not linked") from None
-        token, expires = self._tokens.issue(account.user, "bot")
+        token, expires = self._tokens.issue_to_bot(account.user, login.telegram_id)
         _log.info("token issued to the bot", user=account.user, telegram_id=login.telegram_id)
         return user_pb2.AuthResponse(access_token=token, expires_unix_ms=expires, user_id=account.user)
 

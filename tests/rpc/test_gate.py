@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import serialization
 
 import arbiter.v1
 from arbiter.actors.accounts import AccountChanged
-from arbiter.domain.account import Account, Role, Tier
+from arbiter.domain.account import Account, Role, TelegramLink, Tier
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS
 from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthenticated
-from arbiter.rpc.gate import OPEN_CALLS_PER_SECOND, OPEN_METHODS, Gate
+from arbiter.rpc.gate import FOR_THE_BOT, OPEN_CALLS_PER_SECOND, OPEN_METHODS, Gate
 from arbiter.rpc.tokens import Keys, TokenAuthority, make_signing_key
 from arbiter.v1 import admin_pb2, notification_pb2, trading_pb2, user_pb2
 
@@ -230,9 +230,6 @@ def test_an_unknown_method_of_the_operators_service_is_for_operators_too(door):
         door.enter(("arbiter.v1.AdminService", "Nothing"))
 
 
-# -- the same on the wire --
-
-
 def every_method():
     """(service, method) of all that the contract has."""
     for module in pkgutil.iter_modules(arbiter.v1.__path__):
@@ -240,6 +237,38 @@ def every_method():
             file = importlib.import_module(f"arbiter.v1.{module.name}").DESCRIPTOR
             for service in file.services_by_name.values():
                 yield from ((service.full_name, method.name) for method in service.methods)
+
+
+# -- the bot --
+
+PHONE, OTHER_PHONE = 4711, 4712
+CLOSED_TO_THE_BOT = {("arbiter.v1.UserService", "CreateLinkCode"), ADMIN}
+"""A new method stands here or in the gate's list: somebody must have decided."""
+
+
+def test_every_method_is_either_open_listed_for_the_bot_or_refused_to_it(door):
+    door.account(Tier.ENTERPRISE, Role.OPERATOR, telegram=TelegramLink(PHONE, "phone", 1))
+    token, _ = door.tokens.issue_to_bot(ME, PHONE)
+    assert set(every_method()) == OPEN_METHODS | FOR_THE_BOT | CLOSED_TO_THE_BOT
+    for call in FOR_THE_BOT:
+        assert door.enter(call, token).user == ME
+    for call in (*CLOSED_TO_THE_BOT, ("arbiter.v1.TradingService", "Nothing"), ("arbiter.v1.Nothing", "GetProfile")):
+        with pytest.raises(NotAllowed, match="cannot be done from Telegram"):
+            door.enter(call, token)
+
+
+@pytest.mark.parametrize("linked", [None, TelegramLink(OTHER_PHONE, "another phone", 2)])
+def test_a_token_that_the_bot_got_for_one_telegram_account_is_worth_nothing_once_another_or_none_is_linked(door, linked):
+    door.account(telegram=TelegramLink(PHONE, "phone", 1))
+    token, _ = door.tokens.issue_to_bot(ME, PHONE)
+    assert door.enter(token=token).user == ME
+    door.account(telegram=linked)
+    for call in (TRADING, ("arbiter.v1.TradingService", "EmergencyStop"), ADMIN):
+        with pytest.raises(Unauthenticated, match="not linked"):
+            door.enter(call, token)
+
+
+# -- the same on the wire --
 
 
 async def test_every_method_but_the_open_ones_refuses_a_caller_without_a_valid_token(program, make_official):

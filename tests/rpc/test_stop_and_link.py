@@ -37,11 +37,11 @@ def connect(program):
     return connect
 
 
-async def linked(client, user):
+async def linked(client, user, phone=PHONE):
     """A client that acts as the bot does for this user, on the bridge's connection."""
     made = await user.create_link_code()
-    await client.redeem_link_code(CREDENTIAL, made.code, PHONE, "Pat's phone")
-    token, _ = await client.authenticate_bot(CREDENTIAL, PHONE)
+    await client.redeem_link_code(CREDENTIAL, made.code, phone, "Pat's phone")
+    token, _ = await client.authenticate_bot(CREDENTIAL, phone)
     return client.acting_as(token)
 
 
@@ -111,6 +111,19 @@ async def test_unlinking_ends_what_the_bot_may_do(connect):
             await bridge.authenticate_bot(CREDENTIAL, PHONE)
         assert await user.unlink() is False
         assert (await user.get_profile()).telegram_name is None
+
+
+async def test_a_telegram_account_that_another_took_the_place_of_steers_nothing_from_its_next_call_on(connect):
+    async with connect("pro") as user, connect() as bridge:
+        first = await linked(bridge, user)
+        assert (await first.get_profile()).user == "pro"
+        second = await linked(bridge, user, PHONE + 1)
+        for call in (first.get_profile, first.resume_trading, first.unlink):
+            with pytest.raises(AuthenticationError, match="not linked"):
+                await call()
+        with pytest.raises(NotFoundError, match="not linked"):
+            await bridge.authenticate_bot(CREDENTIAL, PHONE)
+        assert (await second.get_profile()).user == "pro"
 
 
 async def test_a_stop_cancels_what_rests_switches_strategies_off_and_holds_until_a_resume(connect, program):

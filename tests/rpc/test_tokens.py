@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from arbiter.domain.ids import UserId
 from arbiter.errors import ConfigError, Unauthenticated
-from arbiter.rpc.tokens import ACCESS_MS, Keys, TokenAuthority, digest, make_api_key, make_signing_key, split_api_key
+from arbiter.rpc.tokens import ACCESS_MS, BOT_MS, Claims, Keys, TokenAuthority, digest, make_api_key, make_signing_key, split_api_key
 
 SAME = "the access token is not valid or has expired; authenticate again"
 
@@ -70,6 +70,18 @@ def test_a_token_for_another_instance_mode_or_issuer_is_refused(tokens, forge, c
 @pytest.mark.parametrize("missing", ["exp", "iat", "sub", "jti", "aud", "iss"])
 def test_a_token_without_one_of_its_claims_is_refused(tokens, forge, missing):
     refused(tokens, forge(drop=(missing,)))
+
+
+def test_a_token_for_the_bot_names_the_telegram_account_it_was_made_for_and_lives_shorter(tokens, clock):
+    token, expires = tokens.issue_to_bot(UserId("me"), 4711)
+    assert tokens.claims(token) == Claims(UserId("me"), "bot", expires, 4711)
+    assert expires == clock.seconds * 1000 + BOT_MS
+    assert tokens.claims(tokens.issue(UserId("me"))[0]).telegram_id is None
+
+
+@pytest.mark.parametrize("named", [{}, {"telegram_id": None}, {"telegram_id": "somebody"}])
+def test_a_token_for_the_bot_that_names_no_telegram_account_is_refused(tokens, forge, named):
+    refused(tokens, forge({"scope": "bot", **named}))
 
 
 @pytest.mark.parametrize("exp", ["soon", [], None, float("inf"), float("nan")])
