@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.accounts import ARBITRAGE, SwitchStrategy
@@ -16,6 +17,9 @@ from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
 from arbiter.v1 import strategy_pb2
 from arbiter.v1.strategy_grpc import StrategyServiceServicer
+
+BELOW_MIN_EDGE = "below_min_edge"
+"""The reason of one that goes on, but is not worth it any more to this reader. Any other is the scanner's."""
 
 
 class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generated, without types
@@ -61,10 +65,11 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
                     yield update
 
     def _update(self, told: "_Told", change: OpportunityChanged, conflated: int) -> strategy_pb2.ArbOpportunity | None:
-        state = told.state_of(change)
-        if state is None:
+        telling = told.next(change)
+        if telling is None:
             return None
-        update = codec.opportunity_out(change, self._core.data)
+        state, shown = telling
+        update = codec.opportunity_out(shown, self._core.data)
         update.state, update.sequence, update.conflated = state, told.sequence, conflated
         return update
 
@@ -74,18 +79,20 @@ class _Told:
 
     def __init__(self, least: int) -> None:
         self._least = least
-        self._open: set[OpportunityId] = set()
+        self._open: dict[OpportunityId, OpportunityChanged] = {}
         self.sequence = 0
 
-    def state_of(self, change: OpportunityChanged) -> strategy_pb2.OpportunityState | None:
-        """The state to tell, or None where the reader need not know of it."""
-        worth = change.state != "closed" and change.opportunity.net_per_contract >= self._least
-        known = change.id in self._open
-        if not worth and not known:
+    def next(self, change: OpportunityChanged) -> tuple[strategy_pb2.OpportunityState, OpportunityChanged] | None:
+        """The state to tell and what to tell of it, or None where the reader need not know."""
+        known = self._open.pop(change.id, None)
+        if change.state != "closed" and change.opportunity.net_per_contract >= self._least:
+            self._open[change.id] = change
+            state = strategy_pb2.OPPORTUNITY_STATE_OPENED if known is None else strategy_pb2.OPPORTUNITY_STATE_UPDATED
+        elif known is None:
             return None
+        else:
+            state = strategy_pb2.OPPORTUNITY_STATE_CLOSED
+            if change.state != "closed":  # for others: this reader's last figures are those it could still use
+                change = msgspec.structs.replace(known, at_ms=change.at_ms, duration_ms=change.duration_ms, reason=BELOW_MIN_EDGE)
         self.sequence += 1
-        if worth:
-            self._open.add(change.id)
-            return strategy_pb2.OPPORTUNITY_STATE_UPDATED if known else strategy_pb2.OPPORTUNITY_STATE_OPENED
-        self._open.discard(change.id)
-        return strategy_pb2.OPPORTUNITY_STATE_CLOSED
+        return state, change

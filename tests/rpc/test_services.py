@@ -370,6 +370,31 @@ async def test_a_stream_begins_with_what_is_open_and_leaves_out_what_is_not_wort
     await eventually(lambda: program.arbiter.core.opportunities.subscribers == 0)
 
 
+async def test_one_that_falls_below_the_readers_least_edge_says_so_with_the_last_figures_that_were_worth_it(program, caller, eventually):
+    me = caller()
+    path = "StrategyService/GetArbOpportunities"
+    program.world.open_gap("0.70", "0.72")
+    await eventually(lambda: len(program.arbiter.core.opportunities))
+    (now,) = program.arbiter.core.opportunities.values()
+    picky = strategy_pb2.ArbRequest(min_net_per_contract_micros=now.opportunity.net_per_contract)
+    choosy = me.stream(path, picky, strategy_pb2.ArbOpportunity)
+    opened = await me.first(choosy)
+    program.world.open_gap()
+    ended = await me.first(choosy)
+    assert (ended.state, ended.reason) == (strategy_pb2.OPPORTUNITY_STATE_CLOSED, "below_min_edge")
+    assert (ended.net_micros, ended.net_per_contract_micros, ended.legs) == (opened.net_micros, opened.net_per_contract_micros, opened.legs)
+    assert (ended.duration_ms, ended.at_unix_ms) >= (opened.duration_ms, opened.at_unix_ms)
+    program.world.open_gap("0.70", "0.72")
+    again = await me.first(choosy)
+    assert (again.state, again.opportunity_id, again.reason) == (strategy_pb2.OPPORTUNITY_STATE_OPENED, opened.opportunity_id, "")
+    program.world.close_gap()
+    closed = await me.first(choosy)
+    assert closed.state == strategy_pb2.OPPORTUNITY_STATE_CLOSED
+    assert closed.reason not in ("", "below_min_edge")
+    assert [each.sequence for each in (opened, ended, again, closed)] == [1, 2, 3, 4]
+    choosy.cancel()
+
+
 @pytest.mark.parametrize("least", [-1, MICRO + 1])
 async def test_a_least_profit_out_of_range_is_refused_naming_the_field(caller, least):
     me = caller()
