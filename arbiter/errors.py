@@ -4,6 +4,8 @@ Errors hold fields; the text a person reads is made from them. Foreign errors (s
 are translated into these once, at the edge where they appear.
 """
 
+import math
+
 
 class ArbiterError(Exception):
     """Root of the tree. `reason` is a stable upper-case code for programs, `str()` one line for people."""
@@ -66,6 +68,16 @@ class ActorStopped(ArbiterError):
         self.actor = actor
 
 
+class NotRunning(ActorStopped):
+    """The actor is not there just now, so nothing was sent to it: try again. Who need not know that reacts as to ActorStopped."""
+
+    reason = "NOT_RUNNING"
+
+    def __init__(self, actor: str, problem: str = "is not running just now") -> None:
+        ArbiterError.__init__(self, f"{actor} {problem}; nothing was sent to it: try again in a moment")
+        self.actor = actor
+
+
 class AskTimeout(ArbiterError):
     """The answer did not come before the deadline: the outcome is unknown."""
 
@@ -112,7 +124,8 @@ class LimitExceeded(ArbiterError):
     reason = "LIMIT_EXCEEDED"
 
     def __init__(self, what: str, retry_after_ms: int) -> None:
-        super().__init__(f"{what}; try again in {max(retry_after_ms, 1) / 1000:.1f} s")
+        tenths = math.ceil(max(retry_after_ms, 1) / 100)  # rounded up: who comes back then is not early
+        super().__init__(f"{what}; try again in {tenths / 10:.1f} s")
         self.what = what
         self.retry_after_ms = retry_after_ms
 

@@ -11,6 +11,7 @@ from arbiter.errors import (
     LimitExceeded,
     NotAllowed,
     NotFound,
+    NotRunning,
     OrderUncertain,
     RefusedByRisk,
     StoreError,
@@ -34,6 +35,7 @@ _CODES: dict[type[ArbiterError], StatusCode] = {
     VenueUnavailable: StatusCode.UNAVAILABLE,
     OrderUncertain: StatusCode.UNKNOWN,
     ActorStopped: StatusCode.UNAVAILABLE,
+    NotRunning: StatusCode.UNAVAILABLE,
     AskTimeout: StatusCode.UNAVAILABLE,
     StoreError: StatusCode.UNAVAILABLE,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from arbiter.errors import ActorStopped
+from arbiter.errors import ActorStopped, NotRunning
 from arbiter.runtime.reply import ReplySlot
 
 URGENT_CAPACITY = 64
@@ -112,11 +112,11 @@ class Mailbox:
         return True
 
     async def put(self, message: Any, slot: ReplySlot | None = None) -> None:
-        """Wait for room, then take the message. Raises ActorStopped when the mailbox is closed for good."""
+        """Wait for room, then take the message. Raises NotRunning when the mailbox is closed for good."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self.offer(message, slot):
             if self._closed:
-                raise ActorStopped(self.name)
+                raise NotRunning(self.name)
             await self._room.park()
 
     def put_urgent(self, message: Any, slot: ReplySlot | None = None) -> None:

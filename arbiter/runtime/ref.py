@@ -44,7 +44,7 @@ class Ref(Generic[M_contra]):
         return f"<Ref {self.name}>"
 
     async def tell(self, message: M_contra) -> None:
-        """Deliver, waiting for room. Raises DirectionError, or ActorStopped when the actor is gone for good."""
+        """Deliver, waiting for room. Raises DirectionError, or NotRunning when the actor is gone for good."""
         self._check_direction("tell")
         await self._mailbox.put(message)
 
@@ -59,8 +59,8 @@ class Ref(Generic[M_contra]):
     async def ask(self, request: Request[R], *, timeout: float) -> R:  # noqa: ASYNC109 a deadline is part of the message's contract
         """Deliver and wait for the reply, `timeout` seconds in all.
 
-        Raises what the handler refused with (an ArbiterError), ActorStopped when the actor died before it answered,
-        AskTimeout past the deadline. After the last two the outcome is unknown.
+        Raises what the handler refused with (an ArbiterError), NotRunning when it could not be sent, ActorStopped when
+        the actor died before it answered, AskTimeout past the deadline. After the last two the outcome is unknown.
         """
         self._check_direction("ask")
         slot = ReplySlot()

@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal, TypeVar
 import structlog
 import trio
 
-from arbiter.errors import ActorStopped
+from arbiter.errors import ActorStopped, NotRunning
 from arbiter.runtime.actor import STOP, Actor, Context, Statistics
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.mailbox import Backpressure, Mailbox, Policy
@@ -127,16 +127,16 @@ class DynamicGroup(Generic[M]):
         self._running: _Running | None = None
 
     def ref(self, key: str) -> Ref[M]:
-        """The ref of the key's actor, starting it if need be. Raises ActorStopped while the group is down or full."""
+        """The ref of the key's actor, starting it if need be. Raises NotRunning while the group is down or full."""
         running = self._running
         if running is None:
-            raise ActorStopped(self.name)
+            raise NotRunning(self.name)
         node = running.dynamic.get(key)
         if node is None:
             if running.stopping:
-                raise ActorStopped(self.name)
+                raise NotRunning(self.name)
             if len(running.dynamic) >= self.capacity:
-                raise ActorStopped(f"{self.name} is full, {key}")
+                raise NotRunning(self.name, f"is full ({self.capacity})")
             node = running.add_dynamic(key, self._make(key))
         ref: Ref[M] = node.spec.ref
         return ref

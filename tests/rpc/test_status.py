@@ -32,6 +32,7 @@ CASES = [
     (errors.VenueUnavailable("kalshi", "away"), StatusCode.UNAVAILABLE, UnavailableError, "VENUE_UNAVAILABLE"),
     (errors.OrderUncertain("o1"), StatusCode.UNKNOWN, UncertainError, "ORDER_UNCERTAIN"),
     (errors.ActorStopped("desk"), StatusCode.UNAVAILABLE, UnavailableError, "ACTOR_STOPPED"),
+    (errors.NotRunning("sessions"), StatusCode.UNAVAILABLE, UnavailableError, "NOT_RUNNING"),
     (errors.AskTimeout("desk", 5), StatusCode.UNAVAILABLE, UnavailableError, "ASK_TIMEOUT"),
     (errors.StoreError("disk full"), StatusCode.UNAVAILABLE, UnavailableError, "STORE"),
 ]
