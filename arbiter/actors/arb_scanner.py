@@ -8,7 +8,7 @@ from typing import Literal, assert_never
 import msgspec
 import trio
 
-from arbiter.actors.market_feed import BookUpdated, FeedStatus, MarketData
+from arbiter.actors.market_feed import BookUpdated, FeedStatus, LineKey, MarketData
 from arbiter.domain.arbitrage import NO_EDGE, Offer, Opportunity, Rejected, RejectReason, find, without_edge
 from arbiter.domain.ids import OpportunityId, OutcomeKey, PairId, VenueId, new_id
 from arbiter.domain.pair import Pair
@@ -59,8 +59,8 @@ Messages = BookUpdated | FeedStatus | GetScanStatistics
 
 
 def mailbox_key(message: Messages) -> object:
-    """What conflates in the scanner's mailbox: the newest book of each outcome, the newest status of each venue."""
-    return message.outcome if isinstance(message, BookUpdated) else message.venue if isinstance(message, FeedStatus) else message
+    """What conflates in the scanner's mailbox: the newest book of each outcome, the newest status of each line."""
+    return message.outcome if isinstance(message, BookUpdated) else message.key if isinstance(message, FeedStatus) else message
 
 
 def matters(before: BookUpdated, now: BookUpdated) -> bool:
@@ -100,7 +100,7 @@ class ArbScanner(Actor[Messages]):
         self._environment = environment
         self._fresh_seconds = fresh_seconds
         self._index: dict[OutcomeKey, list[_Hedge]] = {}
-        self._connected: dict[VenueId, bool] = {}
+        self._connected: dict[LineKey, bool] = {}
         self._open: dict[OpportunityId, _Hedge] = {}
         self._books = self._decisions = self._opened = self._without_edge = 0
         self._rejected: dict[RejectReason, int] = dict.fromkeys(RejectReason, 0)
@@ -132,8 +132,8 @@ class ArbScanner(Actor[Messages]):
                     self._decide(hedge)
                 return None
             case FeedStatus(venue, connected):
-                if self._connected.get(venue) != connected:
-                    self._connected[venue] = connected
+                if self._connected.get(message.key) != connected:
+                    self._connected[message.key] = connected
                     self._look_again(venue)
                 return None
             case GetScanStatistics():

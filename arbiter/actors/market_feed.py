@@ -17,6 +17,7 @@ from arbiter.domain.book import (
     BooksInvalid,
     BookSnapshot,
     BrokenBook,
+    Connected,
     MarketEvent,
     ProofOfLife,
     PublicTrade,
@@ -59,6 +60,8 @@ class BookUpdated(Message, frozen=True, tag=True, gc=False):
     changed_at: float
     """Monotonic seconds at which the last change was applied."""
     venue_ms: int = 0
+    line: int = 0
+    """Which of the venue's connections it comes over."""
 
     @property
     def bids(self) -> Levels:
@@ -70,12 +73,21 @@ class BookUpdated(Message, frozen=True, tag=True, gc=False):
 
 
 class FeedStatus(Message, frozen=True, tag=True):
-    """How a venue's feed is: `alive_at` is the monotonic second of the last proof of life."""
+    """How one of a venue's lines is: `alive_at` is the monotonic second of the last proof of life."""
 
     venue: VenueId
     connected: bool
     alive_at: float
     problem: str = ""
+    line: int = 0
+
+    @property
+    def key(self) -> "LineKey":
+        return self.venue, self.line
+
+
+LineKey = tuple[VenueId, int]
+"""One of a venue's connections."""
 
 
 class GetMarket(Request[Market], frozen=True, tag=True):
@@ -100,27 +112,52 @@ class MarketData:
 
     books: Topic[OutcomeKey, BookUpdated] = field(default_factory=lambda: Topic("books"))
     markets: Topic[MarketKey, Market] = field(default_factory=lambda: Topic("markets"))
-    status: Topic[VenueId, FeedStatus] = field(default_factory=lambda: Topic("feeds"))
+    status: Topic[LineKey, FeedStatus] = field(default_factory=lambda: Topic("feeds"))
 
     def fresh(self, book: BookUpdated, now: float, limit: float = FRESH_SECONDS) -> bool:
         """Whether this book may be acted on at monotonic second `now`."""
-        status = self.status.get(book.outcome.venue)
+        status = self.status.get((book.outcome.venue, book.line))
         return book.trusted and status is not None and status.connected and now - status.alive_at <= limit
 
 
+class _Line:
+    """One connection of the venue: its life, told at most once a second."""
+
+    __slots__ = ("_told_at", "_topic", "status")
+
+    def __init__(self, venue: VenueId, number: int, topic: Topic[LineKey, FeedStatus]) -> None:
+        self.status = FeedStatus(venue, False, 0.0, "not connected yet", number)
+        self._topic = topic
+        self._told_at = float("-inf")
+
+    def alive(self, now: float) -> None:
+        """It proved to be alive."""
+        if now - self._told_at >= STATUS_SECONDS or not self.status.connected:
+            self._told_at = now
+            self.tell(FeedStatus(self.status.venue, True, now, line=self.status.line))
+
+    def lost(self, problem: str) -> None:
+        self.tell(msgspec.structs.replace(self.status, connected=False, problem=problem))
+
+    def tell(self, status: FeedStatus) -> None:
+        self.status = status
+        self._topic.publish(status.key, status)
+
+
 class _Followed:
-    """One book, whether its events can be believed, and where its changes are told."""
+    """One book, whether its events can be believed, the line that they come over, and where its changes are told."""
 
-    __slots__ = ("book", "topic_key", "trusted")
+    __slots__ = ("book", "line", "topic_key", "trusted")
 
-    def __init__(self, book: Book, topic_key: TopicKey[OutcomeKey, BookUpdated]) -> None:
+    def __init__(self, book: Book, line: _Line, topic_key: TopicKey[OutcomeKey, BookUpdated]) -> None:
         self.book = book
+        self.line = line
         self.topic_key = topic_key
         self.trusted = False
 
     def publish(self, now: float, venue_ms: int) -> None:
         book = self.book
-        self.topic_key.publish(BookUpdated(book.outcome, *book.packed(), self.trusted, now, venue_ms))
+        self.topic_key.publish(BookUpdated(book.outcome, *book.packed(), self.trusted, now, venue_ms, self.line.status.line))
 
 
 class MarketFeed(Actor[Messages]):
@@ -132,12 +169,12 @@ class MarketFeed(Actor[Messages]):
         self._environment = environment
         self._markets: dict[MarketKey, Market] = {}
         self._books: dict[OutcomeKey, _Followed] = {}
-        self._status = FeedStatus(venue.name, False, 0.0, "not connected yet")
-        self._told_at = float("-inf")
+        self._lines: dict[int, _Line] = {}
         self._catalogue_due = float("-inf")
 
     async def started(self) -> None:
-        self._tell_status(self._status)
+        main = self._line(0)
+        main.tell(main.status)
         self.context.start_task(self._follow_venue)
 
     async def handle(self, message: Messages) -> object:
@@ -184,39 +221,63 @@ class MarketFeed(Actor[Messages]):
             self._data.markets.publish(market.key, market)
             for outcome in (market.yes_key, market.no_key):
                 if outcome not in self._books:
-                    self._books[outcome] = _Followed(Book(outcome), self._data.books.key(outcome))
+                    self._books[outcome] = _Followed(Book(outcome), self._line(0), self._data.books.key(outcome))
         self._catalogue_due = self._environment.monotonic() + CATALOGUE_AGE_SECONDS
 
     # -- its events; nothing here waits --
 
     def _on_event(self, event: MarketEvent) -> None:
         now = self._environment.monotonic()
+        line: _Line | None
         match event:
             case BookDelta():
-                self._apply_delta(event, now)
+                line = self._apply_delta(event, now)
             case BookSnapshot():
-                self._apply_snapshot(event, now)
+                line = self._apply_snapshot(event, now)
             case ProofOfLife():
-                pass
-            case PublicTrade():
-                pass  # nobody follows public trades yet; books carry their effect
+                line = self._line(event.line)
+            case PublicTrade():  # nobody follows public trades yet; books carry their effect
+                line = self._line_of(event.outcome)
+            case Connected():
+                self._connect(event)
+                return
             case BooksInvalid(reason, outcomes):
                 self._distrust(outcomes or self._books, reason)
                 return
             case TickSizeChanged(key, tick):
-                self._change_tick(key, tick)
+                line = self._change_tick(key, tick)
             case _:
                 assert_never(event)
-        if now - self._told_at >= STATUS_SECONDS or not self._status.connected:
-            self._tell_status(FeedStatus(self._venue.name, True, now))
+        if line is not None:
+            line.alive(now)
 
-    def _apply_delta(self, delta: BookDelta, now: float) -> None:
+    def _line(self, number: int) -> _Line:
+        if number not in self._lines:
+            self._lines[number] = _Line(self._venue.name, number, self._data.status)
+        return self._lines[number]
+
+    def _line_of(self, outcome: OutcomeKey) -> _Line | None:
+        followed = self._books.get(outcome)
+        return None if followed is None else followed.line
+
+    def _connect(self, event: Connected) -> None:
+        line = self._line(event.line)
+        for outcome in event.outcomes:
+            if outcome in self._books:
+                self._books[outcome].line = line
+
+    def _apply_delta(self, delta: BookDelta, now: float) -> _Line | None:
+        """The line that it came over; None where nobody follows its books."""
+        line: _Line | None = None
         touched: list[_Followed] = []
         broken: BrokenBook | None = None
         books = self._books
         for change in delta.changes:
             followed = books.get(change.outcome)
-            if followed is None or not followed.trusted:
+            if followed is None:
+                continue
+            line = followed.line
+            if not followed.trusted:
                 continue
             try:
                 followed.book.apply_change(change)
@@ -230,11 +291,12 @@ class MarketFeed(Actor[Messages]):
             followed.publish(now, delta.venue_ms)
         if broken is not None:
             raise self._lost_for_good(broken)
+        return line
 
-    def _apply_snapshot(self, snapshot: BookSnapshot, now: float) -> None:
+    def _apply_snapshot(self, snapshot: BookSnapshot, now: float) -> _Line | None:
         followed = self._books.get(snapshot.outcome)
         if followed is None:
-            return
+            return None
         try:
             followed.book.apply_snapshot(snapshot)
         except BrokenBook as error:
@@ -242,23 +304,26 @@ class MarketFeed(Actor[Messages]):
             raise self._lost_for_good(error) from error
         followed.trusted = True
         followed.publish(now, snapshot.venue_ms)
+        return followed.line
 
     def _lost_for_good(self, broken: BrokenBook) -> VenueUnavailable:
         """No venue sends a book again unasked: only a new connection is sure to bring it."""
         return VenueUnavailable(self._venue.name, str(broken))
 
-    def _change_tick(self, key: MarketKey, tick: int) -> None:
+    def _change_tick(self, key: MarketKey, tick: int) -> _Line | None:
         market = self._markets.get(key)
         if market is None:
-            return
+            return None
         grid = tuple(TickRange(old.start, old.end, type(old.step)(tick)) for old in market.ticks)
         self._markets[key] = market = msgspec.structs.replace(market, ticks=grid)
         self._data.markets.publish(key, market)
         self._distrust((market.yes_key, market.no_key), "the tick size changed")
+        return self._line_of(market.yes_key)
 
     def _distrust_all(self, reason: str) -> None:
         self._distrust(self._books, reason)
-        self._tell_status(msgspec.structs.replace(self._status, connected=False, problem=reason))
+        for line in self._lines.values():
+            line.lost(reason)
 
     def _distrust(self, outcomes: Iterable[OutcomeKey], reason: str) -> None:
         now = self._environment.monotonic()
@@ -269,11 +334,6 @@ class MarketFeed(Actor[Messages]):
             followed.publish(now, 0)
         if fallen and reason != "the feed stopped":  # that is by order, and no news
             self.context.log.info("books invalid", venue=self._venue.name, count=len(fallen), reason=reason)
-
-    def _tell_status(self, status: FeedStatus) -> None:
-        self._status = status
-        self._told_at = self._environment.monotonic()
-        self._data.status.publish(self._venue.name, status)
 
 
 def search(markets: Iterable[Market], words: str, limit: int) -> tuple[Market, ...]:

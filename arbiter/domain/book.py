@@ -18,6 +18,7 @@ __all__ = [
     "BookSnapshot",
     "BooksInvalid",
     "BrokenBook",
+    "Connected",
     "Level",
     "LevelChange",
     "Levels",
@@ -86,13 +87,22 @@ class BooksInvalid(msgspec.Struct, frozen=True, tag=True):
     outcomes: tuple[OutcomeKey, ...] = ()
 
 
-class ProofOfLife(msgspec.Struct, frozen=True, tag=True):
-    """The connection is alive (ping, pong or a data frame), which keeps unchanged books fresh."""
+class Connected(msgspec.Struct, frozen=True, tag=True):
+    """These outcomes' books come over this line (one of the venue's connections, numbered from 0) from now on."""
 
     venue: VenueId
+    line: int
+    outcomes: tuple[OutcomeKey, ...]
 
 
-MarketEvent = BookSnapshot | BookDelta | TickSizeChanged | PublicTrade | BooksInvalid | ProofOfLife
+class ProofOfLife(msgspec.Struct, frozen=True, tag=True):
+    """The line is alive (ping, pong or a data frame), which keeps the unchanged books that come over it fresh."""
+
+    venue: VenueId
+    line: int = 0
+
+
+MarketEvent = BookSnapshot | BookDelta | TickSizeChanged | PublicTrade | BooksInvalid | Connected | ProofOfLife
 
 
 class BrokenBook(ValueError):

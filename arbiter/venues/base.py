@@ -39,9 +39,10 @@ class Venue(Protocol):
     async def stream_books(self, markets: Sequence[Market], emit: Emit) -> NoReturn:
         """Connect, subscribe, and emit events until the connection is lost.
 
-        The first event of each outcome is a snapshot. Emits ProofOfLife whenever the peer proved to be alive by
-        something that is no event itself (all but BooksInvalid are such proof), and BooksInvalid before anything that
-        makes books untrustworthy. Raises VenueUnavailable when the connection
+        The first event of each outcome is a snapshot. Where there are several connections, emits Connected for each, so
+        that the life of one proves nothing for the books of another. Emits ProofOfLife whenever the peer proved to be
+        alive by something that is no event itself (all but Connected and BooksInvalid are such proof), and BooksInvalid
+        before anything that makes books untrustworthy. Raises VenueUnavailable when the connection
         ends for any reason; the caller reconnects with backoff. Unknown frames are counted, never raised.
         """
 

@@ -148,7 +148,7 @@ async def test_an_opportunity_opens_and_closes_and_an_order_becomes_a_position_t
     world = program.world
     async with program.running():
         core = program.arbiter.core
-        assert {key: core.data.status.get(key).connected for key in (POLYMARKET, KALSHI)} == {POLYMARKET: True, KALSHI: True}
+        assert {key: core.data.status.get((key, 0)).connected for key in (POLYMARKET, KALSHI)} == {POLYMARKET: True, KALSHI: True}
         await core.accounts.ask(PutNewAccount(Account(ANN, "Ann", Tier.PRO)), timeout=10)
         with core.opportunities.subscribe("cut_off") as (snapshot, changes), trio.fail_after(60):
             assert snapshot == []
@@ -207,7 +207,7 @@ async def test_an_outage_of_both_venues_closes_what_is_open_refuses_entries_and_
         program.sandbox.kalshi.fault_drop()
         await trio.sleep(1)
         assert len(core.opportunities) == 0
-        assert not core.data.status.get(POLYMARKET).connected
+        assert not core.data.status.get((POLYMARKET, 0)).connected
         order = None
         with pytest.raises(Exception, match="not available or not fresh"):
             order = await program.place("buy", world.markets[0].yes_key, Side.BUY, "0.50", "20")

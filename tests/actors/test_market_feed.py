@@ -16,7 +16,18 @@ from arbiter.actors.market_feed import (
     GetMarket,
     SearchMarkets,
 )
-from arbiter.domain.book import BookDelta, BooksInvalid, BookSnapshot, Level, LevelChange, PublicTrade, Side, TickSizeChanged
+from arbiter.domain.book import (
+    BookDelta,
+    BooksInvalid,
+    BookSnapshot,
+    Connected,
+    Level,
+    LevelChange,
+    ProofOfLife,
+    PublicTrade,
+    Side,
+    TickSizeChanged,
+)
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.market import TickRange
 from arbiter.domain.money import Micros, parse_micros
@@ -135,7 +146,7 @@ async def test_a_book_that_cannot_be_is_distrusted_and_fetched_again_by_a_new_co
         else:
             await tell(BookSnapshot(scene.yes, (Level(Micros(400_000), Micros(-1)),), ()))
         assert not scene.data.books.get(scene.yes).trusted
-        assert not scene.data.status.get(POLYMARKET).connected
+        assert not scene.data.status.get((POLYMARKET, 0)).connected
         await trio.sleep(1)
         assert len(scene.polymarket.attempts) == 2
         assert fresh(scene, scene.yes)
@@ -155,12 +166,28 @@ async def test_without_proof_of_life_a_book_is_fresh_for_twelve_seconds_and_no_l
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
         scene.polymarket.alive = False
-        alive_at = scene.data.status.get(POLYMARKET).alive_at
+        alive_at = scene.data.status.get((POLYMARKET, 0)).alive_at
         await trio.sleep(alive_at + FRESH_SECONDS - trio.current_time() - 0.001)
         assert fresh(scene, scene.yes)
         await trio.sleep(0.002)
         assert not fresh(scene, scene.yes)
         assert FRESH_SECONDS == 12
+
+
+async def test_one_connections_life_proves_nothing_for_the_books_of_another(autojump_clock, scene, tell):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await scene.quote(scene.no, "0.55x10", "0.60x10")
+        scene.polymarket.alive = False  # only what is told here proves life
+        await tell(Connected(POLYMARKET, 0, (scene.yes,)))
+        await tell(Connected(POLYMARKET, 1, (scene.no,)))
+        await scene.quote(scene.no, "0.55x11", "0.60x10")
+        for _ in range(20):
+            await trio.sleep(1)
+            await tell(BookDelta((change(scene.yes, Side.BUY, "0.40", "1"),)))
+        assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (True, False)
+        await tell(ProofOfLife(POLYMARKET, 1))
+        assert fresh(scene, scene.no)
 
 
 async def test_proof_of_life_is_passed_on_at_most_once_a_second(autojump_clock, scene, tell):
@@ -183,13 +210,13 @@ async def test_a_lost_connection_distrusts_every_book_tells_why_and_comes_back_w
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
         await tell("the cable was cut")
-        status = scene.data.status.get(POLYMARKET)
+        status = scene.data.status.get((POLYMARKET, 0))
         assert not status.connected
         assert "the cable was cut" in status.problem
         assert not scene.data.books.get(scene.yes).trusted
-        assert scene.data.status.get(KALSHI).connected
+        assert scene.data.status.get((KALSHI, 0)).connected
         await trio.sleep(1)
-        assert scene.data.status.get(POLYMARKET).connected
+        assert scene.data.status.get((POLYMARKET, 0)).connected
         assert fresh(scene, scene.yes)
 
 
@@ -208,7 +235,7 @@ async def test_a_venue_that_stays_away_is_tried_with_growing_pauses_up_to_a_long
 
         scene.polymarket.problem = ""
         await trio.sleep(LONGEST_RETRY_SECONDS)
-        assert scene.data.status.get(POLYMARKET).connected
+        assert scene.data.status.get((POLYMARKET, 0)).connected
         status = [s for s in scene.supervisor.statuses() if s.name.endswith("polymarket_feed")]
         assert [(s.state, s.restarts) for s in status] == [("running", 0)]
 
@@ -220,7 +247,7 @@ async def test_a_connection_that_lived_a_while_ends_the_backoff(autojump_clock, 
         await trio.sleep(300)
         scene.polymarket.problem = ""
         await trio.sleep(60)
-        assert scene.data.status.get(POLYMARKET).connected
+        assert scene.data.status.get((POLYMARKET, 0)).connected
         lost_at = trio.current_time()
         await tell("once more")
         await trio.sleep(5)
@@ -254,7 +281,7 @@ async def test_a_catalogue_that_never_comes_is_given_up_and_asked_for_again(auto
     async with scene.running():
         await trio.sleep(2.5 * CATALOGUE_SECONDS)
         assert len(asked) == 3
-        assert "catalogue took longer" in scene.data.status.get(POLYMARKET).problem
+        assert "catalogue took longer" in scene.data.status.get((POLYMARKET, 0)).problem
 
 
 async def test_a_crash_of_the_feed_leaves_no_trusted_book_behind_and_it_comes_back_by_itself(autojump_clock, scene):

@@ -217,7 +217,7 @@ async def test_the_feed_distrusts_its_books_after_a_fault_and_trusts_them_again_
             getattr(stage.sandbox.kalshi, fault)()
             stage.world.change(stage.world.kalshi[0], Side.BUY, "0.41", str(size))
             await until(lambda: not any(trusted()), ROUND_TRIP)
-            assert not data.status.get(KALSHI).connected
+            assert not data.status.get((KALSHI, 0)).connected
             await until(lambda: all(trusted()), 0.25 + ROUND_TRIP)
-            assert data.status.get(KALSHI).connected
+            assert data.status.get((KALSHI, 0)).connected
             assert {outcome: (data.books.get(outcome).bids, data.books.get(outcome).asks) for outcome in outcomes} == stage.truth(KALSHI)

@@ -6,7 +6,7 @@ import structlog.testing
 import trio
 
 from arbiter.actors.market_feed import FRESH_SECONDS
-from arbiter.domain.book import BookDelta, BooksInvalid, BookSnapshot, ProofOfLife, Side, TickSizeChanged
+from arbiter.domain.book import BookDelta, BooksInvalid, BookSnapshot, Connected, ProofOfLife, Side, TickSizeChanged
 from arbiter.domain.ids import POLYMARKET, MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import Outcome
 from arbiter.domain.money import parse_micros
@@ -97,7 +97,7 @@ async def test_a_socket_that_stalls_before_its_first_book_is_lost_within_the_lim
         stage.nursery.start_soon(stall)
         follower = await stage.follow(venue, stage.world.polymarket)
         assert "no book within 30 s" in await follower.lost(PACE.first_book + 2 * WATCH_SECONDS)
-        assert follower.events == []
+        assert follower.events == follower.of(Connected)
 
 
 async def test_a_venue_that_falls_silent_without_a_word_proves_no_life_and_is_lost_within_the_limits_of_the_pace(autojump_clock, stage):
@@ -210,6 +210,17 @@ async def test_a_quiet_venue_keeps_proving_that_it_lives(autojump_clock, stage):
         assert follower.longest_silence < PACE.quiet + 2 * WATCH_SECONDS < FRESH_SECONDS
 
 
+async def test_each_socket_tells_whose_books_come_over_it_and_proves_its_own_life_alone(autojump_clock, stage, change):
+    async with stage.running():
+        follower = await stage.follow(stage.polymarket(tokens_per_socket=2))
+        told = follower.of(Connected)
+        assert sorted(event.line for event in told) == list(range(len(told)))
+        assert sorted(key for event in told for key in event.outcomes) == sorted(stage.truth(POLYMARKET))
+        assert max(len(event.outcomes) for event in told) == 2
+        await trio.sleep(60)
+        assert {event.line for event in follower.of(ProofOfLife)} == {event.line for event in told}
+
+
 async def test_a_token_whose_book_does_not_come_is_subscribed_anew_and_the_others_are_none_the_worse(autojump_clock, stage, change, shown):
     stranger = msgspec.structs.replace(
         stage.world.polymarket[0],
@@ -253,8 +264,8 @@ async def test_the_feed_distrusts_its_books_after_a_fault_and_trusts_them_again_
             getattr(stage.sandbox.polymarket, fault)()
             stage.world.change(stage.world.polymarket[0], Side.BUY, "0.41", str(size))
             await until(lambda: not any(trusted()), STALL_NOTICED if fault == "fault_stall" else ROUND_TRIP)
-            assert not data.status.get(POLYMARKET).connected
+            assert not data.status.get((POLYMARKET, 0)).connected
             await until(lambda: all(trusted()), 0.25 + ROUND_TRIP)
-            assert data.status.get(POLYMARKET).connected
+            assert data.status.get((POLYMARKET, 0)).connected
             seen = {outcome: (data.books.get(outcome).bids, data.books.get(outcome).asks) for outcome in outcomes}
             assert seen == stage.truth(POLYMARKET)

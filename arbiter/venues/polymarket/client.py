@@ -81,7 +81,7 @@ class Polymarket:
             shared = Shared(self._hosts.ws_url, self._network, self._surroundings, self._pace, self._tally, clob, emit)
             with one_error():
                 async with trio.open_nursery() as nursery:
-                    for start in range(0, len(tokens), size):
+                    for line, start in enumerate(range(0, len(tokens), size)):
                         shard = {token: outcomes[token] for token in tokens[start : start + size]}
-                        nursery.start_soon(Connection(shared, shard).run)
+                        nursery.start_soon(Connection(shared, line, shard).run)
         raise VenueUnavailable(self.name, "there is nothing to follow")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from arbiter.domain.book import BooksInvalid, BookSnapshot, ProofOfLife, TickSizeChanged
+from arbiter.domain.book import BooksInvalid, BookSnapshot, Connected, ProofOfLife, TickSizeChanged
 from arbiter.domain.ids import POLYMARKET, OutcomeKey
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Emit, Network, Surroundings
@@ -39,14 +39,15 @@ class Shared:
 class Connection:
     """One market socket and what watches over it."""
 
-    def __init__(self, shared: Shared, outcomes: Mapping[str, OutcomeKey]) -> None:
+    def __init__(self, shared: Shared, line: int, outcomes: Mapping[str, OutcomeKey]) -> None:
         self._shared = shared
         self._tally = shared.tally
         self._emit = shared.emit
         self._monotonic = shared.surroundings.monotonic
         self._outcomes = outcomes
         self._decoder = FrameDecoder(outcomes)
-        self._life = ProofOfLife(POLYMARKET)
+        self._line = line
+        self._life = ProofOfLife(POLYMARKET, line)
         self._due: dict[str, float] = {}
         """Tokens whose book is awaited, and the monotonic second at which they are subscribed anew."""
         self._any_book = False
@@ -56,6 +57,7 @@ class Connection:
         """Until the connection ends; always with VenueUnavailable."""
         async with connected(POLYMARKET, self._shared.network, f"{self._shared.ws_url}/ws/market") as socket:
             self._tally.connections += 1
+            self._emit(Connected(POLYMARKET, self._line, tuple(self._outcomes.values())))
             self._began = self._frame_at = self._pong_at = self._monotonic()
             with one_error():
                 async with trio.open_nursery() as nursery:
