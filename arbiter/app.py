@@ -21,7 +21,8 @@ from arbiter.rpc.core import Core
 from arbiter.rpc.front import Front, Listener, RpcFront
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
-from arbiter.store.base import Store
+from arbiter.store.base import StopMarker, Store
+from arbiter.store.memory import MemoryStopMarker
 from arbiter.venues.base import Venue
 
 
@@ -45,8 +46,9 @@ def compose(
     *,
     fresh_seconds: float = market_feed.FRESH_SECONDS,
     make_bot: Callable[[], Actor[Any]] | None = None,
+    stop_marker: StopMarker | None = None,
 ) -> Arbiter:
-    """Build every actor and put it in its place. Nothing runs yet."""
+    """Build every actor and put it in its place. Nothing runs yet. Without a `stop_marker` one in memory serves."""
     data = market_feed.MarketData()
     account_changes: Topic[UserId, accounts.AccountChanged] = Topic("accounts")
     position_changes: Topic[tuple[UserId, OutcomeKey], position_tracker.PositionChanged] = Topic("positions")
@@ -54,9 +56,9 @@ def compose(
     opportunities: Topic[OpportunityId, arb_scanner.OpportunityChanged] = Topic("opportunities")
 
     journal_child = Child("journal", lambda: journal.Journal(store))
-    latch = brake.Latch()
-    brake_child = Child("brake", lambda: brake.Brake(store, journal_child.ref, latch, environment))
-    accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes, environment))
+    latch, marker = brake.Latch(), stop_marker or MemoryStopMarker()
+    brake_child = Child("brake", lambda: brake.Brake(store, journal_child.ref, latch, environment, marker))
+    accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes, latch, environment))
     feeds = {venue.name: _feed(venue, data, environment) for venue in venues}
     inputs = Group("inputs", [accounts_child, *feeds.values()], exhausted="park")
 

@@ -4,6 +4,7 @@ from typing import assert_never
 
 import msgspec
 
+from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
 from arbiter.domain.account import Account, ApiKey, TelegramLink, UserSettings
@@ -47,7 +48,10 @@ class ChangeSettings(Request[Account], frozen=True, tag=True):
 
 
 class SwitchStrategy(Request[Account], frozen=True, tag=True):
-    """Switch a strategy on or off for a user. NotFound for an unknown strategy, NotAllowed when suspended."""
+    """Switch a strategy on or off for a user. NotFound for an unknown strategy.
+
+    Switching on: NotAllowed when suspended, RefusedByRisk while trading is stopped.
+    """
 
     user: UserId
     strategy: str
@@ -118,11 +122,17 @@ class Accounts(Actor[Messages]):
     """All accounts in memory, loaded from the store at the start; the journal makes changes durable."""
 
     def __init__(
-        self, store: Store, journal: Ref[JournalMessages], changes: Topic[UserId, AccountChanged], environment: Environment
+        self,
+        store: Store,
+        journal: Ref[JournalMessages],
+        changes: Topic[UserId, AccountChanged],
+        latch: Latch,
+        environment: Environment,
     ) -> None:
         self._store = store
         self._journal = journal
         self._changes = changes
+        self._latch = latch
         self._environment = environment
         self._accounts: dict[UserId, Account] = {}
         self._keys: dict[str, UserId] = {}
@@ -169,13 +179,15 @@ class Accounts(Actor[Messages]):
             raise NotFound(f"there is no strategy {strategy[:40]!r}; there are: {', '.join(STRATEGIES)}")
         if enabled and account.suspended:
             raise NotAllowed("the account is suspended")
+        if enabled:
+            self._latch.require_trading(account.user)
         others = set(account.strategies) - {strategy}
         wanted = others | {strategy} if enabled else others
         return await self._keep(msgspec.structs.replace(account, strategies=tuple(sorted(wanted))))
 
     async def _switch_all_off(self, account: Account) -> tuple[str, ...]:
-        if account.strategies:
-            await self._keep(msgspec.structs.replace(account, strategies=()))
+        # written also where none is on: an enabling whose outcome stayed unknown may be in the store
+        await self._keep(msgspec.structs.replace(account, strategies=()))
         return account.strategies
 
     async def _link(self, wanted: RedeemLinkCode) -> Account:

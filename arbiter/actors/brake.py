@@ -1,8 +1,11 @@
 """Brake: whether each user's trading goes on. An emergency stop holds at once, then becomes durable, then is acknowledged.
 
-The `Latch` lives outside the actors that restart: it is asked, with no await between, before each order leaves.
+The `Latch` lives outside the actors that restart: it is asked, with no await between, before each order leaves. It also
+knows which states the store may not hold yet, so that a restart of the brake forgets none. No message waits for the
+journal in the mailbox: a stop is never behind another's write.
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 import trio
@@ -11,14 +14,18 @@ from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
 from arbiter.domain.ids import UserId
 from arbiter.domain.trading_state import TradingState, TradingStatus
-from arbiter.errors import ActorStopped, AskTimeout, StoreError
-from arbiter.runtime import Actor, Environment, Message, Ref, Request
-from arbiter.store.base import PutTradingStatus, Store
+from arbiter.errors import ActorStopped, ArbiterError, AskTimeout, RefusedByRisk, StoreError
+from arbiter.runtime import Actor, Environment, Message, Ref, ReplySlot, Request
+from arbiter.store.base import PutTradingStatus, StopMarker, Store
 
 DURABLE_SECONDS = 0.25
-"""A stop that is not durable by then is acknowledged as such, and written again until it is."""
+"""A stop that is not durable by then is acknowledged as such, marked, and written again until it is."""
+MARKER_SECONDS = 0.5
+"""The longest that an answer waits for the marker, which a sick disk may hold up too."""
 COMMIT_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
+HALTED = "TRADING_HALTED"
+"""The reason code of everything that is refused because trading is stopped."""
 
 
 class Halt(Request["Halted"], frozen=True, tag=True):
@@ -36,7 +43,7 @@ class Halted(Message, frozen=True, tag=True):
 
 
 class Resume(Request[TradingStatus], frozen=True, tag=True):
-    """Let a user trade again. Durable before it holds. Raises StoreError."""
+    """Let a user trade again. Durable before it holds. Raises StoreError; RefusedByRisk where a stop comes meanwhile."""
 
     user: UserId
 
@@ -51,90 +58,196 @@ Messages = Halt | Resume | GetTradingStatus
 
 
 class Latch:
-    """What holds now, in memory. Only the brake changes it; who sends orders reads it."""
+    """What holds now, in memory, and what of it the store may not hold. Only the brake changes it; who sends orders reads it."""
 
     def __init__(self) -> None:
         self._statuses: dict[UserId, TradingStatus] = {}
-        self._loaded = False
+        self._doubts: dict[UserId, object] = {}
+        self.loaded = False
 
     def status(self, user: UserId) -> TradingStatus:
         """A user's status. Before the first load nobody may trade: unknown fails closed."""
-        if not self._loaded:
+        if not self.loaded:
             return TradingStatus(user, TradingState.HALTED, 0, "the trading state is being loaded")
         return self._statuses.get(user, TradingStatus(user))
 
     def halted(self, user: UserId) -> bool:
         return self.status(user).state is TradingState.HALTED
 
+    def require_trading(self, user: UserId) -> None:
+        """Raises RefusedByRisk while the user's trading is stopped."""
+        if self.halted(user):
+            raise RefusedByRisk(HALTED, "trading is stopped; it goes on only after ResumeTrading (in the chat: /resume CONFIRM)")
+
     def set(self, status: TradingStatus) -> None:
         self._statuses[status.user] = status
 
-    def load(self, statuses: list[TradingStatus]) -> None:
-        """What is durable. A halt that is only in memory still stays: nothing but a resume lifts one."""
-        for status in statuses:
+    def load(self, stored: Iterable[TradingStatus], marked: Iterable[TradingStatus] = ()) -> None:
+        """What is durable, and the stops that the marker keeps. A halt that is only in memory stays: nothing but a resume lifts one."""
+        stored = tuple(stored)
+        for status in (*marked, *stored):
             known = self._statuses.get(status.user)
             if known is None or known.state is not TradingState.HALTED:
                 self._statuses[status.user] = status
-        self._loaded = True
+        durable = {status.user for status in stored if status.state is TradingState.HALTED}
+        for user in self._statuses.keys() - durable:
+            if self._statuses[user].state is TradingState.HALTED and user not in self._doubts:
+                self.doubt(user)
+        self.loaded = True
+
+    # -- what the store may not hold --
+
+    def doubt(self, user: UserId) -> None:
+        """From now on the store may say something else than what holds; writes under way settle that no more."""
+        self._doubts[user] = object()
+
+    def doubt_of(self, user: UserId) -> object | None:
+        """The doubt as it is now; None where the store says what holds."""
+        return self._doubts.get(user)
+
+    def settle(self, user: UserId, doubt: object | None) -> None:
+        """What held at the time of this doubt is durable. A newer doubt stays."""
+        if self._doubts.get(user) is doubt:
+            self._doubts.pop(user, None)
+
+    def unwritten(self) -> tuple[TradingStatus, ...]:
+        """What holds of everybody whose state is in doubt."""
+        return tuple(self.status(user) for user in self._doubts)
 
 
 class Brake(Actor[Messages]):
     """Sets and lifts the latch, and makes what it set durable."""
 
-    def __init__(self, store: Store, journal: Ref[JournalMessages], latch: Latch, environment: Environment) -> None:
+    def __init__(self, store: Store, journal: Ref[JournalMessages], latch: Latch, environment: Environment, marker: StopMarker) -> None:
         self._store = store
         self._journal = journal
         self._latch = latch
         self._environment = environment
-        self._unwritten: dict[UserId, TradingStatus] = {}
+        self._marker = marker
+        self._marked: tuple[TradingStatus, ...] | None = None
+        """What the marker says; None: not known."""
+        self._marking = trio.Lock()
+        self._resuming: dict[UserId, list[ReplySlot]] = {}
+        """Resumes whose commit is under way, with who waits for it. A stop takes its user out."""
 
     async def started(self) -> None:
-        self._latch.load(await self._store.trading_statuses())
+        marked = () if self._latch.loaded else await self._marker.read()
+        self._latch.load(await self._store.trading_statuses(), marked)
         self.context.start_task(self._write_again_for_ever)
 
     async def handle(self, message: Messages) -> object:
         match message:
             case Halt(user, reason):
-                return await self._halt(user, reason)
+                status = self._halt(user, reason)
+                self.context.start_task(self._answer_halt, status, self.context.answer_later())
+                return None
             case Resume(user):
-                return await self._resume(user)
+                return self._resume(user)
             case GetTradingStatus(user):
                 return self._latch.status(user)
             case _:
                 assert_never(message)
 
-    async def _halt(self, user: UserId, reason: str) -> Halted:
+    # -- stopping --
+
+    def _halt(self, user: UserId, reason: str) -> TradingStatus:
+        """No await in here: it holds when this returns."""
         status = self._latch.status(user)
+        for slot in self._resuming.pop(user, ()):
+            slot.fail(RefusedByRisk(HALTED, "trading was stopped again before it was resumed"))
         if status.state is not TradingState.HALTED:
             status = TradingStatus(user, TradingState.HALTED, self._environment.unix_ms(), reason)
             self._latch.set(status)
-            self._unwritten[user] = status
-        if user in self._unwritten:
-            await self._write(status, DURABLE_SECONDS)
-        return Halted(status, user not in self._unwritten)
-
-    async def _resume(self, user: UserId) -> TradingStatus:
-        status = self._latch.status(user)
-        if status.state is TradingState.ACTIVE:
-            return status
-        status = TradingStatus(user, TradingState.ACTIVE, self._environment.unix_ms())
-        await self._journal.ask(Commit((PutTradingStatus(status),)), timeout=COMMIT_SECONDS)
-        self._unwritten.pop(user, None)
-        self._latch.set(status)
+            self._latch.doubt(user)
         return status
 
+    async def _answer_halt(self, status: TradingStatus, slot: ReplySlot) -> None:
+        user = status.user
+        if self._latch.doubt_of(user) is not None:
+            await self._write(status, DURABLE_SECONDS)
+        if self._latch.doubt_of(user) is not None:
+            await self._mark_soon()
+        slot.answer(Halted(status, durable=self._latch.doubt_of(user) is None))
+
     async def _write(self, status: TradingStatus, seconds: float) -> None:
+        """Make it durable, unless it holds no more or is being lifted: then it would come after the resume's own write."""
+        if self._latch.status(status.user) is not status or status.user in self._resuming:
+            return
+        doubt = self._latch.doubt_of(status.user)
         try:
             await self._journal.ask(Commit((PutTradingStatus(status),)), timeout=seconds)
         except (StoreError, ActorStopped, AskTimeout) as error:
-            self.context.log.error("a stop is not durable yet", user=status.user, problem=str(error))
+            self.context.log.error("a trading state is not durable yet", user=status.user, problem=str(error))
         else:
-            if self._unwritten.get(status.user) is status:
-                del self._unwritten[status.user]
+            self._latch.settle(status.user, doubt)
 
     async def _write_again_for_ever(self) -> None:
         while True:
+            for status in self._latch.unwritten():
+                await self._write(status, COMMIT_SECONDS)
+            await self._mark()
             await trio.sleep(AGAIN_SECONDS)
-            for status in tuple(self._unwritten.values()):
-                if self._unwritten.get(status.user) is status:  # not resumed meanwhile
-                    await self._write(status, COMMIT_SECONDS)
+
+    # -- the marker: the stops that are not durable, for a start to find --
+
+    async def _mark_soon(self) -> None:
+        """Update the marker; do not wait longer than `MARKER_SECONDS` for it."""
+        done = trio.Event()
+        self.context.start_task(self._mark, done)
+        with trio.move_on_after(MARKER_SECONDS):
+            await done.wait()
+
+    async def _mark(self, done: trio.Event | None = None) -> None:
+        async with self._marking:
+            stops = tuple(status for status in self._latch.unwritten() if status.state is TradingState.HALTED)
+            if stops != self._marked:
+                try:
+                    await self._marker.write(stops)
+                    self._marked = stops
+                except StoreError as error:
+                    self._marked = None
+                    self.context.log.error("the stop marker could not be written", stops=len(stops), problem=str(error))
+        if done is not None:
+            done.set()
+
+    # -- resuming --
+
+    def _resume(self, user: UserId) -> TradingStatus | None:
+        status = self._latch.status(user)
+        if status.state is TradingState.ACTIVE:
+            return status
+        if user not in self._resuming:
+            self._resuming[user] = []
+            self.context.start_task(self._write_resume, user, self._resuming[user])
+        self._resuming[user].append(self.context.answer_later())
+        return None
+
+    async def _write_resume(self, user: UserId, waiting: list[ReplySlot]) -> None:
+        if self._resuming.get(user) is not waiting:
+            return
+        self._latch.doubt(user)  # where the outcome stays unknown, the store may say that trading goes on
+        doubt = self._latch.doubt_of(user)
+        status = TradingStatus(user, TradingState.ACTIVE, self._environment.unix_ms())
+        problem: ArbiterError | None = None
+        try:
+            await self._journal.ask(Commit((PutTradingStatus(status),)), timeout=COMMIT_SECONDS)
+        except (StoreError, ActorStopped, AskTimeout) as error:
+            problem = error
+        if self._resuming.get(user) is not waiting:
+            self._latch.doubt(user)  # stopped meanwhile: the stop is written after this, whatever came first
+            return
+        if problem is None:
+            self._latch.set(status)
+            self._latch.settle(user, doubt)
+            if self._marked != ():
+                await self._mark_soon()
+        del self._resuming[user]
+        _answer_all(waiting, status, problem)
+
+
+def _answer_all(waiting: Iterable[ReplySlot], status: TradingStatus, problem: ArbiterError | None) -> None:
+    for slot in waiting:
+        if problem is None:
+            slot.answer(status)
+        else:
+            slot.fail(problem)

@@ -101,3 +101,13 @@ class Store(Protocol):
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         """The next entries after `sequence`, at most `limit`."""
+
+
+class StopMarker(Protocol):
+    """Keeps the stops that the store could not take yet, beside it: what stands here holds after a restart."""
+
+    async def read(self) -> tuple[TradingStatus, ...]:
+        """What was written last. Raises StoreError where that cannot be known."""
+
+    async def write(self, stops: tuple[TradingStatus, ...]) -> None:
+        """Keep exactly these, durably; none removes the marker. Raises StoreError."""

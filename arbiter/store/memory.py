@@ -1,4 +1,4 @@
-"""The store in memory: the same contract, gone with the process. For tests and simulations."""
+"""The store and the stop marker in memory: the same contracts, gone with the process. For tests and simulations."""
 
 from collections.abc import Sequence
 
@@ -91,3 +91,16 @@ class MemoryStore:
                     return "FOREIGN KEY constraint failed"
                 fills.add(write.fill.id)
         return None
+
+
+class MemoryStopMarker:
+    """`base.StopMarker` in a variable."""
+
+    def __init__(self) -> None:
+        self.stops: tuple[TradingStatus, ...] = ()
+
+    async def read(self) -> tuple[TradingStatus, ...]:
+        return self.stops
+
+    async def write(self, stops: tuple[TradingStatus, ...]) -> None:
+        self.stops = stops

@@ -30,7 +30,7 @@ from arbiter.domain.pair import pair_markets
 from arbiter.errors import StoreError, VenueUnavailable
 from arbiter.runtime import Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
 from arbiter.store.base import Committed, PutAccount, Refused, Writes
-from arbiter.store.memory import MemoryStore
+from arbiter.store.memory import MemoryStopMarker, MemoryStore
 from arbiter.venues.base import Capabilities, Emit
 
 PING_SECONDS = 2.0
@@ -150,6 +150,7 @@ class Scene:
         self.kalshi = ScriptedVenue(KALSHI, [self.other])
         self.pair = pair_markets(PairId("pair"), "P or K", self.market, self.other, inverted=False)
         self.store: Any = ControlledStore()
+        self.marker: Any = MemoryStopMarker()
         self.environment = Environment.simulated(7)
         self.add_accounts = [Account(ANN, "Ann", Tier.PRO)]
 
@@ -162,9 +163,9 @@ class Scene:
         self.opportunities: Topic[Any, Any] = Topic("opportunities")
         self.journal = Child("journal", lambda: Journal(store))
         journal = self.journal.ref
-        self.accounts = Child("accounts", lambda: Accounts(store, journal, self.account_changes, environment))
         self.latch = latch = Latch()
-        self.brake = Child("brake", lambda: Brake(store, journal, latch, environment))
+        self.accounts = Child("accounts", lambda: Accounts(store, journal, self.account_changes, latch, environment))
+        self.brake = Child("brake", lambda: Brake(store, journal, latch, environment, self.marker))
         venues = (self.polymarket, self.kalshi)
         self.feeds = {v.name: Child(f"{v.name}_feed", lambda v=v: MarketFeed(v, data, environment)) for v in venues}
         self.tracker = Child("position_tracker", lambda: PositionTracker(store, data, self.position_changes, environment))

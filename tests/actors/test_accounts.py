@@ -5,11 +5,21 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from arbiter.actors.accounts import ARBITRAGE, ChangeSettings, FindApiKey, GetAccount, PutNewAccount, ReplaceApiKey, SwitchStrategy
+from arbiter.actors.accounts import (
+    ARBITRAGE,
+    ChangeSettings,
+    FindApiKey,
+    GetAccount,
+    PutNewAccount,
+    ReplaceApiKey,
+    SwitchAllOff,
+    SwitchStrategy,
+)
+from arbiter.actors.brake import Halt, Resume
 from arbiter.domain.account import Account, ApiKey, Tier, UserSettings
 from arbiter.domain.ids import UserId
 from arbiter.domain.money import Micros
-from arbiter.errors import InvalidInput, NotAllowed, NotFound, StoreError
+from arbiter.errors import AskTimeout, InvalidInput, NotAllowed, NotFound, RefusedByRisk, StoreError
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 
 BOB = UserId("bob")
@@ -120,3 +130,30 @@ async def test_after_a_crash_the_topic_has_every_account_again_in_a_new_epoch(au
         assert {change.account.user for change in scene.account_changes.values()} == {UserId("ann"), BOB}
         assert (await ask(GetAccount(BOB))).name == "Bob"
         await wait_all_tasks_blocked()
+
+
+async def test_while_trading_is_stopped_no_strategy_is_switched_on_and_any_is_switched_off(autojump_clock, scene, ask):
+    ann = UserId("ann")
+    async with scene.running():
+        await ask(SwitchStrategy(ann, ARBITRAGE, True))
+        await scene.brake.ref.ask(Halt(ann, "enough"), timeout=60)
+        assert (await ask(SwitchStrategy(ann, ARBITRAGE, False))).strategies == ()
+        with pytest.raises(RefusedByRisk, match="trading is stopped") as refused:
+            await ask(SwitchStrategy(ann, ARBITRAGE, True))
+        assert refused.value.code == "TRADING_HALTED"
+        assert (await ask(GetAccount(ann))).strategies == ()
+        await scene.brake.ref.ask(Resume(ann), timeout=60)
+        assert (await ask(SwitchStrategy(ann, ARBITRAGE, True))).strategies == (ARBITRAGE,)
+
+
+async def test_switching_all_off_also_ends_what_was_switched_on_without_an_answer(autojump_clock, scene, ask):
+    ann = UserId("ann")
+    async with scene.running():
+        scene.store.gate = trio.Event()
+        with pytest.raises(AskTimeout):
+            await ask(SwitchStrategy(ann, ARBITRAGE, True))
+        scene.store.gate.set()
+        await wait_all_tasks_blocked()
+        assert [account.strategies for account in await scene.store.accounts()] == [(ARBITRAGE,)]
+        assert await ask(SwitchAllOff(ann)) == ()
+        assert [account.strategies for account in await scene.store.accounts()] == [()]
