@@ -4,8 +4,10 @@ What it decides is `domain/paper.py`. An order's new state, its fills and their 
 group before anyone is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
+
+import trio
 
 from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
@@ -20,12 +22,15 @@ from arbiter.domain.ledger import FillEntry
 from arbiter.domain.market import Market
 from arbiter.domain.order import Fill, Order, OrderState
 from arbiter.domain.paper import PaperMatcher
-from arbiter.errors import ActorStopped, AskTimeout, NotFound
+from arbiter.errors import ActorStopped, AskTimeout, NotFound, StoreError
 from arbiter.runtime import Actor, Environment, Message, Ref, Request, Topic
 from arbiter.store.base import AddEntry, AddFill, PutOrder, Store, Write
 
 COMMIT_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
+"""How often the desk looks for orders of stopped users."""
 NEVER_SENT = "the program stopped before it was sent"
+STOPPED = "trading is stopped"
 
 
 class Submit(Request[Order], frozen=True, tag=True):
@@ -55,7 +60,11 @@ class OrderChanged(Message, frozen=True, tag=True):
     fills: tuple[Fill, ...] = ()
 
 
-Messages = Submit | Cancel | Reconcile | BookUpdated
+class EndStopped(Message, frozen=True, tag=True):
+    """From the desk to itself: cancel what rests of stopped users."""
+
+
+Messages = Submit | Cancel | Reconcile | BookUpdated | EndStopped
 
 
 def mailbox_key(message: Messages) -> object:
@@ -112,9 +121,11 @@ class PaperDesk(Actor[Messages]):
         self._unfollow: dict[OutcomeKey, Callable[[], None]] = {}
         self._never_sent: dict[OrderId, Order] = {}
         """Cancelled at the start; a Submit that waited in the mailbox meanwhile must not revive them."""
+        self._ending: set[OrderId] = set()
+        """Resting orders that a stop ends: never matched again, also after a resume, and cancelled until that is durable."""
 
     async def started(self) -> None:
-        """Orders that rested go on resting. One that was never matched was never acknowledged: it is cancelled."""
+        """Orders that rested go on resting, those of stopped users end. One never matched was never acknowledged: it is cancelled."""
         # an empty commit is answered after all before it: what an earlier incarnation sent is durable now, or never will be
         await self._journal.ask(Commit(()), timeout=COMMIT_SECONDS)
         for order in await self._store.orders():
@@ -124,8 +135,10 @@ class PaperDesk(Actor[Messages]):
                 self._rest(_ResumedMatcher(order))
             else:
                 ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=NEVER_SENT)
-                await self._keep(ended, ())
+                await self._keep(OrderChanged(ended))
                 self._never_sent[ended.id] = ended
+        await self._end(self._stopped(self._all_resting()))
+        self.context.start_task(self._look_for_stopped_for_ever)
 
     async def handle(self, message: Messages) -> object:
         match message:
@@ -136,9 +149,11 @@ class PaperDesk(Actor[Messages]):
             case Reconcile(user, order_id):
                 order = await self._find(user, order_id)
                 return await self._cancel(order, NEVER_SENT) if order.state is OrderState.PENDING else order
-            case BookUpdated(outcome):
-                for matcher in tuple(self._resting.get(outcome, {}).values()):
-                    await self._match(matcher, message)
+            case BookUpdated():
+                await self._meet(message)
+                return None
+            case EndStopped():
+                await self._end(self._stopped(self._all_resting()))
                 return None
             case _:
                 assert_never(message)
@@ -149,11 +164,19 @@ class PaperDesk(Actor[Messages]):
         now = self._environment.unix_ms()
         matcher = PaperMatcher(order.become(OrderState.SUBMITTING, now))
         if self._latch.halted(order.user):
-            return await self._reject(matcher.order, "trading is stopped")
+            return await self._reject(matcher.order, STOPPED)
         book = self._data.books.get(order.outcome)
         if book is None or not self._data.fresh(book, self._environment.monotonic()):
             return await self._reject(matcher.order, "the venue's book is not available or not fresh")
         return await self._match(matcher, book)
+
+    async def _meet(self, book: BookUpdated) -> None:
+        """What rests on this outcome against its new book. A stop is looked for right before each match, with no await between."""
+        here = self._resting.get(book.outcome, {})
+        for matcher in tuple(here.values()):
+            if not self._is_stopped(matcher.order):
+                await self._match(matcher, book)
+        await self._end([order for order in self._stopped(here.values()) if order.id not in self._ending])
 
     async def _match(self, matcher: PaperMatcher, book: BookUpdated) -> Order:
         market = self._data.markets.get(book.outcome.market_key)
@@ -165,7 +188,7 @@ class PaperDesk(Actor[Messages]):
         except UnknownFees as error:  # a resting order waits until the fees are known again
             return await self._reject(before, str(error)) if before.state is OrderState.SUBMITTING else before
         if after is not before:
-            await self._keep(after, fills)
+            await self._keep(OrderChanged(after, fills))
         if after.state.is_final:
             self._forget(after)
         else:
@@ -174,7 +197,7 @@ class PaperDesk(Actor[Messages]):
 
     async def _reject(self, order: Order, reason: str) -> Order:
         rejected = order.become(OrderState.REJECTED, self._environment.unix_ms(), reason=reason)
-        await self._keep(rejected, ())
+        await self._keep(OrderChanged(rejected))
         return rejected
 
     async def _find(self, user: UserId, order_id: OrderId) -> Order:
@@ -189,21 +212,63 @@ class PaperDesk(Actor[Messages]):
         if order.state.is_final:
             return order
         ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=reason)
-        await self._keep(ended, ())
+        await self._keep(OrderChanged(ended))
         self._forget(ended)
         return ended
 
-    async def _keep(self, order: Order, fills: tuple[Fill, ...]) -> None:
-        """Durable first, then the positions, then the news."""
-        entries = [FillEntry(fill) for fill in fills]
-        writes: tuple[Write, ...] = (PutOrder(order), *(AddFill(fill) for fill in fills), *(AddEntry(entry) for entry in entries))
+    # -- orders of stopped users --
+
+    def _all_resting(self) -> Iterator[PaperMatcher]:
+        return (matcher for orders in self._resting.values() for matcher in orders.values())
+
+    def _is_stopped(self, order: Order) -> bool:
+        return order.id in self._ending or self._latch.halted(order.user)
+
+    def _stopped(self, matchers: Iterable[PaperMatcher]) -> list[Order]:
+        return [matcher.order for matcher in matchers if self._is_stopped(matcher.order)]
+
+    async def _end(self, stopped: list[Order]) -> None:
+        """Cancel them in one group. A store that fails must not take the desk down: they stay, unmatched, and are tried again."""
+        if not stopped:
+            return
+        self._ending.update(order.id for order in stopped)
+        now = self._environment.unix_ms()
+        ended = [order.become(OrderState.CANCELLED, now, reason=STOPPED) for order in stopped]
         try:
-            committed = await self._journal.ask(Commit(writes), timeout=COMMIT_SECONDS)
+            await self._keep(*(OrderChanged(order) for order in ended))
+        except StoreError as error:
+            self.context.log.error("orders of stopped users are not cancelled yet", orders=len(ended), problem=str(error))
+            return
+        for order in ended:
+            self._forget(order)
+
+    async def _look_for_stopped_for_ever(self) -> None:
+        """For what the user's session does not get to: there may be none. It goes first, so what is new is left to it for one round."""
+        before: set[OrderId] = set()
+        while True:
+            await trio.sleep(AGAIN_SECONDS)
+            found = {order.id for order in self._stopped(self._all_resting())}
+            if found & before:
+                self.context.ref.offer(EndStopped())
+            before = found
+
+    # -- becoming durable --
+
+    async def _keep(self, *changes: OrderChanged) -> None:
+        """Durable in one group first, then the positions, then the news."""
+        writes: list[Write] = []
+        for change in changes:
+            writes.append(PutOrder(change.order))
+            writes += [AddFill(fill) for fill in change.fills]
+            writes += [AddEntry(FillEntry(fill)) for fill in change.fills]
+        try:
+            committed = await self._journal.ask(Commit(tuple(writes)), timeout=COMMIT_SECONDS)
         except AskTimeout as error:
-            raise OutOfStep(f"order {order.id}: {error}") from error
-        if fills:
+            raise OutOfStep(f"order {', '.join(change.order.id for change in changes)[:200]}: {error}") from error
+        if any(change.fills for change in changes):
             await self._wait_for_positions(committed.ledger_sequence)
-        self._changes.publish_passing(order.id, OrderChanged(order, fills))
+        for change in changes:
+            self._changes.publish_passing(change.order.id, change)
 
     async def _wait_for_positions(self, sequence: int) -> None:
         """A tracker that is late or restarts finds the entries by itself; what is durable stands."""
@@ -222,6 +287,7 @@ class PaperDesk(Actor[Messages]):
     def _forget(self, order: Order) -> None:
         orders = self._resting.get(order.outcome, {})
         orders.pop(order.id, None)
+        self._ending.discard(order.id)
         if not orders:
             self._resting.pop(order.outcome, None)
             self._unfollow.pop(order.outcome, lambda: None)()

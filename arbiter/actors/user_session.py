@@ -23,7 +23,6 @@ from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.domain.money import Micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
 from arbiter.domain.risk import Approved, Exposure, Refused, check
-from arbiter.domain.trading_state import TradingState
 from arbiter.domain.wallet import cash_pools
 from arbiter.errors import (
     ActorStopped,
@@ -46,6 +45,10 @@ STEP_SECONDS = 5.0
 
 RECONCILE_SECONDS = 1.0
 """How long to wait before asking again what became of an order."""
+CANCEL_ALL_SECONDS = 3.0
+"""A `CancelAll` is answered by then, with what is confirmed; an emergency stop waits for it."""
+CANCELS_AT_ONCE = 50
+"""So many of its cancels are under way together on each venue: enough to keep a desk busy, not enough to fill its mailbox."""
 FINAL_KEPT = 1000
 """Final orders that stay in memory, the newest; older ones are looked up in the store."""
 
@@ -119,6 +122,7 @@ class UserSession(Actor[Messages]):
         self._final: deque[OrderId] = deque()
         self._unfollow: dict[OrderId, Callable[[], None]] = {}
         self._bucket: TokenBucket | None = None
+        self._chased: set[OrderId] = set()
 
     async def started(self) -> None:
         # twice: the first read says which orders to follow, the second what changed until they were followed
@@ -128,6 +132,8 @@ class UserSession(Actor[Messages]):
         for order in self._orders.values():
             if order.state is OrderState.PENDING and order.outcome.venue in self._desks:
                 self.context.start_task(self._reconcile, order)
+            elif not order.state.is_final and self._latch.halted(self._user):
+                self._chase(order)  # the stop's own cancel may have died with an earlier incarnation
 
     async def handle(self, message: Messages) -> object:
         match message:
@@ -154,7 +160,7 @@ class UserSession(Actor[Messages]):
         account = await self._accounts.ask(GetAccount(self._user), timeout=STEP_SECONDS)
         if account.role is Role.OPERATOR:
             raise NotAllowed("an operator's account does not trade")
-        self._require_trading()
+        self._latch.require_trading(self._user)
         self._spend_order(account)
         order = self._new_order(wanted)
         await self._pass_risk_gate(order, account)
@@ -170,11 +176,6 @@ class UserSession(Actor[Messages]):
     async def _known(self, idempotency_key: str) -> Order | None:
         known = self._keys.get(idempotency_key)
         return self._orders[known] if known is not None else await self._store.order_by_key(self._user, idempotency_key)
-
-    def _require_trading(self) -> None:
-        status = self._latch.status(self._user)
-        if status.state is TradingState.HALTED:
-            raise RefusedByRisk("TRADING_HALTED", "trading is stopped; it goes on only after ResumeTrading (in the chat: /resume CONFIRM)")
 
     def _new_order(self, wanted: PlaceOrder) -> Order:
         now = self._environment.unix_ms()
@@ -276,31 +277,47 @@ class UserSession(Actor[Messages]):
         return cancelled
 
     async def _cancel_all(self) -> CancelledAll:
-        cancelled: list[Order] = []
-        uncertain: list[OrderId] = []
-        for order in [each for each in self._orders.values() if not each.state.is_final]:
+        """Side by side, so that an order whose desk is slow holds up no other."""
+        wanted = [order for order in self._orders.values() if not order.state.is_final]
+        ended: dict[OrderId, Order] = {}
+        with trio.move_on_after(CANCEL_ALL_SECONDS):
+            async with trio.open_nursery() as nursery:
+                limits = {order.outcome.venue: trio.CapacityLimiter(CANCELS_AT_ONCE) for order in wanted}
+                for order in wanted:
+                    nursery.start_soon(self._cancel_one, order, ended, limits[order.outcome.venue])
+        uncertain = [order for order in wanted if order.id not in ended]
+        for order in uncertain:
+            self._chase(order)
+        cancelled = (ended[order.id] for order in wanted if order.id in ended)
+        return CancelledAll(
+            tuple(order for order in cancelled if order.state is OrderState.CANCELLED), tuple(order.id for order in uncertain)
+        )
+
+    async def _cancel_one(self, order: Order, ended: dict[OrderId, Order], limit: trio.CapacityLimiter) -> None:
+        async with limit:
             try:
-                ended = await self._cancel(order.id)
+                after = await self._cancel(order.id)
             except ArbiterError as error:
                 self.context.log.warning("order not cancelled yet", order=order.id, problem=str(error))
-                self.context.start_task(self._chase, order)
-                uncertain.append(order.id)
-                continue
-            if not ended.state.is_final:
-                uncertain.append(order.id)
-            elif ended.state is OrderState.CANCELLED:
-                cancelled.append(ended)
-        return CancelledAll(tuple(cancelled), tuple(uncertain))
+            else:
+                if after.state.is_final:
+                    ended[order.id] = after
 
-    async def _chase(self, order: Order) -> None:
-        """Cancel until the desk confirms it."""
-        while True:
+    def _chase(self, order: Order) -> None:
+        """Cancel it in a task of its own until that is confirmed."""
+        if order.id not in self._chased:
+            self._chased.add(order.id)
+            self.context.start_task(self._chase_until_final, order)
+
+    async def _chase_until_final(self, order: Order) -> None:
+        while order.outcome.venue in self._desks:
             await trio.sleep(RECONCILE_SECONDS)
             try:
                 if (await self._cancel(order.id)).state.is_final:
-                    return
+                    break
             except ArbiterError as error:
                 self.context.log.warning("order not cancelled yet", order=order.id, problem=str(error))
+        self._chased.discard(order.id)
 
     def _remember(self, order: Order) -> None:
         known = self._orders.get(order.id)

@@ -5,8 +5,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from arbiter.actors.brake import Halt, Resume
 from arbiter.actors.journal import Commit
-from arbiter.actors.paper_desk import NEVER_SENT, Cancel, OrderChanged, Reconcile, Submit
+from arbiter.actors.paper_desk import NEVER_SENT, STOPPED, Cancel, OrderChanged, Reconcile, Submit
 from arbiter.domain.book import BooksInvalid, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, OrderId, UserId
 from arbiter.domain.market import PolymarketFees
@@ -264,6 +265,94 @@ async def test_to_reconcile_cancels_what_never_arrived_and_leaves_what_rests(aut
         ended = await desk.ask(Reconcile(ANN, lost.id))
         assert (ended.state, ended.reason) == (OrderState.CANCELLED, NEVER_SENT)
         assert await scene.store.order(lost.id) == ended
+
+
+# -- orders of stopped users --
+
+
+async def halt(scene, user=ANN):
+    await scene.brake.ref.ask(Halt(user, "enough"), timeout=60)
+
+
+def ended(order: Order) -> tuple[OrderState, str]:
+    return order.state, order.reason
+
+
+BY_THE_STOP = (OrderState.CANCELLED, STOPPED)
+
+
+async def test_what_rests_of_a_stopped_user_is_cancelled_where_a_better_quote_would_have_filled_it(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order, others = await desk.submit(BUY, "0.43", "10"), await desk.submit(BUY, "0.43", "10", user=BOB)
+        await halt(scene)
+        await scene.quote(scene.yes, "0.40x5", "0.41x50")
+        assert ended(await scene.store.order(order.id)) == BY_THE_STOP
+        assert (await scene.store.order(others.id)).state is OrderState.FILLED
+        assert await scene.held() == {}
+
+
+async def test_what_rests_of_a_stopped_user_is_cancelled_also_where_no_session_does_it_and_no_quote_comes(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        order = await desk.submit(BUY, "0.45", "10")
+        await halt(scene)
+        await trio.sleep(3)
+        after = await scene.store.order(order.id)
+        assert (ended(after), after.filled) == (BY_THE_STOP, parse_micros("4"))
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+async def test_what_rests_of_a_stopped_user_is_cancelled_at_the_start_after_a_program_that_ended_before(
+    autojump_clock, scene, desk, tmp_path, on_disk
+):
+    if on_disk:
+        scene.store = SqliteStore(tmp_path / "arbiter.db", InlineRunner)
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order, others = await desk.submit(BUY, "0.43", "10"), await desk.submit(BUY, "0.43", "10", user=BOB)
+        await halt(scene)
+    scene.polymarket.books.clear()
+    async with scene.running():
+        assert ended(await scene.store.order(order.id)) == BY_THE_STOP
+        assert await scene.store.order(others.id) == others
+        await scene.quote(scene.yes, "0.30x5", "0.35x50")
+        assert await scene.held() == {}
+
+
+async def test_a_desk_that_starts_while_the_store_takes_no_cancels_comes_up_fills_nothing_and_cancels_later(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        await halt(scene)
+        scene.store.refuse = lambda groups: any(isinstance(write, PutOrder) for group in groups for write in group)
+        await scene.crash(scene.desks[POLYMARKET])
+        await scene.quote(scene.yes, "0.30x5", "0.35x50")
+        await scene.brake.ref.ask(Resume(ANN), timeout=60)
+        await scene.quote(scene.yes, "0.30x5", "0.34x50")  # a resume does not bring back what the stop ended
+        assert (await scene.store.order(order.id)).state is OrderState.OPEN
+        assert {status.name: status.state for status in scene.supervisor.statuses()}["root/trading/polymarket_desk"] == "running"
+        scene.store.refuse = lambda groups: False
+        await trio.sleep(3)
+        assert ended(await scene.store.order(order.id)) == BY_THE_STOP
+        await scene.quote(scene.yes, "0.30x5", "0.35x50")
+        assert await scene.held() == {}
+
+
+async def test_all_that_rests_of_a_stopped_user_ends_in_one_group_and_is_told(autojump_clock, scene, desk):
+    async with scene.running():
+        for outcome in (scene.yes, scene.no):
+            await scene.quote(outcome, "0.40x5", "0.46x10")
+        orders = [await desk.submit(BUY, "0.43", "10", outcome=outcome) for outcome in (scene.yes, scene.no, scene.yes)]
+        await halt(scene)
+        scene.store.commits.clear()
+        with scene.order_changes.subscribe("cut_off") as (_, changes):
+            await trio.sleep(3)
+            told = [(await changes.receive()).order for _ in orders]
+        assert sorted(order.id for order in told) == [order.id for order in orders]
+        assert [await scene.store.order(order.id) for order in told] == told
+        assert scene.store.commits == [1]
+        assert scene.data.books.subscribers == 4  # the scanner's
 
 
 # -- trouble --

@@ -1,6 +1,7 @@
 """UserSession: idempotency, limits, the risk gate, and that no order stays unresolved for ever."""
 
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 import pytest
@@ -9,9 +10,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from arbiter.actors import user_session as session_module
 from arbiter.actors.accounts import ChangeSettings
+from arbiter.actors.brake import Halt
 from arbiter.actors.journal import Commit
 from arbiter.actors.paper_desk import NEVER_SENT
-from arbiter.actors.user_session import CancelOrder, PlaceOrder
+from arbiter.actors.user_session import CancelAll, CancelOrder, PlaceOrder
 from arbiter.domain.account import Account, Role, Tier, UserSettings
 from arbiter.domain.book import Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, OrderId, OutcomeId, OutcomeKey, UserId, VenueId
@@ -303,6 +305,77 @@ async def test_the_account_is_read_anew_for_each_order(autojump_clock, quoted, s
     async with quoted() as scene:
         await scene.accounts.ref.ask(ChangeSettings(ANN, UserSettings(parse_micros("0.01"))), timeout=5)
         assert (await scene.place(BUY, "0.44", "10")).state is OrderState.FILLED
+
+
+# -- cancelling all --
+
+
+async def cancel_all(scene):
+    began = trio.current_time()
+    ended = await scene.session().ask(CancelAll(), timeout=60)
+    return ended, trio.current_time() - began
+
+
+async def test_a_cancel_of_all_is_answered_in_three_seconds_whatever_the_store_does_and_the_rest_is_chased(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        orders = [await scene.place(BUY, "0.43", "1", key=f"{n}") for n in range(4)]
+        scene.store.gate = trio.Event()
+        ended, seconds = await cancel_all(scene)
+        assert (ended.cancelled, set(ended.uncertain)) == ((), {order.id for order in orders})
+        assert seconds == pytest.approx(3)
+        scene.store.gate.set()
+        await trio.sleep(20)
+        assert [order.state for order in await scene.orders()] == [OrderState.CANCELLED] * 4
+
+
+async def test_a_slow_desk_holds_up_no_cancel_of_another_venues_orders(autojump_clock, quoted, scene, monkeypatch):
+    monkeypatch.setattr(session_module, "CANCELS_AT_ONCE", 2)
+    scene.add_accounts.append(Account(BOB, "Bob", Tier.PRO))
+    async with quoted() as scene:
+        await scene.quote(scene.k_yes, "0.40x5", "0.46x10")
+        slow = [await scene.place(BUY, "0.40", "1", key=f"slow {n}") for n in range(5)]
+        quick = [await scene.place(BUY, "0.40", "1", key=f"{n}", outcome=scene.k_yes) for n in range(20)]
+        real, positions = scene.store.ledger_after, trio.Event()
+
+        async def late(sequence, limit):
+            await positions.wait()
+            return await real(sequence, limit)
+
+        scene.store.ledger_after = late
+        async with trio.open_nursery() as nursery:
+            # a fill keeps the desk waiting for the positions
+            nursery.start_soon(partial(scene.place, BUY, "0.44", "1", user=BOB))
+            await wait_all_tasks_blocked()
+            ended, seconds = await cancel_all(scene)
+            assert [order.id for order in ended.cancelled] == [order.id for order in quick]
+            assert ended.uncertain == tuple(order.id for order in slow)
+            assert seconds == pytest.approx(3)
+            positions.set()
+        await trio.sleep(10)
+        assert {order.state for order in await scene.orders()} == {OrderState.CANCELLED}
+
+
+async def test_a_session_that_starts_while_trading_is_stopped_chases_what_is_open(autojump_clock, quoted, scene, monkeypatch):
+    monkeypatch.setattr("arbiter.actors.paper_desk.AGAIN_SECONDS", 10_000)  # the desk would do it by itself
+    async with quoted() as scene:
+        await scene.place(BUY, "0.43", "10")
+        await scene.brake.ref.ask(Halt(ANN, "enough"), timeout=60)
+        scene.store.failures = 1
+        assert len((await cancel_all(scene))[0].uncertain) == 1
+        scene.session().offer("nonsense")
+        await trio.sleep(5)
+        assert [order.state for order in await scene.orders()] == [OrderState.CANCELLED]
+
+
+async def test_an_order_is_chased_once_however_often_all_are_cancelled(autojump_clock, quoted, scene, log):
+    async with quoted() as scene:
+        await scene.place(BUY, "0.43", "10")
+        scene.store.refuse = lambda groups: any(isinstance(write, PutOrder) for group in groups for write in group)
+        for _ in range(10):
+            await cancel_all(scene)
+        log.clear()
+        await trio.sleep(10.5)
+        assert 5 <= sum(entry["event"] == "order not cancelled yet" for entry in log) <= 11
 
 
 # -- trouble: no order stays unresolved --
