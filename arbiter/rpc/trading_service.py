@@ -12,6 +12,7 @@ from arbiter.actors.position_tracker import GetHoldings, GetPositions, PositionC
 from arbiter.actors.user_session import CancelAll, CancelOrder, GetOrders, PlaceOrder
 from arbiter.domain.account import Account
 from arbiter.domain.ids import OrderId, OutcomeKey, UserId
+from arbiter.domain.trading_state import TradingState
 from arbiter.domain.wallet import cash_pools
 from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
@@ -21,8 +22,10 @@ from arbiter.runtime import Subscription
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
 
-STOP_SECONDS = 4.0
-"""How long a stop waits for each part after the latch: shorter than a client's patience, so that the report arrives."""
+HALT_SECONDS = 1.5
+"""The latch: the brake answers within 0.75 s, and a crash of it is over by then."""
+STOP_SECONDS = 3.5
+"""How long a stop waits for each part after the latch. Both together are shorter than a client's patience, so that the report arrives."""
 
 _log = structlog.get_logger(component="trading")
 
@@ -82,7 +85,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         """The latch first, which nothing below can undo; a part that does not answer is named as unconfirmed, and holds up no other."""
         account: Account = request.caller
         reason = codec.optional_text_in("reason", message.reason)
-        halted = await self._core.brake.ask(Halt(account.user, reason), timeout=ASK_SECONDS)
+        halted = await self._core.brake.ask(Halt(account.user, reason), timeout=HALT_SECONDS)
         report = trading_pb2.EmergencyStopResponse(state=codec.trading_state_out(halted.status.state), durable=halted.durable)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_all, account.user, report)
@@ -109,7 +112,11 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
     async def ResumeTrading(self, message: trading_pb2.ResumeTradingRequest, request: RequestReceived) -> trading_pb2.ResumeTradingResponse:
         if not message.confirm:
             raise InvalidInput("confirm", "must be true: trading goes on after this")
-        status = await self._core.brake.ask(Resume(request.caller.user), timeout=ASK_SECONDS)
+        user: UserId = request.caller.user
+        status = await self._core.brake.ask(GetTradingStatus(user), timeout=ASK_SECONDS)
+        if status.state is TradingState.HALTED:
+            await self._core.accounts.ask(SwitchAllOff(user), timeout=ASK_SECONDS)  # the stop may not have come to that
+            status = await self._core.brake.ask(Resume(user), timeout=ASK_SECONDS)
         return trading_pb2.ResumeTradingResponse(state=codec.trading_state_out(status.state))
 
     async def GetTradingState(self, message: trading_pb2.TradingStateRequest, request: RequestReceived) -> trading_pb2.TradingStateResponse:

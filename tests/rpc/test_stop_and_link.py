@@ -6,7 +6,9 @@ import pytest
 import trio
 
 from arbiter.actors.accounts import Accounts
-from arbiter.actors.user_session import UserSession
+from arbiter.actors.brake import DURABLE_SECONDS, MARKER_SECONDS
+from arbiter.actors.user_session import CANCEL_ALL_SECONDS, UserSession
+from arbiter.bot.backend import CALL_SECONDS
 from arbiter.domain.book import Side
 from arbiter.domain.ids import KALSHI, POLYMARKET
 from arbiter.domain.order import OrderState, TimeInForce
@@ -21,6 +23,7 @@ from arbiter.rpc.client import (
     RateLimitError,
     RefusedError,
 )
+from arbiter.rpc.trading_service import HALT_SECONDS, STOP_SECONDS
 
 MICRO = 1_000_000
 CREDENTIAL = "credential of the bridge"
@@ -150,6 +153,44 @@ async def test_a_stop_cancels_what_rests_switches_strategies_off_and_holds_until
         assert (await client.get_trading_state()).state is TradingState.ACTIVE
         assert (await buy(client, 460_000, "again")).state is OrderState.FILLED
         assert await client.list_strategies() == {"arbitrage": False}
+
+
+async def test_while_trading_is_stopped_no_strategy_goes_on_and_any_goes_off(connect):
+    async with connect("pro") as client:
+        await client.emergency_stop()
+        with pytest.raises(RefusedError, match="trading is stopped; it goes on only after ResumeTrading") as refused:
+            await client.set_arb_enabled(True)
+        assert refused.value.reason == "TRADING_HALTED"
+        assert await client.set_arb_enabled(False) is False
+        assert await client.list_strategies() == {"arbitrage": False}
+        await client.resume_trading()
+        assert await client.set_arb_enabled(True) is True
+
+
+async def test_strategies_stay_off_after_a_resume_also_where_the_stop_could_not_switch_them_off(connect, monkeypatch):
+    async def crash(*_: object) -> None:
+        raise RuntimeError("a fault on purpose")
+
+    async with connect("pro") as client:
+        await client.set_arb_enabled(True)
+        with monkeypatch.context() as broken:
+            broken.setattr(Accounts, "_switch_all_off", crash)
+            assert (await client.emergency_stop()).strategies_unconfirmed
+        await client.resume_trading()
+        assert await client.list_strategies() == {"arbitrage": False}
+
+
+async def test_a_resume_where_nothing_was_stopped_leaves_strategies_as_they_are(connect):
+    async with connect("pro") as client:
+        await client.set_arb_enabled(True)
+        await client.resume_trading()
+        assert await client.list_strategies() == {"arbitrage": True}
+
+
+def test_a_stop_reports_well_within_the_patience_of_the_bot():
+    assert DURABLE_SECONDS + MARKER_SECONDS <= HALT_SECONDS / 2
+    assert CANCEL_ALL_SECONDS < STOP_SECONDS
+    assert HALT_SECONDS + STOP_SECONDS <= CALL_SECONDS - 1
 
 
 async def test_a_stop_is_never_refused_because_of_what_was_asked_before(connect):
