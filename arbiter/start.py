@@ -25,6 +25,7 @@ from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
 from arbiter.simulated import fresh_seconds, make_world, start_chat, start_venues
 from arbiter.store.sqlite import SqliteStore
+from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
 
 
 async def run(settings: Settings) -> None:
@@ -46,7 +47,10 @@ async def run(settings: Settings) -> None:
                 make_bot = _bot_maker(settings, token, credential, server, chat, folder.path, environment)
                 venues = await start_venues(world, environment, nursery)
                 fresh = fresh_seconds(world, settings)
-                arbiter = compose(environment, store, venues, world.pairs, keys, listener, fresh_seconds=fresh, make_bot=make_bot)
+                marker = FileStopMarker(folder.path / STOP_MARKER_FILE)
+                arbiter = compose(
+                    *(environment, store, venues, world.pairs, keys, listener), fresh_seconds=fresh, make_bot=make_bot, stop_marker=marker
+                )
                 await _live(arbiter, folder, keys, settings, server, chat)
                 nursery.cancel_scope.cancel()
         finally:
