@@ -61,6 +61,7 @@ class Mailbox:
         "_reader",
         "_room",
         "_urgent",
+        "_writers",
         "conflated",
         "dropped",
         "name",
@@ -82,6 +83,8 @@ class Mailbox:
         self._urgent: deque[tuple[Any, ReplySlot | None]] = deque()
         self._reader: trio.lowlevel.Task | None = None
         self._room = trio.lowlevel.ParkingLot()
+        self._writers = 0
+        """How many wait for room; asked for each message, and the lot itself takes a while to say."""
         self._closed = False
 
     def __len__(self) -> int:
@@ -117,7 +120,11 @@ class Mailbox:
         while not self.offer(message, slot):
             if self._closed:
                 raise NotRunning(self.name)
-            await self._room.park()
+            self._writers += 1
+            try:
+                await self._room.park()
+            finally:
+                self._writers -= 1
 
     def put_urgent(self, message: Any, slot: ReplySlot | None = None) -> None:
         """Overtake everything that waits. Raises MailboxFull when even the urgent lane is full."""
@@ -158,7 +165,7 @@ class Mailbox:
             item = (self._keyed.popitem(last=False)[1], None)
         else:
             return None
-        if self._room:
+        if self._writers:
             self._room.unpark()
         return item
 

@@ -88,14 +88,19 @@ class WebSocket:
         start, size = 0, len(data)
         self._wanted = 0
         while size - start >= 2:
-            begin, end = _extent(data, start)
+            length = data[start + 1]
+            if length == 126 and size - start >= 4:  # what nearly all have, without a call
+                begin = start + 4
+                end = begin + (data[start + 2] << 8 | data[start + 3])
+            else:
+                begin, end = _extent(data, start)
             fits = end - begin <= LARGEST_MESSAGE
             if end > size:
                 if fits:
                     self._wanted = end - start
                     break
                 end = size  # the protocol shall say that it is too big
-            if data[start] == _WHOLE_TEXT and data[start + 1] < _MASKED and not self._parts and fits:
+            if data[start] == _WHOLE_TEXT and length < _MASKED and not self._parts and fits:
                 on_message(data[begin:end])
             else:
                 self._through_protocol(data[start:end], on_message, on_alive)

@@ -107,12 +107,13 @@ def to_market(raw: bytes | msgspec.Raw, event: KalshiEvent, series: KalshiSeries
         raise ValueError(str(error)) from None
     if market.market_type not in (None, "binary") or market.mve_collection_ticker or not market.price_ranges:
         return None
+    yes, no = _labels(market)
     return Market(
         key=MarketKey(KALSHI, MarketId(market.ticker)),
         event=EventId(market.event_ticker or event.event_ticker),
         title=_title(market, event),
-        yes=Outcome(YES, market.yes_sub_title or "Yes"),
-        no=Outcome(NO, market.no_sub_title or "No"),
+        yes=Outcome(YES, yes),
+        no=Outcome(NO, no),
         ticks=tuple(_ticks(each) for each in market.price_ranges),
         size_step=SIZE_STEP,
         min_size=SIZE_STEP,
@@ -125,11 +126,26 @@ def to_market(raw: bytes | msgspec.Raw, event: KalshiEvent, series: KalshiSeries
     )
 
 
+def _labels(market: KalshiMarket) -> tuple[str, str]:
+    """What YES and NO are called. Kalshi's sub-titles mostly say of both what the market is about ("Mars", "Mars"), or repeat
+    its title; a NO that is called so reads as a YES."""
+    yes, no = market.yes_sub_title or "Yes", market.no_sub_title or "No"
+    told_apart = len({_plain(each) for each in (yes, no, market.title or "")}) == 3
+    return (yes, no) if told_apart else ("Yes", "No")
+
+
 def _title(market: KalshiMarket, event: KalshiEvent) -> str:
-    """Markets of one event are told apart by their sub-title where they have no title of their own."""
-    if market.title:
-        return market.title
-    return f"{event.title or event.event_ticker}: {market.yes_sub_title}" if market.yes_sub_title else event.title or market.ticker
+    """With its sub-title, which alone tells an event's markets apart: they may share a title ("A at B: winner?"), or have none."""
+    title, own = market.title or event.title or "", market.yes_sub_title or ""
+    alone = market.title and event.markets is not None and len(event.markets) == 1
+    if alone or not own or _plain(own) == _plain(title):
+        return title or market.ticker
+    return f"{title or event.event_ticker} ({own})"
+
+
+def _plain(text: str) -> str:
+    """For comparing: without case and without differences in white space."""
+    return " ".join(text.casefold().split())
 
 
 def _ticks(raw: PriceRange) -> TickRange:

@@ -69,13 +69,6 @@ class RestBook(msgspec.Struct):
     asks: list[_Level] | None = None
 
 
-class _Told(msgspec.Struct, gc=False):
-    """What the socket told last of an asset: the change, or the hash of a whole book, and when by the venue's clock."""
-
-    last: _Change | str
-    timestamp: str
-
-
 _Event = _Book | _PriceChange | _LastTrade | _TickSize
 _decode = msgspec.json.Decoder(_Event | list[_Event]).decode
 _decode_loosely = msgspec.json.Decoder(float_hook=str).decode
@@ -86,7 +79,8 @@ class FrameDecoder:
 
     def __init__(self, outcomes: Mapping[str, OutcomeKey]) -> None:
         self._outcomes = outcomes
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, _Book | _PriceChange] = {}
+        """The event that told of each asset last."""
         self.unknown_events = 0
 
     def decode(self, frame: bytes) -> list[MarketEvent]:
@@ -131,8 +125,10 @@ class FrameDecoder:
             return None
         match event:
             case _Book():
-                self._told[event.asset_id] = _Told(event.hash, event.timestamp)
-                return BookSnapshot(outcome, _levels(event.bids), _levels(event.asks), _ms(event.timestamp))
+                book = BookSnapshot(outcome, _levels(event.bids), _levels(event.asks), _ms(event.timestamp))
+                event.bids = event.asks = None  # of what is remembered only the hash is needed
+                self._told[event.asset_id] = event
+                return book
             case _LastTrade():
                 if event.side not in _SIDES:  # REST says "" where it does not know; a trade without a side moves nothing
                     self.unknown_events += 1
@@ -146,7 +142,7 @@ class FrameDecoder:
 
     def _delta(self, event: _PriceChange) -> BookDelta | None:
         changes = []
-        outcomes, told, timestamp = self._outcomes, self._told, event.timestamp
+        outcomes, told = self._outcomes, self._told
         for change in event.price_changes or ():
             asset = change.asset_id
             outcome = outcomes.get(asset)
@@ -154,8 +150,8 @@ class FrameDecoder:
                 self.unknown_events += 1
                 continue
             changes.append(LevelChange(outcome, _SIDES[change.side], price_micros(change.price), size_micros(change.size)))
-            told[asset] = _Told(change, timestamp)
-        return BookDelta(tuple(changes), _ms(timestamp)) if changes else None
+            told[asset] = event
+        return BookDelta(tuple(changes), _ms(event.timestamp)) if changes else None
 
     # -- is silence true? --
 
@@ -178,14 +174,15 @@ class FrameDecoder:
         told = self._told.get(book.asset_id)
         if told is None or (book.timestamp and _ms(book.timestamp) <= _ms(told.timestamp)):
             return False
-        if isinstance(told.last, str):
-            return told.last not in ("", book.hash)
-        if told.last.hash == book.hash or not (told.last.best_bid and told.last.best_ask):
+        if isinstance(told, _Book):
+            return told.hash not in ("", book.hash)
+        last = next(each for each in reversed(told.price_changes or ()) if each.asset_id == book.asset_id)
+        if last.hash == book.hash or not (last.best_bid and last.best_ask):
             return False
         try:
             best_bid = max((price_micros(level.price) for level in book.bids or ()), default=ZERO)
             best_ask = min((price_micros(level.price) for level in book.asks or ()), default=ONE)
-            return (parse_micros(told.last.best_bid), parse_micros(told.last.best_ask) or ONE) != (best_bid, best_ask)
+            return (parse_micros(last.best_bid), parse_micros(last.best_ask) or ONE) != (best_bid, best_ask)
         except ValueError as error:
             raise MalformedFrame(str(error)) from None
 
