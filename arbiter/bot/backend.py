@@ -7,9 +7,16 @@ from typing import TypeVar
 import structlog
 import trio
 
-from arbiter.bot.faults import NotLinked
+from arbiter.bot.faults import NoAnswer, NotLinked
 from arbiter.rpc.client import ArbiterClient
-from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, NotFoundError, RateLimitError
+from arbiter.rpc.client_errors import (
+    ArbiterClientError,
+    AuthenticationError,
+    NotConnected,
+    NotFoundError,
+    RateLimitError,
+    UncertainError,
+)
 from arbiter.runtime import Environment
 
 CALL_SECONDS = 6.0
@@ -19,6 +26,8 @@ RENEW_MS = 30_000
 """A token is not used in its last seconds."""
 MOST_TOKENS = 10_000
 STRANGER_MS = 5_000
+NOBODY = 0
+"""No Telegram account has this id."""
 LONGEST_TURN_MS = 2_000
 """How long to wait for a turn where too many sign in at once."""
 
@@ -68,6 +77,20 @@ class Backend:
         """Raises NotLinked, or another ArbiterClientError where that cannot be found out."""
         await self.ask(telegram_id, _nothing)
 
+    async def check(self) -> None:
+        """Try the credential once and log what came of it. The core may also come later."""
+        try:
+            client = await self._connected()
+            await client.authenticate_bot(self._credential, NOBODY)
+        except NotFoundError:
+            self._log.info("the core answers and takes the bot's credential", server=self._server)
+        except AuthenticationError:
+            self._log.error(
+                "the core does not take the bot's credential: give it the bot_credential of its data folder", server=self._server
+            )
+        except ArbiterClientError as error:
+            self._log.warning("the core does not answer yet; the bot goes on and tries again", server=self._server, problem=str(error))
+
     async def redeem(self, code: str, telegram_id: int, name: str) -> str:
         """Link; the account's name. Made once: a code works once. Raises ArbiterClientError."""
         client = await self._connected()
@@ -77,7 +100,16 @@ class Backend:
             self._drop(client)
             raise
         self.forget(telegram_id)
+        self._keep(telegram_id, "", 0)
         return linked
+
+    def is_linked(self, telegram_id: int) -> bool:
+        """Whether this id is known to be linked, or was when it was last heard of. Asks nobody."""
+        return telegram_id in self._tokens
+
+    def is_stranger(self, telegram_id: int) -> bool:
+        """Whether this id was found not to be linked just now. Asks nobody."""
+        return self._environment.unix_ms() < self._strangers.get(telegram_id, 0)
 
     def forget(self, telegram_id: int) -> None:
         """What is known of the user holds no more."""
@@ -89,18 +121,25 @@ class Backend:
         if self._environment.unix_ms() < expires_ms - RENEW_MS:
             return token
         token, expires_ms = await self._sign_in(client, telegram_id)
+        self._keep(telegram_id, token, expires_ms)
+        return token
+
+    def _keep(self, telegram_id: int, token: str, expires_ms: int) -> None:
+        self._tokens.pop(telegram_id, None)
         if len(self._tokens) >= MOST_TOKENS:
             self._tokens.pop(next(iter(self._tokens)))
         self._tokens[telegram_id] = (token, expires_ms)
-        return token
 
     async def _sign_in(self, client: ArbiterClient, telegram_id: int) -> tuple[str, int]:
-        if self._environment.unix_ms() < self._strangers.get(telegram_id, 0):
+        if self.is_stranger(telegram_id):
             raise NotLinked
         for last in (False, True):
             try:
                 return await client.authenticate_bot(self._credential, telegram_id)
+            except UncertainError:
+                raise NoAnswer from None
             except NotFoundError:
+                self._tokens.pop(telegram_id, None)
                 if len(self._strangers) >= MOST_TOKENS:
                     self._strangers.clear()
                 self._strangers[telegram_id] = self._environment.unix_ms() + STRANGER_MS

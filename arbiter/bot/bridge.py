@@ -12,9 +12,10 @@ from arbiter.bot.backend import Backend
 from arbiter.bot.buttons import Buttons
 from arbiter.bot.commands.table import COMMANDS
 from arbiter.bot.faults import redacted
-from arbiter.bot.poller import REFUSED, REFUSED_SECONDS, Poller
+from arbiter.bot.poller import GRACE_SECONDS, REFUSED, REFUSED_SECONDS, Poller
 from arbiter.bot.router import Router
 from arbiter.bot.sender import Sender
+from arbiter.bot.stops import Stops
 from arbiter.bot.telegram_bot import TelegramBot, make_bot
 from arbiter.runtime import Actor, Environment
 
@@ -54,40 +55,52 @@ class BotBridge(Actor[Never]):
         self._scope = trio.CancelScope()
 
     async def started(self) -> None:
-        """Put the parts together and start them; waits for nobody."""
+        """Start; waits for nobody."""
         settings = self._settings
         try:
             self._bot = bot = make_bot(settings.token, settings.api_url)
         except InvalidToken:
             self.context.log.error("the Telegram bot token is not valid; the bot does nothing")
             return
-        backend = Backend(settings.server, settings.credential, settings.environment)
-        buttons = Buttons(settings.token)
-        sender = Sender(bot, buttons, settings.environment)
-        router = Router(backend, sender, buttons, settings.allowed_users, settings.environment, lambda: bot.username)
-        self._poller = poller = Poller(bot, router.handle, settings.state_folder / FILE, settings.environment)
-        self.context.start_task(backend.keep_connected)
-        self.context.start_task(self._serve, bot, poller)
+        self.context.start_task(self._serve, bot)
 
     async def stopped(self) -> None:
         """Finish what is in hand, hang up. Never waits for Telegram's long poll."""
-        if self._poller is None or self._bot is None:
+        if self._bot is None:
             return
-        self._poller.stop()
-        if not self._polls:
+        if self._poller is not None and self._polls:
+            self._poller.stop()
+        else:
             self._scope.cancel()
         await self._ended.wait()
         await self._bot.shutdown()
 
-    async def _serve(self, bot: TelegramBot, poller: Poller) -> None:
+    async def _serve(self, bot: TelegramBot) -> None:
+        """Put the parts together and run them."""
+        settings, environment = self._settings, self._settings.environment
         try:
             with self._scope:
-                await self._introduce(bot)
-                self.context.log.info("the Telegram bot is there", name=bot.username)
-                self._polls = True
-                await poller.run()
+                async with trio.open_nursery() as nursery:
+                    backend = Backend(settings.server, settings.credential, environment)
+                    buttons = Buttons(settings.token)
+                    sender = Sender(bot, buttons, environment, nursery)
+                    stops = Stops(backend, sender, environment, nursery)
+                    router = Router(backend, sender, stops, buttons, settings.allowed_users, environment, lambda: bot.username)
+                    self._poller = poller = Poller(bot, router, settings.state_folder / FILE, environment)
+                    nursery.start_soon(backend.keep_connected)
+                    nursery.start_soon(backend.check)
+                    await self._poll(bot, poller)
+                    with trio.move_on_after(GRACE_SECONDS):
+                        await sender.settle()
+                    nursery.cancel_scope.cancel()
         finally:
             self._ended.set()
+
+    async def _poll(self, bot: TelegramBot, poller: Poller) -> None:
+        await self._introduce(bot)
+        self.context.log.info("the Telegram bot is there", name=bot.username)
+        self._polls = True
+        await poller.run()
 
     async def _introduce(self, bot: TelegramBot) -> None:
         """Learn who the bot is, however long that takes."""

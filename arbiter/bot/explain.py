@@ -1,6 +1,8 @@
 """What went wrong, in one line for a person: each class of the client's errors by how to react to it. Pure."""
 
-from arbiter.bot.faults import NotLinked
+import re
+
+from arbiter.bot.faults import NoAnswer, NotLinked
 from arbiter.bot.views import seconds
 from arbiter.rpc.client_errors import (
     ArbiterClientError,
@@ -15,6 +17,7 @@ from arbiter.rpc.client_errors import (
     UncertainError,
 )
 
+TRADING_STOPPED = "Trading is stopped: /resume CONFIRM first."
 NOT_LINKED = "This Telegram account is not linked to a trading account. Send /start to see how."
 
 
@@ -23,8 +26,10 @@ def explain(error: ArbiterClientError) -> str:
     match error:
         case NotLinked():
             return NOT_LINKED
+        case NoAnswer():
+            return "Arbiter did not answer in time. Nothing was changed; please try again in a moment."
         case RateLimitError():
-            return f"Too much at once: try again shortly, in {seconds(error.retry_after_ms)} ({error})."
+            return f"Too much at once ({_limit(error)}): try again shortly, in {seconds(error.retry_after_ms)}."
         case NotConnected():
             return "Arbiter cannot be reached just now. Please try again in a moment."
         case UnavailableError():
@@ -35,6 +40,8 @@ def explain(error: ArbiterClientError) -> str:
             return f"Not allowed: {error}."
         case InvalidRequestError():
             return f"That is not right: {error}."
+        case RefusedError(reason="TRADING_HALTED"):
+            return TRADING_STOPPED
         case RefusedError():
             return f"Refused: {error}."
         case NotFoundError():
@@ -43,3 +50,8 @@ def explain(error: ArbiterClientError) -> str:
             return "Arbiter does not accept this bot just now; its operator must look after it."
         case _:
             return f"Arbiter could not do that: {error}."
+
+
+def _limit(error: RateLimitError) -> str:
+    """Which limit it was; the core's text ends with the wait, which is told apart."""
+    return re.sub(r"; try again in [0-9.]+ s$", "", str(error))

@@ -1,4 +1,4 @@
-"""The bot's own error, and exceptions as they may be logged: what and where, never with a token, a code or local variables."""
+"""The bot's own errors, and exceptions as they may be logged: what and where, never with a token, a code or local variables."""
 
 import traceback
 
@@ -12,6 +12,13 @@ class NotLinked(ArbiterClientError):
 
     def __init__(self) -> None:
         super().__init__("this Telegram account is not linked", "NOT_LINKED")
+
+
+class NoAnswer(ArbiterClientError):
+    """The core did not answer in time, and nothing can have come of it."""
+
+    def __init__(self) -> None:
+        super().__init__("the core did not answer in time", "NO_ANSWER")
 
 
 def redacted(error: BaseException, *secrets: str) -> str:

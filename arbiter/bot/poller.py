@@ -1,14 +1,12 @@
-"""The poll loop: takes updates from Telegram and hands each to a function, once.
+"""The poll loop: takes updates from Telegram and hands each over, once.
 
-Order within a chat, chats side by side. Telegram is told to forget an update only when it and all lower ones are handled, so a
-crash loses none; it then sends at most 100 at a time, which bounds everything that waits here. Cancelled at any point it ends at once.
+Telegram is told to forget an update only when it and all lower ones are handled, so a crash loses none; it sends at most 100
+at a time, which bounds everything that waits here. Cancelled at any point it ends at once.
 """
 
-import math
-from collections import deque
-from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 import trio
@@ -16,54 +14,39 @@ from telegram import Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 
 from arbiter.bot import handled
-from arbiter.bot.faults import redacted, where
-from arbiter.bot.telegram_bot import TelegramBot
+from arbiter.bot.chats import Chats, Front, Received
+from arbiter.bot.faults import redacted
+from arbiter.bot.telegram_bot import TelegramBot, retry_seconds
 from arbiter.runtime import Environment
 
 LONG_POLL_SECONDS = 25
 READ_SECONDS = 10.0
 """On top of the long poll, before the connection counts as lost."""
 BATCH = 100
-CHATS_AT_ONCE = 32
-HANDLE_SECONDS = 60.0
-"""One update may take this long; then it is given up, so that it cannot hold all others back."""
 GRACE_SECONDS = 0.5
 """For what is in hand when the bot stops. What is not done by then comes again at the next start."""
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 CONFLICT_BACKOFF = 30.0
 REFUSED_SECONDS = 300.0
 REFUSED = "Telegram refuses the bot's token; the bot is deaf until it is started with a valid one"
-FIRST_PATIENCE, LONGEST_PATIENCE = 0.02, 1.0
-"""How long to wait for the handlers before asking Telegram for more, which repeats what is in hand."""
+FIRST_PATIENCE, LONGEST_PATIENCE = 0.25, 0.5
+"""How long to wait for the handlers before asking Telegram for more, in seconds. With something in hand Telegram answers at once
+and repeats it, so asking then costs a call and brings news only by chance; not asking keeps others waiting behind a slow one."""
 WANTED = ("message", "callback_query")
 
 
-class Received(NamedTuple):
-    """An update and what is known of its age: it was sent at `not_before_ms` (UTC) or later; 0: nothing is known."""
-
-    update: Update
-    not_before_ms: int
-
-
-Handle = Callable[[Received], Awaitable[None]]
-
-
 class Poller:
-    """Polls for one bot. What `handle` raises is logged, and the update counts as handled.
+    """Polls for one bot. `file` keeps what is handled over restarts; without one nothing is kept."""
 
-    `file` keeps what is handled over restarts; without one nothing is kept.
-    """
-
-    def __init__(self, bot: TelegramBot, handle: Handle, file: Path | None, environment: Environment) -> None:
+    def __init__(self, bot: TelegramBot, front: Front, file: Path | None, environment: Environment) -> None:
         self._bot = bot
-        self._handle = handle
+        self._front = front
         self._file = file
         self._environment = environment
         self._log = structlog.get_logger(component="telegram")
         self._handled = handled.Handled()
         self._kept: dict[int, str] = {}
-        self._chats: dict[int, deque[Received]] = {}
-        self._limit = trio.CapacityLimiter(CHATS_AT_ONCE)
+        self._arrivals = count(1)
         self._progress = trio.Event()
         self._polling = trio.CancelScope()
         self._full = False
@@ -79,8 +62,8 @@ class Poller:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_for_ever)
             with self._polling:
-                await self._poll_for_ever(nursery)
-            await self._wait_for_progress(GRACE_SECONDS, all_of_it=True)
+                await self._poll_for_ever(Chats(self._front, self._done, self._bot.token, nursery))
+            await self._wait_for_all(GRACE_SECONDS)
             nursery.cancel_scope.cancel()
         await self._keep()
 
@@ -106,11 +89,11 @@ class Poller:
 
     # -- polling --
 
-    async def _poll_for_ever(self, nursery: trio.Nursery) -> None:
+    async def _poll_for_ever(self, chats: Chats) -> None:
         failures, patience, refused = 0, FIRST_PATIENCE, False
         while True:
             try:
-                fresh = await self._poll(nursery)
+                fresh = await self._poll(chats)
             except InvalidToken:
                 if not refused:
                     self._log.error(REFUSED)
@@ -125,12 +108,10 @@ class Poller:
             patience = FIRST_PATIENCE if fresh else min(LONGEST_PATIENCE, patience * 2)
             if self._full:
                 await self._wait_for_room(LONGEST_PATIENCE)
-            elif self._handled.in_hand:
-                await self._wait_for_progress(patience, all_of_it=fresh)
             else:
-                patience = FIRST_PATIENCE
+                await self._wait_for_all(patience)
 
-    async def _poll(self, nursery: trio.Nursery) -> bool:
+    async def _poll(self, chats: Chats) -> bool:
         """One getUpdates; whether it brought anything new."""
         offset = self._handled.offset
         # the first answer comes at once, and tells what is old; with updates in hand the server repeats them anyway
@@ -142,12 +123,23 @@ class Poller:
         self._handled.confirmed(offset)
         if not sent:
             self._handled.settle()
-        fresh = [update for update, each in updates if self._handled.take(update.update_id, each)]
-        for update in fresh:
-            self._queue(Received(update, self._checked_ms), nursery)
+        fresh = self._hand_over(updates, chats)
         self._full = len(sent) >= BATCH
         if not self._full:
             self._checked_ms = asked_ms
+        return fresh
+
+    def _hand_over(self, updates: list[tuple[Update, Any]], chats: Chats) -> bool:
+        """Those that are new go to the chats. Whether there were any."""
+        fresh = []
+        for update, sent in updates:
+            received = Received(update, self._checked_ms, next(self._arrivals))
+            if self._handled.take(update.update_id, sent):
+                fresh.append(received)
+            else:
+                self._front.recall(received)
+        for received in fresh:
+            chats.put(received)
         return bool(fresh)
 
     def _read(self, sent: Any) -> Update:
@@ -181,13 +173,11 @@ class Poller:
                 self._log.error("Telegram's answer cannot be read", problem=redacted(error, self._bot.token), failures=failures)
         return usual
 
-    async def _wait_for_progress(self, seconds: float, *, all_of_it: bool) -> None:
-        """Until something in hand is handled, or (`all_of_it`) everything is; at most so long."""
+    async def _wait_for_all(self, seconds: float) -> None:
+        """Until everything in hand is handled; at most so long."""
         with trio.move_on_after(seconds):
             while self._handled.in_hand:
                 await self._progress.wait()
-                if not all_of_it:
-                    return
 
     async def _wait_for_room(self, seconds: float) -> None:
         """After a full answer: until the next one can bring half a batch of new updates. Before, it would repeat the same."""
@@ -196,45 +186,7 @@ class Poller:
             while self._handled.in_hand and (self._handled.offset or 0) < offset + BATCH // 2:
                 await self._progress.wait()
 
-    # -- handling --
-
-    def _queue(self, received: Received, nursery: trio.Nursery) -> None:
-        chat = chat_of(received.update)
-        queue = self._chats.get(chat)
-        if queue is None:
-            self._chats[chat] = deque([received])
-            nursery.start_soon(self._serve_chat, chat)
-        else:
-            queue.append(received)
-
-    async def _serve_chat(self, chat: int) -> None:
-        queue = self._chats[chat]
-        while queue:
-            received = queue.popleft()
-            async with self._limit:
-                await self._handle_one(received)
-            self._handled.done(received.update.update_id)
-            progress, self._progress = self._progress, trio.Event()
-            progress.set()
-        del self._chats[chat]
-
-    async def _handle_one(self, received: Received) -> None:
-        try:
-            with trio.fail_after(HANDLE_SECONDS):
-                await self._handle(received)
-        except Exception as error:  # noqa: BLE001 one update must not end the bot
-            problem = redacted(error, self._bot.token)
-            self._log.error("an update was given up", update=received.update.update_id, problem=problem, where=where(error))
-
-
-def chat_of(update: Update) -> int:
-    """What updates are ordered by."""
-    if update.effective_chat is not None:
-        return update.effective_chat.id
-    return update.effective_user.id if update.effective_user is not None else 0
-
-
-def retry_seconds(error: RetryAfter) -> float:
-    """How long Telegram wants to be left alone."""
-    wait: Any = error.retry_after  # a timedelta, or seconds where the process opted out of that
-    return max(0.0, wait if isinstance(wait, int | float) else math.ceil(wait.total_seconds()))
+    def _done(self, number: int) -> None:
+        self._handled.done(number)
+        progress, self._progress = self._progress, trio.Event()
+        progress.set()

@@ -6,23 +6,25 @@ import structlog
 
 from arbiter.bot.backend import Backend
 from arbiter.bot.buttons import Buttons
+from arbiter.bot.chats import Lane, Received
 from arbiter.bot.commands.base import Call
 from arbiter.bot.commands.table import ACTIONS, BY_NAME
 from arbiter.bot.explain import explain
 from arbiter.bot.faults import redacted, where
 from arbiter.bot.incoming import Asked, Chatted, InGroup, Pressed, Typed, read
-from arbiter.bot.poller import Received
+from arbiter.bot.reception import Reception, is_confirmed_stop
 from arbiter.bot.sender import Sender
+from arbiter.bot.stops import Stops
 from arbiter.bot.text import shown
-from arbiter.bot.throttle import Throttle
-from arbiter.bot.views import Answer, say, seconds
+from arbiter.bot.views import Answer, say
 from arbiter.rpc.client_errors import ArbiterClientError
 from arbiter.runtime import Environment
 
 NOT_YOURS = "This button is not yours."
 COMMANDS_ONLY = "I understand commands only: /help lists them, /start links this chat."
 NOT_ALLOWED = "You may not use this bot."
-IN_GROUP = "I work in private chats only: nobody else should read your positions. Open my profile and write to me there."
+IN_GROUP = "I work in private chats only: nobody else should read your positions. Write to me there: https://t.me/"
+TOO_MUCH = "Too much at once: try again shortly, in 5 seconds."
 
 
 class Router:
@@ -32,6 +34,7 @@ class Router:
         self,
         backend: Backend,
         sender: Sender,
+        stops: Stops,
         buttons: Buttons,
         allowed: frozenset[int],
         environment: Environment,
@@ -39,40 +42,63 @@ class Router:
     ) -> None:
         self._backend = backend
         self._sender = sender
+        self._stops = stops
         self._buttons = buttons
-        self._allowed = allowed
         self._environment = environment
         self._bot_name = bot_name
-        self._throttle = Throttle(environment)
+        self._reception = Reception(backend, stops, allowed, environment)
         self._log = structlog.get_logger(component="telegram")
+
+    def admit(self, received: Received) -> Lane:
+        """What becomes of an update that came in."""
+        return self._reception.lane(self._read(received), received.arrival)
+
+    def recall(self, received: Received) -> None:
+        """A stop that was done before this start counts as the last word all the same."""
+        asked = self._read(received)
+        if asked is not None and is_confirmed_stop(asked):
+            self._stops.arrived(asked.user, received.arrival)
+
+    async def refuse(self, received: Received) -> None:
+        """Say that it was too much: to who presses each time, to who writes once in a while."""
+        asked = self._read(received)
+        if isinstance(asked, Pressed):
+            await self._sender.acknowledge(asked.callback, TOO_MUCH, alert=True, once=True)
+        elif isinstance(asked, Typed | Chatted) and self._reception.throttle.may_tell(asked.user):
+            await self._sender.send_once(asked.user, asked.user, say(TOO_MUCH))
 
     async def handle(self, received: Received) -> None:
         """Answer one update."""
-        asked = read(received.update, self._bot_name())
-        if asked is not None and not _is_stop(asked) and not await self._has_turn(asked):
-            return
+        asked = self._read(received)
         match asked:
             case Typed():
-                await self._typed(asked, received.not_before_ms)
+                await self._typed(asked, self._call(asked, asked.arguments, received, forwarded=asked.forwarded))
             case Pressed():
-                await self._pressed(asked, received.not_before_ms)
+                await self._pressed(asked, received)
             case Chatted(user):
-                text = COMMANDS_ONLY if self._may_use(user) else NOT_ALLOWED
-                await self._sender.send(user, user, say(text))
-            case InGroup(chat, user, name):
-                if name in BY_NAME:
-                    await self._sender.send(chat, user, say(IN_GROUP))
+                await self._reply(user, say(COMMANDS_ONLY if self._reception.may_use(user) else NOT_ALLOWED))
+            case InGroup(chat, user):
+                await self._sender.send_once(chat, user, say(IN_GROUP + self._bot_name()))
             case None:
                 pass
 
+    def _read(self, received: Received) -> Asked | None:
+        return read(received.update, self._bot_name())
+
     # -- commands --
 
-    async def _typed(self, typed: Typed, not_before_ms: int) -> None:
-        call = Call(self._backend, typed.user, typed.user_name, typed.arguments, self._age(typed.sent_ms, not_before_ms), typed.forwarded)
+    async def _typed(self, typed: Typed, call: Call) -> None:
         answer = await self._answer_typed(typed.name, call)
-        await self._sender.send(typed.user, typed.user, answer)
+        await self._reply(typed.user, answer, stop=is_confirmed_stop(typed))
         if typed.name == "start" and typed.arguments.strip():
             await self._sender.delete(typed.user, typed.message)  # a code should not stay to be read
+
+    async def _reply(self, user: int, answer: Answer, *, stop: bool = False) -> None:
+        """To strangers now or never: nobody waits for them. What came of a stop goes before other answers, and to whom it may concern."""
+        if self._backend.is_linked(user) or (stop and self._reception.may_use(user) and not self._backend.is_stranger(user)):
+            await self._sender.send(user, user, answer, first=stop)
+        else:
+            await self._sender.send_once(user, user, answer)
 
     async def _answer_typed(self, name: str, call: Call) -> Answer:
         try:
@@ -82,12 +108,12 @@ class Router:
 
     async def _carry_out(self, name: str, call: Call) -> Answer:
         command = BY_NAME.get(name)
-        if not self._may_use(call.user):
+        if not self._reception.may_use(call.user):
             return say(NOT_ALLOWED)
         if command is None or not (command.open or (command.urgent and call.confirmed)):
             await self._backend.require_linked(call.user)
         if command is None:
-            return Answer(f"There is no command “/{shown(name)}”. /help lists those that there are.")
+            return Answer(f"There is no command {shown(f'/{name}')}. /help lists those that there are.")
         return await command.handle(call)
 
     def _failed(self, name: str, call: Call, error: Exception) -> str:
@@ -108,23 +134,24 @@ class Router:
 
     # -- buttons --
 
-    async def _pressed(self, pressed: Pressed, not_before_ms: int) -> None:
+    async def _pressed(self, pressed: Pressed, received: Received) -> None:
         action = self._buttons.open(pressed.data, pressed.user) if pressed.own else None
         name, _, arguments = (action or "").partition(":")
         handle = ACTIONS.get(name)
         if handle is None:
             self._log.warning("a button that is not its presser's", user=pressed.user)
-            await self._sender.acknowledge(pressed.callback, NOT_YOURS, alert=True)
+            await self._sender.acknowledge(pressed.callback, NOT_YOURS, alert=True, once=True)
             return
-        if not self._may_use(pressed.user):
-            await self._sender.acknowledge(pressed.callback, NOT_ALLOWED, alert=True)
+        if not self._reception.may_use(pressed.user):
+            await self._sender.acknowledge(pressed.callback, NOT_ALLOWED, alert=True, once=True)
             return
-        call = Call(self._backend, pressed.user, pressed.user_name, arguments, self._age(pressed.sent_ms, not_before_ms))
+        call = self._call(pressed, arguments, received)
         try:
             await self._backend.require_linked(call.user)
             answer = await handle(call)
         except Exception as error:  # noqa: BLE001 whatever goes wrong, the button is answered and the bot goes on
-            await self._sender.acknowledge(pressed.callback, self._failed(name, call, error), alert=True)
+            once = not self._backend.is_linked(call.user)
+            await self._sender.acknowledge(pressed.callback, self._failed(name, call, error), alert=True, once=once)
             return
         await self._sender.acknowledge(pressed.callback, answer.toast)
         if pressed.message is None:
@@ -134,25 +161,10 @@ class Router:
 
     # -- both --
 
-    async def _has_turn(self, asked: Asked) -> bool:
-        """False for who asks too much. They are told once, then ignored until it is better; buttons are always answered."""
-        wait_ms = self._throttle.wait_ms(asked.user)
-        if wait_ms is None:
-            return True
-        text = f"Too much at once: try again shortly, in {seconds(wait_ms)}."
-        if isinstance(asked, Pressed):
-            await self._sender.acknowledge(asked.callback, text, alert=True)
-        elif self._throttle.first_refusal(asked.user) and not isinstance(asked, InGroup):
-            await self._sender.send(asked.user, asked.user, say(text))
-        return False
-
-    def _may_use(self, user: int) -> bool:
-        return not self._allowed or user in self._allowed
+    def _call(self, asked: Typed | Pressed, arguments: str, received: Received, *, forwarded: bool = False) -> Call:
+        age = self._age(asked.sent_ms, received.not_before_ms)
+        return Call(self._backend, self._stops, asked.user, asked.user_name, arguments, age, received.arrival, forwarded)
 
     def _age(self, sent_ms: int, not_before_ms: int) -> int:
         """At most so old: both are times that it is not older than."""
         return max(0, self._environment.unix_ms() - max(sent_ms, not_before_ms))
-
-
-def _is_stop(asked: Asked) -> bool:
-    return isinstance(asked, Typed) and asked.name == "stop"

@@ -1,6 +1,7 @@
 """python-telegram-bot on trio. Its methods run there as they are; only what uses asyncio's running loop is replaced here."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 
 from telegram import Bot
-from telegram.error import InvalidToken, TelegramError
+from telegram.error import InvalidToken, RetryAfter, TelegramError
 
 from arbiter.bot.http import PoolRequest
 
@@ -60,3 +61,9 @@ def make_bot(token: str, api_url: str | None) -> TelegramBot:
         return TelegramBot(token, request=request, get_updates_request=updates)
     base = api_url.rstrip("/")
     return TelegramBot(token, base_url=f"{base}/bot", base_file_url=f"{base}/file/bot", request=request, get_updates_request=updates)
+
+
+def retry_seconds(error: RetryAfter) -> float:
+    """How long Telegram wants to be left alone."""
+    wait: Any = error.retry_after  # a timedelta, or seconds where the process opted out of that
+    return max(0.0, wait if isinstance(wait, int | float) else math.ceil(wait.total_seconds()))

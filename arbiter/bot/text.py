@@ -18,8 +18,8 @@ def escape(data: str) -> str:
 
 
 def shown(typed: str) -> str:
-    """What a user typed, cut and escaped."""
-    return escape(cut(typed, SHOWN))
+    """What a user typed, cut and escaped, as code: so no address or command in it becomes a link."""
+    return f"<code>{escape(cut(typed, SHOWN))}</code>"
 
 
 def cut(data: str, most: int) -> str:

@@ -13,6 +13,8 @@ PAGE = 5
 LONGEST_TITLE = 120
 SHOWN_OPPORTUNITIES = 3
 SHOWN_ORDERS = 10
+NOT_STOPPED = "<b>Trading may NOT be stopped.</b>"
+STOP_AGAIN = "Send /stop CONFIRM again until it is confirmed here."
 UNCONFIRMED_ORDERS = "<b>Whether your open orders were cancelled is not known.</b> No new one can leave. Send /stop CONFIRM again."
 UNCONFIRMED_STRATEGIES = "<b>Whether your strategies were switched off is not known.</b> Send /stop CONFIRM again."
 
@@ -102,7 +104,7 @@ def positions(held: Sequence[PositionInfo], page: int) -> Answer:
     lines = [f"<b>Positions</b> ({len(held)})" + (f", page {page + 1} of {last + 1}" if last else "")]
     for each in held[page * PAGE : (page + 1) * PAGE]:
         lines += ["", *_position(each)]
-    turns = [Button("‹ Newer", f"positions:{page - 1}")] if page else []
+    turns = [Button("‹ Back", f"positions:{page - 1}")] if page else []
     turns += [Button("More ›", f"positions:{page + 1}")] if page < last else []
     return Answer("\n".join(lines), (tuple(turns), (HOME,)) if turns else ((HOME,),))
 
@@ -143,7 +145,7 @@ ARB_USAGE = (
 
 def arb_usage(typed: str) -> Answer:
     """What was not understood, and the three."""
-    return Answer("\n".join([f"/arb does not know “{typed}”. It knows:", *ARB_USAGE]))
+    return Answer("\n".join([f"/arb does not know {typed}. It knows:", *ARB_USAGE]))
 
 
 def arb_status(running: bool, state: TradingStateInfo, open_now: Sequence[Opportunity] | None, min_edge: int) -> Answer:
@@ -163,12 +165,11 @@ def arb_status(running: bool, state: TradingStateInfo, open_now: Sequence[Opport
 
 def arb_switched(running: bool, state: TradingStateInfo) -> Answer:
     """What is in force after a switch."""
-    text = f"Arbitrage is {_on(running)}."
+    text = toast = f"Arbitrage is {_on(running)}."
     if running and state.state is not TradingState.ACTIVE:
         text += f"\n{_trading(state)} Nothing is traded until /resume CONFIRM."
-    return Answer(
-        text, ((Button("Stop Arb", "arb_stop") if running else Button("Start Arb", "arb_start"), HOME),), f"Arbitrage is {_on(running)}"
-    )
+        toast += f" But trading is {_word(state)}: nothing is traded until /resume CONFIRM."
+    return Answer(text, ((Button("Stop Arb", "arb_stop") if running else Button("Start Arb", "arb_start"), HOME),), toast)
 
 
 # -- the kill switch --
@@ -207,15 +208,31 @@ def stopped(report: StopReport) -> Answer:
     return Answer("\n".join(lines))
 
 
-def stop_failed(problem: str) -> Answer:
-    """The stop did not get through, which nobody may overlook."""
-    return Answer(f"<b>Trading may NOT be stopped.</b> {escape(problem)}\nSend /stop CONFIRM again until it is confirmed here.")
+def stop_failed(problem: str, *, insisting: bool) -> Answer:
+    """The stop did not get through, which nobody may overlook. `insisting`: it is being repeated."""
+    next_ = "The bot repeats the stop by itself for two minutes and tells you here how it ends." if insisting else STOP_AGAIN
+    return Answer(f"{NOT_STOPPED} {escape(problem)}\n{next_}")
+
+
+def stopped_late(report: StopReport) -> Answer:
+    """A repeated stop came through."""
+    return Answer(f"The stop that could not be confirmed before came through.\n{stopped(report).text}")
+
+
+def stop_given_up(problem: str) -> Answer:
+    """A stop was repeated in vain."""
+    return Answer(f"{NOT_STOPPED} The stop was repeated for two minutes in vain. {escape(problem)}\n{STOP_AGAIN}")
+
+
+def nothing_stopped() -> Answer:
+    """There is no stop that could be lifted."""
+    return Answer("Trading is not stopped: there is nothing to resume, and nothing was changed.")
 
 
 def resume_warning(state: TradingStateInfo) -> Answer:
     """What /resume would do."""
     if state.state is TradingState.ACTIVE:
-        return Answer("Trading is not stopped: there is nothing to resume.")
+        return nothing_stopped()
     return Answer(f"{_trading(state)}\nSend /resume CONFIRM to trade again. Strategies stay off until you start them.")
 
 
@@ -248,8 +265,11 @@ def settings(profile: Profile) -> Answer:
 def _trading(state: TradingStateInfo) -> str:
     if state.state is TradingState.ACTIVE:
         return "Trading: active"
-    word = "STOPPED" if state.state is TradingState.HALTED else "reducing only"
-    return f"Trading: <b>{word}</b>" + (f" ({escape(cut(state.reason, LONGEST_TITLE))})" if state.reason else "")
+    return f"Trading: <b>{_word(state)}</b>" + (f" ({escape(cut(state.reason, LONGEST_TITLE))})" if state.reason else "")
+
+
+def _word(state: TradingStateInfo) -> str:
+    return "STOPPED" if state.state is TradingState.HALTED else "reducing only"
 
 
 def _on(running: bool) -> str:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from arbiter.actors.accounts import CreateLinkCode, PutNewAccount
 from arbiter.app import Arbiter, compose
 from arbiter.bot.backend import Backend
 from arbiter.bot.buttons import Buttons
-from arbiter.bot.poller import Received
+from arbiter.bot.chats import Lane, Received
 from arbiter.bot.router import Router
 from arbiter.bot.sender import Sender
+from arbiter.bot.stops import Stops
 from arbiter.bot.telegram_bot import TelegramBot
 from arbiter.domain.account import Account, Tier
 from arbiter.domain.book import BookSnapshot, Level
@@ -329,14 +331,25 @@ async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[
 class Chat:
     """A router with the real core behind it; what it sends is in `api`."""
 
-    def __init__(self, router: Router, backend: Backend, buttons: Buttons, api: ScriptedApi, bot: TelegramBot, updates: Updates) -> None:
-        self.router, self.backend, self.buttons, self.api, self.bot, self.updates = router, backend, buttons, api, bot, updates
+    def __init__(self, router: Router, backend: Backend, sender: Sender, buttons: Buttons, api: ScriptedApi, updates: Updates) -> None:
+        self.router, self.backend, self.sender, self.buttons, self.api, self.updates = router, backend, sender, buttons, api, updates
+        self._arrivals = count(1)
+
+    def received(self, update: dict[str, Any], not_before_ms: int = 0) -> Received:
+        """An update as the poll loop hands it over."""
+        read = Update.de_json(msgspec.json.decode(msgspec.json.encode(update)))
+        return Received(read, not_before_ms, next(self._arrivals))
 
     async def give(self, update: dict[str, Any], not_before_ms: int = 0) -> None:
-        """One update, handled."""
-        read = Update.de_json(msgspec.json.decode(msgspec.json.encode(update)), self.bot)
+        """One update, handled and answered."""
+        received = self.received(update, not_before_ms)
         with trio.fail_after(SECONDS):
-            await self.router.handle(Received(read, not_before_ms))
+            match self.router.admit(received):
+                case Lane.REFUSED:
+                    await self.router.refuse(received)
+                case Lane.IN_ORDER | Lane.URGENT:
+                    await self.router.handle(received)
+            await self.sender.settle()
 
     async def say(self, text: str, user: int = 42, **fields: Any) -> str:
         """What the bot answers to that message: all of it, or nothing."""
@@ -375,10 +388,12 @@ def make_chat(api: ScriptedApi, bot: TelegramBot, updates: Updates) -> Callable[
     async def make(server: str, allowed: frozenset[int] = frozenset(), credential: str = CREDENTIAL) -> AsyncIterator[Chat]:
         environment = Environment.real()
         backend, buttons = Backend(server, credential, environment), Buttons(TOKEN)
-        router = Router(backend, Sender(bot, buttons, environment), buttons, allowed, environment, lambda: BOT_NAME)
         async with trio.open_nursery() as nursery:
+            sender = Sender(bot, buttons, environment, nursery)
+            stops = Stops(backend, sender, environment, nursery)
+            router = Router(backend, sender, stops, buttons, allowed, environment, lambda: BOT_NAME)
             nursery.start_soon(backend.keep_connected)
-            yield Chat(router, backend, buttons, api, bot, updates)
+            yield Chat(router, backend, sender, buttons, api, updates)
             nursery.cancel_scope.cancel()
 
     return make

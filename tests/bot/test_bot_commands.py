@@ -268,7 +268,7 @@ async def test_stop_confirm_stops_everything_and_reports_it(program: Any, linked
     with pytest.raises(RefusedError):
         await buy(program, "0.51")
     assert "STOPPED" in await linked.say("/status")
-    assert "Nothing is traded until /resume CONFIRM" in await linked.say("/arb start")
+    assert await linked.say("/arb start") == "Trading is stopped: /resume CONFIRM first."
 
 
 async def test_an_old_stop_is_done(program: Any, linked: Any) -> None:

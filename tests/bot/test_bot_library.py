@@ -14,8 +14,7 @@ import telegram
 from telegram import Bot
 from telegram.error import InvalidToken, NetworkError, RetryAfter
 
-from arbiter.bot.poller import retry_seconds
-from arbiter.bot.telegram_bot import TelegramBot, make_bot
+from arbiter.bot.telegram_bot import TelegramBot, make_bot, retry_seconds
 
 TOKEN = "123456:bot-token-of-the-tests"
 

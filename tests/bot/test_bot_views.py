@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arbiter.bot import text, views
 from arbiter.bot.explain import explain
-from arbiter.bot.faults import NotLinked, redacted, where
+from arbiter.bot.faults import NoAnswer, NotLinked, redacted, where
 from arbiter.domain.ids import MarketId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.money import ONE, Micros
 from arbiter.domain.trading_state import TradingState
@@ -76,7 +76,10 @@ def test_no_data_of_any_view_is_read_as_markup(data: str, amount: int) -> None:
         views.arb_status(True, state, [opportunity(data)] * 5, 1),
         views.stopped(stopped),
         views.resume_warning(state),
-        views.stop_failed(data),
+        views.stop_failed(data, insisting=True),
+        views.stop_failed(data, insisting=False),
+        views.stopped_late(stopped),
+        views.stop_given_up(data),
         views.settings(profile(data)),
         views.say(data),
     ]
@@ -127,8 +130,8 @@ def test_nothing_to_say_is_no_message() -> None:
 
 
 def test_what_a_user_typed_is_repeated_shortly() -> None:
-    assert len(text.shown("<" * 10_000)) <= 4 * text.SHOWN
-    assert text.shown("a" * 41).endswith("…")
+    assert len(text.shown("<" * 10_000)) <= 4 * text.SHOWN + len("<code></code>")
+    assert text.shown("a" * 41).endswith("…</code>")
 
 
 def test_length_counts_as_telegram_does() -> None:
@@ -168,6 +171,7 @@ def test_positions_are_paged_and_a_page_beyond_is_the_last() -> None:
     assert "page 3 of 3" in last.text
     assert [button.action for row in last.keyboard for button in row] == ["positions:1", "home"]
     middle = views.positions(held, 1)
+    assert [button.label for button in middle.keyboard[0]] == ["‹ Back", "More ›"]
     assert [button.action for row in middle.keyboard for button in row] == ["positions:0", "positions:2", "home"]
     assert views.positions(held, -5) == first
 
@@ -229,6 +233,8 @@ def test_a_stop_is_shown_everywhere() -> None:
     [
         (NotLinked(), "/start"),
         (errors.RateLimitError("slow", "LIMIT", 1500), "try again shortly, in 2 seconds"),
+        (errors.RefusedError("halted; ResumeTrading lifts it", "TRADING_HALTED"), "Trading is stopped: /resume CONFIRM first."),
+        (NoAnswer(), "did not answer in time. Nothing was changed"),
         (errors.NotConnected("x"), "cannot be reached"),
         (errors.UnavailableError("starting"), "cannot answer just now: starting"),
         (errors.UncertainError("x"), "not known"),
@@ -242,6 +248,21 @@ def test_a_stop_is_shown_everywhere() -> None:
 )
 def test_each_error_says_what_to_do(error: errors.ArbiterClientError, expected: str) -> None:
     assert expected in explain(error)
+
+
+@pytest.mark.parametrize(
+    "what", ["too many wrong codes; try again in 600.0 s", "too many wrong codes; try again in 12 s", "too many wrong codes"]
+)
+def test_when_to_come_back_is_said_once(what: str) -> None:
+    assert (
+        explain(errors.RateLimitError(what, "LIMIT", 600_000))
+        == "Too much at once (too many wrong codes): try again shortly, in 10 minutes."
+    )
+
+
+def test_the_toast_of_a_start_while_trading_is_stopped_says_so() -> None:
+    assert views.arb_switched(True, HALTED).toast == "Arbitrage is on. But trading is STOPPED: nothing is traded until /resume CONFIRM."
+    assert views.arb_switched(True, ACTIVE).toast == "Arbitrage is on."
 
 
 def test_what_is_logged_of_an_error_holds_no_secret() -> None:

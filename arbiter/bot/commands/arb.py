@@ -6,7 +6,7 @@ import trio
 
 from arbiter.bot import views
 from arbiter.bot.commands import status
-from arbiter.bot.commands.base import TOO_OLD, Call
+from arbiter.bot.commands.base import OVERTAKEN, TOO_OLD, Call
 from arbiter.bot.text import shown
 from arbiter.bot.views import Answer
 from arbiter.rpc.client import ArbiterClient
@@ -43,7 +43,9 @@ async def arb_status(call: Call) -> Answer:
 
 
 async def arb_start(call: Call) -> Answer:
-    """Switch on; not on an old update."""
+    """Switch on; not on an old update, and not where a stop came after it."""
+    if call.overtaken():
+        return OVERTAKEN
     return TOO_OLD if call.too_old else await _switch(call, enabled=True)
 
 
@@ -63,7 +65,7 @@ async def stop_pressed(call: Call) -> Answer:
 
 
 async def _dashboard_after(call: Call, answer: Answer) -> Answer:
-    if answer is TOO_OLD:
+    if answer is TOO_OLD or answer is OVERTAKEN:
         return answer
     try:
         return (await status.home(call))._replace(toast=answer.toast)
@@ -75,7 +77,7 @@ async def _switch(call: Call, *, enabled: bool) -> Answer:
     async def switch(client: ArbiterClient) -> tuple[bool, TradingStateInfo]:
         return await client.set_arb_enabled(enabled), await client.get_trading_state()
 
-    return views.arb_switched(*await call.ask(switch))
+    return views.arb_switched(*await call.act(switch))
 
 
 async def _open_now(client: ArbiterClient) -> Sequence[Opportunity] | None:

@@ -33,17 +33,17 @@ def check_add(words: list[str]) -> str:
         return f"That is too much: a wallet, an allocation and a largest position.\n{USAGE}"
     wallet, *numbers = words
     if not is_wallet(wallet):
-        return f"“{shown(wallet)}” is not a wallet: 0x and 40 hexadecimal digits.\n{USAGE}"
+        return f"{shown(wallet)} is not a wallet: 0x and 40 hexadecimal digits.\n{USAGE}"
     try:
         allocation = parse_micros(numbers[0].removesuffix("%")) if numbers else DEFAULT_ALLOCATION
     except ValueError:
-        return f"“{shown(numbers[0])}” is not a percentage.\n{USAGE}"
+        return f"{shown(numbers[0])} is not a percentage.\n{USAGE}"
     if not 0 < allocation <= 100 * MICRO:
         return f"The allocation must be above 0 and at most 100 %, not {shown(numbers[0])}.\n{USAGE}"
     try:
         most = parse_micros(numbers[1].removeprefix("$")) if len(numbers) > 1 else DEFAULT_MOST
     except ValueError:
-        return f"“{shown(numbers[1])}” is not an amount of dollars.\n{USAGE}"
+        return f"{shown(numbers[1])} is not an amount of dollars.\n{USAGE}"
     if most <= 0:
         return f"The largest position must be above $0, not {shown(numbers[1])}.\n{USAGE}"
     meant = f"copy <code>{escape(wallet)}</code> with {format_micros(allocation, 0)} %, at most {format_dollars(most)} a position"

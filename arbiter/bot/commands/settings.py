@@ -15,15 +15,15 @@ async def settings(call: Call) -> Answer:
     words = call.words
     if not words:
         return views.settings(await call.ask(ArbiterClient.get_profile))
-    if words[0] != "min_edge":
-        return Answer(f"There is no setting “{shown(words[0])}”. {USAGE}")
+    if words[0].lower() != "min_edge":
+        return Answer(f"There is no setting {shown(words[0])}. {USAGE}")
     if len(words) != 2:
         return Answer(f"min_edge needs one amount. {USAGE}")
     try:
         edge = parse_cents(words[1])
     except ValueError:
-        return Answer(f"“{shown(words[1])}” is not an amount of cents. {USAGE}")
-    in_force = await call.ask(lambda client: client.update_settings(min_edge=edge))
+        return Answer(f"{shown(words[1])} is not an amount of cents. {USAGE}")
+    in_force = await call.act(lambda client: client.update_settings(min_edge=edge))
     return Answer(f"min_edge is {cents(in_force)} a contract.")
 
 

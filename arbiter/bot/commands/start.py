@@ -8,8 +8,8 @@ from arbiter.rpc.client_errors import ArbiterClientError, NotFoundError
 
 LONGEST_CODE = 64
 HOW = (
-    "To link this chat to your trading account, make a link code in Arbiter (`CreateLinkCode`; the sandbox prints one at its start) "
-    "and send it here: /start CODE. A code works once and for 10 minutes. Keep it to yourself."
+    "To link this chat to your trading account, make a code where Arbiter runs: <code>arbiter link-code</code> prints one, and so does "
+    "the start of the sandbox. Send it here: /start CODE. A code works once and for 10 minutes. Keep it to yourself."
 )
 NOT_VALID = "This code is not valid. It may be mistyped, used already, or older than 10 minutes. Make a new one and send /start CODE."
 FORWARDED = (
@@ -40,7 +40,7 @@ async def _without_code(call: Call) -> Answer:
     try:
         profile = await call.ask(ArbiterClient.get_profile)
     except ArbiterClientError:
-        return say(HOW)
+        return Answer(HOW)
     return Answer(f"This chat is linked to <b>{escape(profile.name)}</b>. /home is the dashboard, /help lists all commands.")
 
 
@@ -50,6 +50,6 @@ async def unlink(call: Call) -> Answer:
         return say(
             "This takes this chat off your trading account; the account and its trading stay as they are. Send /unlink CONFIRM to do it."
         )
-    was_linked = await call.ask(ArbiterClient.unlink)
+    was_linked = await call.act(ArbiterClient.unlink)
     call.backend.forget(call.user)
     return say("Unlinked. /start CODE links again." if was_linked else "There was nothing linked.")

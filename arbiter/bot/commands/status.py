@@ -3,7 +3,7 @@
 from arbiter.bot import views
 from arbiter.bot.commands.base import Call
 from arbiter.bot.text import shown
-from arbiter.bot.views import Answer, say
+from arbiter.bot.views import Answer
 from arbiter.rpc.client import ArbiterClient
 
 
@@ -21,7 +21,7 @@ async def positions(call: Call) -> Answer:
     """The list, or the page that is asked for (from 1)."""
     words = call.words or ["1"]
     if len(words) > 1 or not (words[0].isascii() and words[0].isdecimal() and len(words[0]) < 6):
-        return say(f"“{shown(call.arguments)}” is not a page. Usage: /positions [page]")
+        return Answer(f"{shown(call.arguments)} is not a page. Usage: /positions [page]")
     return await _page(call, int(words[0]) - 1)
 
 
