@@ -1,11 +1,16 @@
 """What a person reads when the program has started."""
 
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from arbiter import __version__
 from arbiter.config import Settings
 from arbiter.data_folder import API_KEY_FILE
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout, where `./just` and the examples lie."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Started:
 def greeting(settings: Settings, started: Started) -> str:
     """The lines that a newcomer needs, in the order in which they need them."""
     source = f"recording {settings.recording}" if settings.recording else f"generated markets, seed {settings.sandbox_seed}"
+    look, call = _commands(started)
     lines = [
         f"Arbiter {__version__} is running in sandbox mode ({source}; data in {started.folder})",
         "",
@@ -33,11 +39,26 @@ def greeting(settings: Settings, started: Started) -> str:
         "           (15 minutes; Authenticate with the API key gives new ones)",
         *_chat(started),
         "",
-        "  Look     ./just watch                                  opportunities and positions, live",
-        f"  Call     .venv/bin/python examples/place_order.py --server {started.address} --data {started.folder}",
+        f"  Look     {look}",
+        "           (opportunities and positions, live)",
+        f"  Call     {call}",
         "  Stop     Ctrl-C",
     ]
     return "\n".join(lines)
+
+
+def _commands(started: Started) -> tuple[str, str]:
+    """The two next commands as they can be typed in the folder where the program was started. Always with the data folder:
+    another terminal need not have the environment that named it."""
+    here = Path.cwd()
+    python, example = _path(Path(sys.executable), here), _path(ROOT / "examples" / "place_order.py", here)
+    data = f"--data {shlex.quote(str(started.folder))}"
+    watch = "./just watch" if here == ROOT else f"{python} -m arbiter watch"
+    return f"{watch} {data}", f"{python} {example} --server {started.address} {data}"
+
+
+def _path(path: Path, here: Path) -> str:
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def _chat(started: Started) -> list[str]:

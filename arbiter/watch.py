@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from arbiter.domain.ids import KALSHI, OutcomeKey
+from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.money import format_dollars, format_micros
-from arbiter.rpc.client import ArbiterClient, Opportunity, PositionInfo
+from arbiter.rpc.client import ArbiterClient, NotConnected, Opportunity, PositionInfo
 
 REFRESH_SECONDS = 0.25
 KEPT_CLOSED = 8
@@ -90,7 +90,7 @@ class Screen:
                 "Realised": format_dollars(position.realised_pnl),
                 "Fees": format_dollars(position.fees),
             }
-            words = (_line(position.title), _line(_side(position.outcome, position.label)), _line(position.outcome.venue))
+            words = (_line(position.title), _line(position.label), _line(position.outcome.venue))
             table.add_row(*words, *(shown[name] for name in numbers))
         if not self.positions:
             table.add_row(Text("no open positions", style="dim"))
@@ -112,25 +112,26 @@ def _line(text: str) -> Text:
     return Text(" ".join(text.split()), no_wrap=True, overflow="ellipsis")
 
 
-def _side(outcome: OutcomeKey, label: str) -> str:
-    """Kalshi may label both outcomes with the market's own title, which stands beside it already."""
-    return outcome.outcome.capitalize() if outcome.venue == KALSHI else label
-
-
 def _legs(change: Opportunity) -> str:
-    return " + ".join(f"{_side(leg.outcome, leg.label)} {format_micros(leg.limit)} {leg.outcome.venue}" for leg in change.legs)
+    return " + ".join(f"{leg.label} {format_micros(leg.limit)} {leg.outcome.venue}" for leg in change.legs)
 
 
 async def watch(address: str, api_key: str, seconds: float | None = None) -> None:
     """Show the screen until it is left, or for `seconds`. Raises ArbiterClientError when the connection ends."""
-    screen = Screen(address)
-    async with ArbiterClient.open(address) as client:
+    screen, client = Screen(address), ArbiterClient(address)
+    try:
+        await client.connect()
+    except NotConnected as error:
+        raise NotConnected(f"{error}; start it with ./just run") from error
+    try:
         await client.authenticate(api_key)
         with trio.move_on_after(float("inf") if seconds is None else seconds):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_follow_opportunities, client, screen)
                 nursery.start_soon(_follow_positions, client, screen)
                 await _draw(screen)
+    finally:
+        await client.close()
 
 
 async def _follow_opportunities(client: ArbiterClient, screen: Screen) -> None:

@@ -7,6 +7,7 @@ Needs a running `./just run`; the API key is read from its data folder.
 
 import argparse
 import json
+import sys
 import uuid
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import trio
 
 from arbiter.domain.book import Side
 from arbiter.domain.money import MICRO, format_dollars, format_micros
-from arbiter.rpc.client import ArbiterClient
+from arbiter.rpc.client import ArbiterClient, ArbiterClientError, NotConnected
 
 TEN = 10 * MICRO
+CURE = "start it with ./just run, or name its folder with --data"
 
 
 async def main(server: str, api_key: str) -> None:
@@ -39,11 +41,28 @@ async def main(server: str, api_key: str) -> None:
             print(f"position: {format_micros(position.size)} x {position.label} of {position.title!r}, P&L {format_dollars(position.pnl)}")
 
 
+def find(folder: Path, server: str | None) -> tuple[str, str]:
+    """Where the program listens, and an API key for it: it leaves both in its data folder."""
+    try:
+        address = server or json.loads((folder / "running.json").read_text())["grpc"]
+        return address, (folder / "sandbox_api_key").read_text().strip()
+    except FileNotFoundError:
+        sys.exit(f"no Arbiter is running on the data folder {folder}; {CURE}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"what lies in the data folder {folder} cannot be read: {error}; {CURE}")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="./var", help="data folder of the running program")
     parser.add_argument("--server", help="host:port; default: as the data folder says")
     arguments = parser.parse_args()
-    folder = Path(arguments.data)
-    address = arguments.server or json.loads((folder / "running.json").read_text())["grpc"]
-    trio.run(main, address, (folder / "sandbox_api_key").read_text().strip())
+    try:
+        trio.run(main, *find(Path(arguments.data), arguments.server))
+    except* ArbiterClientError as group:  # trio's nurseries wrap what was raised in them
+        error = group.exceptions[0]
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        sys.exit(f"{error}; {CURE}" if isinstance(error, NotConnected) else str(error))
+    except* KeyboardInterrupt:
+        sys.exit(130)

@@ -1,15 +1,16 @@
 """The screen of `arbiter watch`: what it shows, in a terminal of any width."""
 
 import io
+import socket
 
 import msgspec
 import pytest
 from rich.console import Console
 
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, OutcomeId, OutcomeKey
-from arbiter.rpc.client import Opportunity, PositionInfo
+from arbiter.rpc.client import NotConnected, Opportunity, PositionInfo
 from arbiter.rpc.client_types import LegInfo
-from arbiter.watch import KEPT_CLOSED, Screen
+from arbiter.watch import KEPT_CLOSED, Screen, watch
 
 MICRO = 1_000_000
 YES = OutcomeKey(POLYMARKET, MarketId("0x1"), OutcomeId("1"))
@@ -85,16 +86,12 @@ def test_no_header_and_no_number_is_cut_at_the_usual_widths(screen, width, like)
     assert all(len(line) <= width for line in lines)
 
 
-def test_kalshis_outcomes_are_yes_and_no_since_it_labels_both_like_the_market(screen):
-    first = opportunity(title="Rain?")
-    legs = (first.legs[0], msgspec.structs.replace(first.legs[1], label="Rain?"))
-    screen.take_opportunity(msgspec.structs.replace(first, legs=legs))
-    screen.take_position(position(outcome=NO, title="Dry?", label="Dry?"))
-    text = drawn(screen, 80)
-    assert "Yes 0.46 polymarket + No 0.46 kalshi" in text
-    assert (text.count("Rain?"), text.count("Dry?")) == (1, 1)
-    (line,) = [line for line in text.splitlines() if "Dry?" in line]
-    assert line.split()[:3] == ["Dry?", "No", "kalshi"]
+async def test_where_nobody_answers_any_more_it_says_how_to_start_it():
+    """As after a kill, which leaves the file that says where it ran."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"127.0.0.1:{gone.getsockname()[1]}"
+    with pytest.raises(NotConnected, match=f"^no Arbiter answers at {address}; start it with ./just run$"):
+        await watch(address, "key")
 
 
 def test_those_that_ended_stand_in_a_table_of_their_own(screen):

@@ -1,5 +1,7 @@
 """The main job as a user meets it: the real program, its sandbox venues, and the official gRPC client."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,27 +193,17 @@ def test_the_one_command_of_a_newcomer_ends_with_status_0_too_also_when_a_script
     assert not any(word in program.errors.read_text() for word in ("warning", "error", "Traceback"))
 
 
-def test_watch_and_the_example_do_their_work_on_a_running_program(start: Callable[..., Program]) -> None:
+def test_watch_and_the_example_do_their_work_on_a_running_program(start: Callable[..., Program], tmp_path: Path) -> None:
+    """As the greeting prints them, in a shell of its own."""
     program = start()
-    flags = ["--data", str(program.data)]
-    watching = subprocess.run(
-        [sys.executable, "-m", "arbiter", "watch", *flags, "--seconds", "3"],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=40,
-    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    look, call = (re.search(rf"^  {word} +(.+)$", program.greeting, re.MULTILINE) for word in ("Look", "Call"))
+    assert look is not None
+    assert call is not None
+    how: dict[str, Any] = {"shell": True, "cwd": tmp_path, "capture_output": True, "text": True, "env": environ}
+    watching = subprocess.run(f"{look[1]} --seconds 3", check=False, **how, timeout=40)
     assert (watching.returncode, watching.stderr) == (0, "")
     assert "Opportunities" in watching.stdout
-    bought = subprocess.run(
-        [sys.executable, "examples/place_order.py", *flags],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={"PYTHONPATH": str(ROOT)},
-    )
+    bought = subprocess.run(call[1], check=False, **how, timeout=60)
     assert (bought.returncode, bought.stderr) == (0, "")
     assert "order " in bought.stdout

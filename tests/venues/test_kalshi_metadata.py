@@ -54,7 +54,7 @@ def test_a_recorded_event_with_its_market_and_a_recorded_series_make_a_market(re
     assert market is not None
     assert (market.key.market, market.event, market.category) == ("KXELONMARS-99", "KXELONMARS-99", "World")
     assert market.title == "Will Elon Musk visit Mars before Aug 1, 2099?"
-    assert (market.yes.id, market.yes.label, market.no.id) == ("yes", "Mars", "no")
+    assert (market.yes.id, market.yes.label, market.no.id, market.no.label) == ("yes", "Yes", "no", "No"), "Kalshi says Mars of both"
     assert market.ticks == (TickRange(Micros(0), ONE, Micros(10_000)),)
     assert (market.payout, market.status) == (ONE, MarketStatus.OPEN)
     assert market.fees == KalshiFees(ONE, False)
@@ -161,10 +161,38 @@ def test_a_payout_other_than_one_dollar_is_kept_for_the_search_to_refuse() -> No
     assert read(notional_value_dollars=None).payout == ONE
 
 
-def test_markets_of_one_event_are_told_apart_when_they_have_no_title() -> None:
-    assert read(yes_sub_title="Detroit").title == "Who wins?: Detroit"
+def test_markets_of_one_event_are_told_apart_by_their_sub_title() -> None:
+    assert read(yes_sub_title="Detroit").title == "Who wins? (Detroit)"
+    assert read(title="Detroit at Boston: winner?", yes_sub_title="Boston").title == "Detroit at Boston: winner? (Boston)"
     assert read().title == "Who wins?"
-    assert read(title="Will Detroit win?", yes_sub_title="Detroit").title == "Will Detroit win?"
+    assert read(title="Will Detroit win?", yes_sub_title=" will DETROIT win?").title == "Will Detroit win?"
+
+
+def test_the_only_market_of_an_event_keeps_its_title() -> None:
+    alone = raw(title="Will Detroit win?", yes_sub_title="Detroit")
+    market = to_market(alone, msgspec.structs.replace(EVENT, markets=[msgspec.Raw(alone)]), SERIES)
+    assert market is not None
+    assert market.title == "Will Detroit win?"
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "labels"),
+    [
+        ("Detroit", "Boston", ("Detroit", "Boston")),
+        ("Detroit", None, ("Detroit", "No")),
+        (None, None, ("Yes", "No")),
+        ("", "", ("Yes", "No")),
+        ("Detroit", "Detroit", ("Yes", "No")),
+        ("Detroit", "detroit ", ("Yes", "No")),
+        ("Who scores first?", "Who scores first?", ("Yes", "No")),
+        ("Who scores first?", "Boston", ("Yes", "No")),
+        ("Detroit", "Who scores first?", ("Yes", "No")),
+        (None, "Yes", ("Yes", "No")),
+    ],
+)
+def test_a_no_never_reads_as_its_yes_nor_as_the_market(yes: str | None, no: str | None, labels: tuple[str, str]) -> None:
+    market = read(title="Who scores first?", yes_sub_title=yes, no_sub_title=no)
+    assert (market.yes.label, market.no.label) == labels
 
 
 @pytest.mark.parametrize(
