@@ -3,7 +3,8 @@
 What purerpc 0.8 gets wrong and is repaired here (numbers as in docs/grpc.md): 1 a cancelled call reaches its handler,
 2 a closed connection ends its handlers, 3 deadlines are enforced, 4 an unexpected error says nothing of ours,
 5 cancellation is never swallowed, 6 the listener is ours and on loopback, 10 errors carry trailers, 12 an error
-before the first message is a trailers-only answer. The names of purerpc that this leans on are guarded by a test.
+before the first message is a trailers-only answer, 13 a message that cannot be read ends its call and no other. The
+names of purerpc that this leans on are guarded by a test.
 """
 
 import math
@@ -16,6 +17,7 @@ import anyio.abc
 import h2.exceptions
 import structlog
 import trio
+from google.protobuf.message import DecodeError
 from purerpc import Cardinality, RpcFailedError, Service
 from purerpc.grpc_proto import GRPCProtoSocket, GRPCProtoStream
 from purerpc.grpc_socket import SocketWrapper
@@ -24,15 +26,17 @@ from purerpc.grpclib.events import Event, RequestEnded, RequestReceived, WindowU
 from purerpc.grpclib.exceptions import GRPCError
 from purerpc.grpclib.status import Status, StatusCode
 
-from arbiter.errors import ArbiterError, ConfigError
+from arbiter.errors import ArbiterError, ConfigError, InvalidInput
+from arbiter.rpc.server_connection import ProtocolBroken, ServerConnection, Unreadable
 from arbiter.rpc.status import status_of
-from arbiter.rpc.wire import Connection, StreamReset, close_events
+from arbiter.rpc.wire import StreamReset, close_events
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 CONNECTION_CAP = 1_000
-STREAMS_PER_CONNECTION = 1_000
 LONGEST_DEADLINE_SECONDS = 10.0 * 365 * 86_400
 """A client's deadline further away than this is none."""
+DROPS_TOLD_EACH_SECONDS = 60.0
+"""Anybody on this machine can connect and send junk: so often at most it is logged."""
 
 Admit = Callable[[str, str, Any], object]
 """Decides on a call from its service, method and metadata before anything else: returns the caller or raises ArbiterError."""
@@ -40,10 +44,21 @@ Admit = Callable[[str, str, Any], object]
 _log = structlog.get_logger(component="grpc")
 
 
-class _Connection(Connection):
-    """Tells peers how many calls they may have under way."""
+class Drops:
+    """Counts dropped connections and tells of them in one line a minute at most."""
 
-    MAX_CONCURRENT_STREAMS = STREAMS_PER_CONNECTION
+    def __init__(self) -> None:
+        self._count = 0
+        self._quiet_until = -math.inf
+
+    def note(self, error: BaseException) -> None:
+        """One more, and why. What the peer sent is told escaped and cut."""
+        self._count += 1
+        now = trio.current_time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + DROPS_TOLD_EACH_SECONDS
+            problem = str(error) if isinstance(error, ProtocolBroken) else repr(error)
+            _log.warning("connection dropped: the peer broke the protocol", problem=problem[:200], dropped_so_far=self._count)
 
 
 class _Socket(GRPCProtoSocket):  # type: ignore[misc]  # purerpc has no types
@@ -51,7 +66,7 @@ class _Socket(GRPCProtoSocket):  # type: ignore[misc]  # purerpc has no types
 
     def __init__(self, config: GRPCConfiguration, stream: anyio.abc.SocketStream) -> None:
         super().__init__(config, stream)
-        self._grpc_connection = _Connection(config)
+        self._grpc_connection = ServerConnection(config)
         self._socket = SocketWrapper(self._grpc_connection, stream)
         self.calls: dict[int, trio.CancelScope] = {}
 
@@ -108,6 +123,7 @@ class Server:
         self._admit = admit
         self._new_correlation_id = new_correlation_id
         self._config = GRPCConfiguration(client_side=False)
+        self._drops = Drops()
         self.connections = 0
         self.calls = 0
 
@@ -129,10 +145,10 @@ class Server:
                 await anyio.aclose_forcefully(stream)  # or the writer could wait for a peer that reads no more
         except* (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the peer left
-        except* (GRPCError, h2.exceptions.H2Error, ValueError, KeyError) as group:
-            _log.warning("connection dropped: the peer broke the protocol", problem=repr(_only(group))[:200])
-        except* Exception as group:  # noqa: BLE001 odd headers or compression make purerpc's parser raise anything
-            _log.error("connection dropped: not understood", exc_info=_only(group))
+        except* (ProtocolBroken, GRPCError, h2.exceptions.H2Error) as group:
+            self._drops.note(_only(group))
+        except* Exception as group:  # noqa: BLE001 a bug, which ends this connection alone
+            _log.error("connection dropped", exc_info=_only(group))
         finally:
             self.connections -= 1
 
@@ -181,10 +197,7 @@ class Server:
         request.caller = self._admit(request.service_name, request.method_name, request.custom_metadata)
         if method is None:
             raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {request.service_name}/{request.method_name}"))
-        stream.expect_message_type(method.signature.request_type)
-        message = await stream.receive_message()
-        if message is None:
-            raise RpcFailedError(Status(StatusCode.INTERNAL, "the request has no message"))
+        message = await self._message(stream, method.signature.request_type)
         if method.signature.cardinality is Cardinality.UNARY_UNARY:
             reply = await method.method_fn(message, request=request)
             await stream.start_response()
@@ -199,6 +212,20 @@ class Server:
                     await stream.send_message(reply)
         else:
             raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, "client streaming is not offered"))
+
+    async def _message(self, stream: GRPCProtoStream, kind: Any) -> Any:
+        """The request's message. Raises what the call ends with where there is none that can be read."""
+        stream.expect_message_type(kind)
+        try:
+            message = await stream.receive_message()
+        except DecodeError:
+            raise InvalidInput("request", f"its bytes are no {kind.DESCRIPTOR.full_name}") from None
+        if message is None:
+            ended = stream.end_stream_event
+            raise RpcFailedError(
+                ended.status if isinstance(ended, Unreadable) else Status(StatusCode.INTERNAL, "the request has no message")
+            )
+        return message
 
 
 async def open_listener(host: str, port: int) -> anyio.abc.Listener[anyio.abc.SocketStream]:

@@ -10,7 +10,7 @@ import h2.exceptions
 import purerpc.grpc_proto
 import purerpc.grpc_socket
 import pytest
-from purerpc.grpclib import connection, events
+from purerpc.grpclib import buffers, connection, events
 from purerpc.grpclib.config import GRPCConfiguration
 
 LOOK = "purerpc changed here: read {} again beside arbiter/rpc/server.py, channel.py and wire.py before you change this list"
@@ -29,6 +29,11 @@ METHODS = [
     (purerpc.grpc_proto.GRPCProtoStream, "receive_event", ["self"]),
     (connection.GRPCConnection, "_stream_reset", ["self", "event"]),
     (connection.GRPCConnection, "_data_received", ["self", "event"]),
+    (connection.GRPCConnection, "_request_received", ["self", "event"]),
+    (connection.GRPCConnection, "respond_status", ["self", "stream_id", "status", "content_type_suffix", "custom_metadata"]),
+    (connection.GRPCConnection, "end_response", ["self", "stream_id", "status", "custom_metadata"]),
+    (buffers.MessageReadBuffer, "__init__", ["self", "message_encoding", "max_message_length"]),
+    (buffers.MessageReadBuffer, "decompress", ["self", "data"]),
     (connection.GRPCConnection, "acknowledge_received_data", ["self", "stream_id", "flow_controlled_length"]),
     (connection.GRPCConnection, "reset_stream", ["self", "stream_id", "error_code"]),
     (connection.GRPCConnection, "receive_data", ["self", "data"]),

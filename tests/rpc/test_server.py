@@ -1,6 +1,8 @@
 """The server as peers see it: the official client and raw HTTP/2, over real sockets. Numbers are rows of docs/grpc.md."""
 
 import gzip
+import urllib.parse
+from contextlib import suppress
 
 import grpc
 import h2.errors
@@ -10,12 +12,14 @@ import trio
 from purerpc import NotFoundError
 
 from arbiter.errors import ConfigError, LimitExceeded, NotFound, Unauthenticated
-from arbiter.rpc.server import open_listener, port_of
+from arbiter.rpc.server import Drops, open_listener, port_of
+from arbiter.rpc.server_connection import ProtocolBroken
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 
 UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"
 HELLO = AuthRequest(api_key="hello")
 BODY = HELLO.SerializeToString()
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Quiet:
@@ -468,14 +472,99 @@ async def test_odd_headers_end_their_own_connection_and_touch_no_other(served, o
     assert (await official.call(UNARY, HELLO)).user_id == "hello"
 
 
-async def test_a_message_that_cannot_be_decompressed_ends_its_own_connection_and_touches_no_other(served, official, connect_raw):
-    await official.call(UNARY, HELLO)
-    for encoding, body in (("gzip", gzip.compress(BODY)), ("snappy", BODY), ("nonsense", BODY)):
-        async with connect_raw(served.port) as raw:
-            raw.message(raw.begin(f"/{UNARY}", extra=(("grpc-encoding", encoding),)), body, compressed=True)
+async def test_a_compressed_request_ends_alone_and_is_told_how_to_send_it(served, connect_raw, logged):
+    """Also where the rest of it comes later, and where it does not even say how it is compressed."""
+    quiet = served.stream = Quiet()
+    async with connect_raw(served.port) as raw:
+        other = raw.begin(f"/{STREAM}")
+        raw.message(other, BODY)
+        await raw.send()
+        await raw.read_until(lambda event: isinstance(event, h2.events.DataReceived))
+        for encoding in ("gzip", "deflate", "snappy", "nonsense", ""):
+            number = raw.begin(f"/{UNARY}", extra=(("grpc-encoding", encoding),) if encoding else ())
+            raw.message(number, gzip.compress(BODY), compressed=True, end=False)
+            raw.message(number, BODY)
             await raw.send()
-            await raw.hung_up()
-    assert (await official.call(UNARY, HELLO)).user_id == "hello"
+            await raw.ended(number)
+            answer = {name: value for block in raw.header_blocks(number) for name, value in block.items()}
+            assert (answer["grpc-status"], answer["grpc-accept-encoding"]) == ("12", "identity")
+            assert "is%20compressed%20with%20" in answer["grpc-message"]
+        number = raw.begin(f"/{UNARY}", extra=(("grpc-encoding", "gzip"),))
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "0", "it named an encoding and did not use it"
+        assert (quiet.inside, served.server.connections, logged) == (1, 1, [])
+
+
+async def test_an_official_client_that_compresses_learns_why_and_goes_on_without(served, official):
+    large = AuthRequest(api_key="x" * 100_000)
+    error = await official.refusal(UNARY, large, compression=grpc.Compression.Gzip)
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert error.details() == "the request is compressed with gzip; send it as it is (identity)"
+    assert (await official.call(UNARY, large)).user_id == large.api_key
+
+
+async def test_a_message_that_is_too_long_ends_its_call_alone(served, connect_raw, logged):
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{UNARY}")
+        raw.h2.send_data(number, b"\0" + (2**31).to_bytes(4, "big") + BODY)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "8"
+        number = raw.begin(f"/{UNARY}")
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["grpc-status"] == "0"
+    assert logged == []
+
+
+@pytest.mark.parametrize("path", [UNARY, STREAM])
+@pytest.mark.parametrize("body", [b"\xff", b"\x0a\x05abc", b"\x0a\x02\xff\xfe"])
+async def test_bytes_that_are_no_message_are_an_invalid_argument_and_leave_no_trace(served, connect_raw, logged, path, body):
+    async with connect_raw(served.port) as raw:
+        number = raw.begin(f"/{path}")
+        raw.message(number, body)
+        await raw.send()
+        await raw.ended(number)
+        (block,) = raw.header_blocks(number)
+    assert (block["grpc-status"], block["arbiter-reason"]) == ("3", "INVALID_INPUT")
+    assert urllib.parse.unquote(block["grpc-message"]) == "request: its bytes are no arbiter.v1.AuthRequest"
+    assert logged == []
+
+
+JUNK = {
+    "another protocol": b"GET / HTTP/1.1\r\n\r\n",
+    "zeros": b"\0" * 100,
+    "settings for a stream": PREFACE + b"\0\0\0\x04\0\0\0\0\x01",
+    "headers that cannot be unpacked": PREFACE + b"\0\0\x05\x01\x05\0\0\0\x01\xff\xff\xff\xff\xff",
+}
+
+
+async def test_junk_is_told_in_one_line_without_a_traceback_however_much_comes(served, logged, eventually):
+    for junk in [*JUNK.values()] * 5:
+        with trio.fail_after(10):
+            async with await trio.open_tcp_stream("127.0.0.1", served.port) as stream:
+                await stream.send_all(junk)
+                with suppress(trio.BrokenResourceError):
+                    while await stream.receive_some():
+                        pass
+    await eventually(lambda: served.server.connections == 0)
+    (line,) = logged
+    assert (line["event"], line["log_level"], line["dropped_so_far"]) == ("connection dropped: the peer broke the protocol", "warning", 1)
+    assert "exc_info" not in line
+
+
+async def test_dropped_connections_are_counted_and_told_of_once_a_minute(logged, autojump_clock):
+    drops = Drops()
+    for _ in range(3):
+        drops.note(ProtocolBroken("junk"))
+    await trio.sleep(59)
+    drops.note(ValueError("a\nb"))
+    await trio.sleep(1)
+    drops.note(ValueError("a\nb"))
+    assert [(line["dropped_so_far"], line["problem"]) for line in logged] == [(1, "junk"), (5, "ValueError('a\\nb')")]
 
 
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"\x00" * 100, b"\xff" * 100])
