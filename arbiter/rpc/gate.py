@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from arbiter.domain.account import Account, Role
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS, TokenBucket
-from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthenticated
+from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Unauthenticated
 from arbiter.rpc.core import Core
 from arbiter.rpc.tokens import Claims, TokenAuthority
 
@@ -47,7 +47,7 @@ class Gate:
     def admit(self, service: str, method: str, metadata: Metadata) -> Account | None:
         """The caller's account, or None for a method that needs none.
 
-        Raises Unauthenticated, LimitExceeded, NotAllowed, or ActorStopped while the accounts are being loaded.
+        Raises Unauthenticated, LimitExceeded, NotAllowed, or NotRunning while the accounts are being loaded.
         """
         if (service, method) in OPEN_METHODS:
             self._spend(self._open, "too many sign-ins at once")
@@ -93,7 +93,7 @@ class Gate:
         if known is not None:
             return known.account
         if not len(self._core.account_changes):
-            raise ActorStopped("accounts")
+            raise NotRunning("accounts")
         raise Unauthenticated("the account of this token does not exist")
 
     def _spend(self, bucket: TokenBucket, what: str) -> None:

@@ -14,7 +14,7 @@ from arbiter.actors.accounts import AccountChanged
 from arbiter.domain.account import Account, Role, TelegramLink, Tier
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS
-from arbiter.errors import ActorStopped, LimitExceeded, NotAllowed, Unauthenticated
+from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Unauthenticated
 from arbiter.rpc.gate import FOR_THE_BOT, OPEN_CALLS_PER_SECOND, OPEN_METHODS, Gate
 from arbiter.rpc.tokens import Keys, TokenAuthority, make_signing_key
 from arbiter.v1 import admin_pb2, notification_pb2, trading_pb2, user_pb2
@@ -131,7 +131,7 @@ def test_a_valid_token_of_an_account_that_does_not_exist_is_unauthenticated(door
 
 
 def test_while_accounts_are_being_loaded_the_answer_is_to_try_again(door):
-    with pytest.raises(ActorStopped):
+    with pytest.raises(NotRunning, match="accounts is not running just now; nothing was sent"):
         door.enter()
 
 
