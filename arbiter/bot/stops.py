@@ -79,15 +79,24 @@ class Stops:
         while True:
             await trio.sleep(pause * (1 - self._environment.random.random() / 2))
             pause = min(LONGEST_PAUSE, 2 * pause)
+            late = self._environment.monotonic() >= end
             try:
-                return views.stopped_late(await self._backend.ask(user, emergency_stop))
+                report = await self._backend.ask(user, emergency_stop)
             except NotLinked:
                 return None
             except ArbiterClientError as error:
-                if self._environment.monotonic() >= end:
+                if late:
                     return views.stop_given_up(explain(error))
+            else:
+                if late or is_complete(report):
+                    return views.stopped_late(report)
 
 
 def emergency_stop(client: ArbiterClient) -> Awaitable[StopReport]:
     """The call."""
     return client.emergency_stop(REASON)
+
+
+def is_complete(report: StopReport) -> bool:
+    """Whether every part of the stop is confirmed; otherwise it wants to be repeated."""
+    return not (report.orders_unconfirmed or report.strategies_unconfirmed)

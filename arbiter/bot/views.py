@@ -15,6 +15,7 @@ SHOWN_OPPORTUNITIES = 3
 SHOWN_ORDERS = 10
 NOT_STOPPED = "<b>Trading may NOT be stopped.</b>"
 STOP_AGAIN = "Send /stop CONFIRM again until it is confirmed here."
+INSISTING = "The bot repeats the stop by itself for two minutes and tells you here how it ends."
 UNCONFIRMED_ORDERS = "<b>Whether your open orders were cancelled is not known.</b> No new one can leave. Send /stop CONFIRM again."
 UNCONFIRMED_STRATEGIES = "<b>Whether your strategies were switched off is not known.</b> Send /stop CONFIRM again."
 
@@ -187,8 +188,8 @@ def stop_warning() -> Answer:
     )
 
 
-def stopped(report: StopReport) -> Answer:
-    """What an emergency stop came to."""
+def stopped(report: StopReport, *, insisting: bool = False) -> Answer:
+    """What an emergency stop came to. `insisting`: it is being repeated, since a part of it is not confirmed."""
     switched = "Strategies switched off: " + (", ".join(map(escape, report.disabled_strategies)) or "none were on")
     lines = [
         "<b>All trading is stopped.</b>" if report.state is TradingState.HALTED else f"Trading is {report.state.value}.",
@@ -204,14 +205,14 @@ def stopped(report: StopReport) -> Answer:
         if report.durable
         else "<b>It holds now, but is not written down yet;</b> that is tried again."
     )
+    lines += [INSISTING] if insisting else []
     lines.append("Send /resume CONFIRM to trade again.")
     return Answer("\n".join(lines))
 
 
 def stop_failed(problem: str, *, insisting: bool) -> Answer:
     """The stop did not get through, which nobody may overlook. `insisting`: it is being repeated."""
-    next_ = "The bot repeats the stop by itself for two minutes and tells you here how it ends." if insisting else STOP_AGAIN
-    return Answer(f"{NOT_STOPPED} {escape(problem)}\n{next_}")
+    return Answer(f"{NOT_STOPPED} {escape(problem)}\n{INSISTING if insisting else STOP_AGAIN}")
 
 
 def stopped_late(report: StopReport) -> Answer:

@@ -139,6 +139,58 @@ async def test_at_most_so_many_chats_at_once(polling: Any, api: Any, handler: Ha
         await eventually(lambda: len(handler.done) == 40)
 
 
+async def test_what_waits_in_one_chat_is_bounded_and_the_rest_is_refused_and_done_at_once(
+    polling: Any, api: Any, handler: Handler, updates: Any, eventually: Any, autojump_clock: Any
+) -> None:
+    gate = handler.hold("0")
+    api.push(*(updates.message(str(number), 1) for number in range(40)))
+    async with polling(handler):
+        await eventually(lambda: handler.begun and handler.refused)
+        gate.set()
+        await eventually(lambda: not api.waiting)
+    assert handler.done == [str(number) for number in range(chats.MOST_IN_CHAT)]
+    assert 0 < len(handler.refused) <= chats.MOST_REFUSALS
+
+
+async def test_what_is_refused_or_ignored_is_never_handled(
+    polling: Any, api: Any, handler: Handler, updates: Any, eventually: Any, autojump_clock: Any
+) -> None:
+    api.push(updates.message("refused", 1), updates.message("ignored", 1), updates.message("last", 1))
+    async with polling(handler):
+        await eventually(lambda: not api.waiting)
+    assert (handler.done, handler.refused) == (["last"], ["refused"])
+
+
+async def test_what_is_urgent_overtakes_its_own_chat_and_comes_before_what_follows_it(
+    polling: Any, api: Any, handler: Handler, updates: Any, eventually: Any, autojump_clock: Any
+) -> None:
+    slow, urgent = handler.hold("slow"), handler.hold("urgent 1")
+    texts = ("slow", "waits", "urgent 1", "urgent 2", "urgent 3, which 2 does for", "after")
+    api.push(*(updates.message(text, 1) for text in texts))
+    async with polling(handler):
+        await eventually(lambda: "urgent 1" in handler.begun)
+        assert handler.begun == ["slow", "urgent 1"] or handler.begun == ["urgent 1", "slow"]
+        slow.set()
+        await eventually(lambda: handler.done == ["slow", "waits"])
+        urgent.set()
+        await eventually(lambda: not api.waiting)
+    assert handler.done == ["slow", "waits", "urgent 1", "urgent 2", "after"]
+
+
+async def test_what_the_last_run_handled_is_recalled_in_its_order(
+    polling: Any, api: Any, updates: Any, eventually: Any, state_folder: Path
+) -> None:
+    file = state_folder / "updates.json"
+    before, after = Handler(), Handler()
+    before.hold("waits")
+    api.push(updates.message("waits", 1), updates.message("urgent", 1))
+    async with polling(before, file):
+        await eventually(lambda: before.done == ["urgent"] and handled.load(file))
+    async with polling(after, file):
+        await eventually(lambda: after.done == ["waits"])
+    assert after.recalled == ["urgent"]
+
+
 async def test_a_crash_loses_none_and_a_restart_repeats_none(
     polling: Any, api: Any, updates: Any, eventually: Any, state_folder: Path
 ) -> None:

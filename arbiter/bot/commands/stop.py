@@ -4,7 +4,7 @@ from arbiter.bot import views
 from arbiter.bot.commands.base import OVERTAKEN, TOO_OLD, Call
 from arbiter.bot.explain import explain
 from arbiter.bot.faults import NotLinked
-from arbiter.bot.stops import emergency_stop
+from arbiter.bot.stops import emergency_stop, is_complete
 from arbiter.bot.views import Answer
 from arbiter.domain.trading_state import TradingState
 from arbiter.rpc.client import ArbiterClient
@@ -21,6 +21,8 @@ async def stop(call: Call) -> Answer:
         raise
     except ArbiterClientError as error:
         return views.stop_failed(explain(error), insisting=call.stops.insist(call.user))
+    if not is_complete(report):
+        return views.stopped(report, insisting=call.stops.insist(call.user))
     call.stops.relent(call.user)
     return views.stopped(report)
 
