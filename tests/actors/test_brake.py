@@ -44,9 +44,11 @@ def is_status(groups):
 async def held_back(scene):
     """The store takes nothing in this block, and then everything."""
     scene.store.gate = trio.Event()
-    yield
-    scene.store.gate.set()
-    scene.store.gate = None
+    try:
+        yield
+    finally:
+        scene.store.gate.set()
+        scene.store.gate = None
     await wait_all_tasks_blocked()
 
 

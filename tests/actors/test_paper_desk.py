@@ -347,8 +347,8 @@ async def test_all_that_rests_of_a_stopped_user_ends_in_one_group_and_is_told(au
         await halt(scene)
         scene.store.commits.clear()
         with scene.order_changes.subscribe("cut_off") as (_, changes):
-            await trio.sleep(3)
-            told = [(await changes.receive()).order for _ in orders]
+            with trio.fail_after(3):
+                told = [(await changes.receive()).order for _ in orders]
         assert sorted(order.id for order in told) == [order.id for order in orders]
         assert [await scene.store.order(order.id) for order in told] == told
         assert scene.store.commits == [1]

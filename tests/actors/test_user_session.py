@@ -321,9 +321,9 @@ async def test_a_cancel_of_all_is_answered_in_three_seconds_whatever_the_store_d
         orders = [await scene.place(BUY, "0.43", "1", key=f"{n}") for n in range(4)]
         scene.store.gate = trio.Event()
         ended, seconds = await cancel_all(scene)
+        scene.store.gate.set()
         assert (ended.cancelled, set(ended.uncertain)) == ((), {order.id for order in orders})
         assert seconds == pytest.approx(3)
-        scene.store.gate.set()
         await trio.sleep(20)
         assert [order.state for order in await scene.orders()] == [OrderState.CANCELLED] * 4
 
