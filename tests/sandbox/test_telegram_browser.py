@@ -102,6 +102,34 @@ async def test_a_press_waits_for_its_answer_and_edits_come_in_place(tmp_path):
         await browser.wait_for("document.querySelectorAll('.message').length === 1")
 
 
+async def test_a_toast_covers_no_button_and_no_message_and_swallows_no_press(tmp_path):
+    async with opened(tmp_path) as (engine, bot, browser):
+        for _ in range(12):
+            engine.people.say("x", unix_ms())
+        bot.call("sendMessage", chat_id=CHAT, text="one", reply_markup={"inline_keyboard": [[ROWS["inline_keyboard"][0][0]]]})
+        await browser.click("button.key", "Refresh")
+        await browser.wait_for("document.querySelector('.key[aria-busy=true]')")
+        bot.call("answerCallbackQuery", callback_query_id=bot.updates()[-1]["callback_query"]["id"], text="Arbitrage is on.")
+        await browser.wait_for_text("Arbitrage is on.", ".toast")
+        bottom = await browser.evaluate("document.querySelector('.toast').getBoundingClientRect().bottom")
+        assert bottom <= await browser.evaluate("document.querySelector('#scroller').getBoundingClientRect().top")
+        assert await browser.evaluate("getComputedStyle(document.querySelector('.toast')).pointerEvents") == "none"
+        await browser.click("button.key", "Refresh")
+        await browser.wait_for("document.querySelector('.key[aria-busy=true]')")
+        assert await browser.evaluate("document.querySelector('.toast').hidden") is False
+
+
+async def test_the_start_bar_over_a_history_leaves_the_newest_message_in_sight(tmp_path):
+    async with opened(tmp_path) as (engine, _, browser):
+        for number in range(40):
+            engine.people.say(f"line {number}", unix_ms())
+        await browser.wait_for_text("line 39")
+        await browser.goto(f"{await browser.evaluate('location.origin')}/?start=CODE-42")
+        await browser.wait_for("!document.querySelector('#start').hidden && document.querySelectorAll('.message').length === 40")
+        rest = "(() => { const box = document.querySelector('#scroller'); return box.scrollHeight - box.scrollTop - box.clientHeight; })()"
+        assert await browser.evaluate(rest) < 2
+
+
 async def test_pictures_files_the_menu_and_typing_are_shown(tmp_path):
     async with opened(tmp_path) as (engine, bot, browser):
         engine.people.say("x", unix_ms())

@@ -216,9 +216,9 @@ function take(news) {
   news.gone.forEach(remove);
   if (items.size > MOST_SHOWN) [...items.keys()].slice(0, items.size - MOST_SHOWN).forEach(remove);
   news.notices.forEach(notice);
+  frame(); // before the end is looked for: the Start bar takes room from the messages
   if (follow) toEnd(); else markRead();
   typing(news.typing_ms);
-  frame();
 }
 
 function frame() {
