@@ -20,20 +20,31 @@ GAVE_UP = 1
 """Exit status: the program ran and could not go on."""
 
 
-def settings_options(function: F) -> F:
-    """The settings that are also flags."""
-    for option in (
-        click.option("--config", metavar="FILE", help="settings file (default: arbiter.toml where there is one)"),
-        click.option("--data", metavar="DIR", help="data folder (default ./var)"),
-        click.option("--grpc-port", type=int, help="port of the gRPC server (default 50051; 0 takes a free one)"),
-        click.option("--http-port", type=int, help="reserved for the health page; nothing listens there yet"),
-        click.option("--chat-port", type=int, help="port of the chat page (default 8081)"),
-        click.option("--recording", metavar="FILE", help="replay this recording instead of generated markets"),
-        click.option("--recording-speed", type=int, help="how many times faster than it was recorded (default 1)"),
-        click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (default INFO)"),
-    ):
-        function = option(function)
-    return function
+OPTIONS = {
+    "config": click.option("--config", metavar="FILE", help="settings file (default: arbiter.toml where there is one)"),
+    "data": click.option("--data", metavar="DIR", help="data folder (default ./var)"),
+    "grpc_port": click.option("--grpc-port", type=int, help="port of the gRPC server (default 50051; 0 takes a free one)"),
+    "http_port": click.option("--http-port", type=int, help="reserved for the health page; nothing listens there yet"),
+    "chat_port": click.option("--chat-port", type=int, help="port of the chat page (default 8081)"),
+    "recording": click.option("--recording", metavar="FILE", help="replay this recording instead of generated markets"),
+    "recording_speed": click.option("--recording-speed", type=int, help="how many times faster than it was recorded (default 1)"),
+    "bot": click.option("--bot/--no-bot", default=None, help="run the Telegram bot in this program, or leave it to `arbiter bot`"),
+    "telegram_api_url": click.option("--telegram-api-url", metavar="URL", help="Bot API to use (default: Telegram's own)"),
+    "log_level": click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (default INFO)"),
+}
+"""The settings that are also flags; each command takes those that mean something for it."""
+
+
+def settings_options(*names: str) -> Callable[[F], F]:
+    """These settings as flags, in the order of `OPTIONS`; none: all."""
+
+    def add(function: F) -> F:
+        for name in reversed(OPTIONS):
+            if not names or name in names:
+                function = OPTIONS[name](function)
+        return function
+
+    return add
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +54,7 @@ def cli() -> None:
 
 
 @cli.command()
-@settings_options
+@settings_options()
 def run(**flags: Any) -> None:
     """Start everything against the sandbox and serve until stopped."""
     settings = _settings(flags)
@@ -54,7 +65,7 @@ def run(**flags: Any) -> None:
 
 
 @cli.command()
-@settings_options
+@settings_options("config", "data")
 @click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
 @click.option("--seconds", type=float, help="stop by itself after this long")
 def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
@@ -65,6 +76,25 @@ def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
 
     reached = find_running(settings)
     trio.run(watch, server or reached.address, reached.api_key, seconds)
+
+
+@cli.command("link-code")
+@settings_options("config", "data")
+@click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
+@click.option("--api-key", metavar="KEY", help="another account than the one whose key lies in the data folder")
+def link_code(server: str | None, api_key: str | None, **flags: Any) -> None:
+    """Print a code that links a Telegram chat to the account."""
+    settings = _settings(flags)
+    from arbiter.start import find_running, make_link_code, require_address
+
+    if server and api_key:
+        address, key = server, api_key
+    else:
+        reached = find_running(settings)
+        address, key = server or reached.address, api_key or reached.api_key
+    require_address(address)
+    code = trio.run(make_link_code, address, key)
+    click.echo(f"Send this to the bot: /start {code}\nIt works once, for 10 minutes.")
 
 
 @cli.command()
@@ -82,11 +112,14 @@ def convert(kind: str, source: Path, target: Path) -> None:
 
 
 @cli.command()
-@settings_options
+@settings_options("config", "data", "telegram_api_url", "log_level")
 @click.option("--server", required=True, metavar="HOST:PORT", help="the gRPC server to steer")
 @click.option("--credential", default="", metavar="FILE", help="the server's bot credential (default: bot_credential in the data folder)")
 def bot(server: str, credential: str, **flags: Any) -> None:
-    """Run the Telegram bridge as a service of its own."""
+    """Run the Telegram bridge as a service of its own.
+
+    It needs TELEGRAM_BOT_TOKEN, and keeps how far it has read in the data folder.
+    """
     settings = _settings(flags)
     from arbiter.start import configure_logging, run_bot
 

@@ -1,6 +1,6 @@
 """Settings: defaults < TOML file < `.env` < environment < flags. Read once at the start, validated, frozen.
 
-In the environment and in `.env` a setting is `ARBITER_<NAME>`; the five names that operators know (`GRPC_PORT` and so
+In the environment and in `.env` a setting is `ARBITER_<NAME>`; the names that operators know (`GRPC_PORT` and so
 on) work too, and `ARBITER_*` wins over them. An unknown setting is an error that names the nearest known one.
 """
 
@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 SHORT_NAMES = {
     "TELEGRAM_BOT_TOKEN": "telegram_bot_token",
     "TELEGRAM_ALLOWED_USERS": "telegram_allowed_users",
+    "TELEGRAM_API_URL": "telegram_api_url",
     "GRPC_HOST": "grpc_host",
     "GRPC_PORT": "grpc_port",
     "LOG_LEVEL": "log_level",
@@ -46,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sandbox_seed: int = 1
     telegram_bot_token: str = ""
     telegram_allowed_users: str = ""
+    telegram_api_url: str = ""
+    bot: bool = True
 
     def __repr__(self) -> str:
         """Without what is secret."""
@@ -83,6 +87,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> 
         merged.update(layer)
     settings = _convert(merged)
     _require_bot_token(settings.telegram_bot_token)
+    _require_api_url(settings.telegram_api_url)
     allowed_users(settings)
     return settings
 
@@ -91,6 +96,22 @@ def _require_bot_token(token: str) -> None:
     """The form that BotFather gives. The value is never shown."""
     if token and not re.fullmatch(r"\d{1,20}:[A-Za-z0-9_-]{30,100}", token, re.ASCII):
         raise ConfigError("telegram_bot_token has not the form of a bot's token (123456:letters)", "copy it whole from BotFather")
+
+
+def _require_api_url(url: str) -> None:
+    """http or https, and a host; a path is allowed."""
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"telegram_api_url = {url!r} is not the address of a Bot API",
+            "give one such as http://127.0.0.1:8081, or leave it away for Telegram's own",
+        )
 
 
 def _convert(merged: Mapping[str, tuple[Any, str]]) -> Settings:

@@ -24,6 +24,8 @@ class Started:
     chat: str
     link_code: str
     """Empty when the account is linked already."""
+    bot_token_file: Path
+    """Where the token of the sandbox's bot lies."""
 
 
 def greeting(settings: Settings, started: Started) -> str:
@@ -38,6 +40,7 @@ def greeting(settings: Settings, started: Started) -> str:
         f"  token    {started.token}",
         "           (15 minutes; Authenticate with the API key gives new ones)",
         *_chat(started),
+        *([] if settings.bot else _no_bot(started)),
         "",
         f"  Look     {look}",
         "           (opportunities and positions, live)",
@@ -72,3 +75,12 @@ def _chat(started: Started) -> list[str]:
     if started.link_code:
         return [f"  chat     send your bot: /start {started.link_code}", "           (works once, for 10 minutes)"]
     return ["  chat     your Telegram bot"]
+
+
+def _no_bot(started: Started) -> list[str]:
+    """How to start the bot that this program does not run."""
+    token, api = (f'"$(cat {started.bot_token_file})"', f" --telegram-api-url {started.chat}") if started.chat else ("...", "")
+    return [
+        "           nobody answers there (--no-bot) until you start a bot:",
+        f"           TELEGRAM_BOT_TOKEN={token} .venv/bin/arbiter bot --server {started.address}{api} --data {started.folder}",
+    ]

@@ -1,5 +1,6 @@
 """The sandbox, started: both venues on loopback with the production connectors on them, and the chat page for the bot."""
 
+import re
 import secrets
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from arbiter.actors.market_feed import FRESH_SECONDS
 from arbiter.config import Settings
+from arbiter.data_folder import DataFolder, Secret
 from arbiter.errors import ConfigError
 from arbiter.runtime import Environment
 from arbiter.sandbox.exchange import Sandbox
@@ -24,6 +26,11 @@ from arbiter.venues.network import SocketNetwork
 from arbiter.venues.polymarket.client import Polymarket, PolymarketHosts
 
 KALSHI_KEY_ID = "sandbox-key"
+BOT_TOKEN = Secret(
+    "sandbox_bot_token",
+    re.compile(r"\d{10}:[\w-]{35}", re.ASCII).fullmatch,
+    "remove it and start again: a new one is made, and a bot that runs elsewhere needs it",
+)
 
 
 async def make_world(settings: Settings, now_ms: int) -> World:
@@ -64,9 +71,13 @@ async def start_venues(world: World, environment: Environment, nursery: trio.Nur
     ]
 
 
-async def start_chat(port: int, environment: Environment, nursery: trio.Nursery) -> tuple[str, str]:
-    """Serve a Bot API with its chat page on loopback; its address, and the token that the bot must use. Raises ConfigError."""
-    token = f"{secrets.randbelow(10**9) + 10**9}:{secrets.token_urlsafe(26)}"
+def bot_token(folder: DataFolder) -> str:
+    """The token of the bot at the sandbox's Bot API, the same at each start. Raises ConfigError where its file is damaged."""
+    return folder.read_or_make(BOT_TOKEN, lambda: f"{secrets.randbelow(10**9) + 10**9}:{secrets.token_urlsafe(26)}")
+
+
+async def start_chat(port: int, token: str, environment: Environment, nursery: trio.Nursery) -> str:
+    """Serve a Bot API for that token, with its chat page, on loopback; its address. Raises ConfigError."""
     engine = TelegramEngine(token)
     shell = Shell(engine, environment.unix_ms, Wake())
     try:
@@ -76,4 +87,4 @@ async def start_chat(port: int, environment: Environment, nursery: trio.Nursery)
             f"port {port} for the chat page cannot be used ({error.strerror or error})", "choose another with --chat-port"
         ) from None
     nursery.start_soon(shell.tick_for_ever)
-    return f"http://127.0.0.1:{actual}", token
+    return f"http://127.0.0.1:{actual}"

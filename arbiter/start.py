@@ -19,11 +19,12 @@ from arbiter.data_folder import API_KEY_FILE, RUNNING, DataFolder
 from arbiter.errors import ConfigError
 from arbiter.greeting import Started, greeting
 from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_sandbox_account, load_keys, new_link_code
+from arbiter.rpc.client import ArbiterClient, ArbiterClientError
 from arbiter.rpc.server import open_listener, port_of
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
-from arbiter.simulated import fresh_seconds, make_world, start_chat, start_venues
+from arbiter.simulated import BOT_TOKEN, bot_token, fresh_seconds, make_world, start_chat, start_venues
 from arbiter.store.sqlite import SqliteStore
 from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
 
@@ -42,9 +43,11 @@ async def run(settings: Settings) -> None:
             async with listener, trio.open_nursery() as nursery:
                 chat, token = "", settings.telegram_bot_token
                 if not token:
-                    chat, token = await start_chat(settings.chat_port, environment, nursery)
+                    token = bot_token(folder)
+                    chat = await start_chat(settings.chat_port, token, environment, nursery)
                 server = f"127.0.0.1:{port_of(listener)}"
-                make_bot = _bot_maker(settings, token, credential, server, chat, folder.path, environment)
+                api_url = chat or settings.telegram_api_url
+                make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
                 venues = await start_venues(world, environment, nursery)
                 fresh = fresh_seconds(world, settings)
                 marker = FileStopMarker(folder.path / STOP_MARKER_FILE)
@@ -60,6 +63,7 @@ async def run(settings: Settings) -> None:
 
 async def run_bot(settings: Settings, server: str, credential_file: str) -> None:
     """The Telegram bridge as a service of its own. Raises ConfigError where it cannot start."""
+    require_address(server)
     if not settings.telegram_bot_token:
         raise ConfigError("telegram_bot_token is not set", "set TELEGRAM_BOT_TOKEN to the token that BotFather gave you")
     path = _path(credential_file) if credential_file else _path(settings.data) / BOT_CREDENTIAL_FILE
@@ -67,7 +71,8 @@ async def run_bot(settings: Settings, server: str, credential_file: str) -> None
     if not credential:
         raise ConfigError(f"there is no bot credential in {path}", "copy it from the server's data folder and name it with --credential")
     environment = Environment.real()
-    make_bot = _bot_maker(settings, settings.telegram_bot_token, credential, server, "", _path(settings.data), environment)
+    token, api_url = settings.telegram_bot_token, settings.telegram_api_url
+    make_bot = _bot_maker(settings, token, credential, server, api_url, _path(settings.data), environment)
     supervisor = Supervisor(Group("root", [Child("bot", make_bot)]), environment)
     await _until_signalled(supervisor)
 
@@ -116,7 +121,8 @@ async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Sett
             token, _ = arbiter.front.tokens.issue(SANDBOX_USER)
             code = "" if account.telegram is not None and not chat else await new_link_code(accounts)
             folder.write_private(RUNNING, json.dumps({"grpc": address, "chat": chat, "pid": os.getpid()}))
-            print(greeting(settings, Started(folder.path, address, SANDBOX_USER, token, chat, code)), flush=True)  # noqa: T201
+            started = Started(folder.path, address, SANDBOX_USER, token, chat, code, folder.path / BOT_TOKEN.name)
+            print(greeting(settings, started), flush=True)  # noqa: T201
             await trio.sleep_forever()
 
 
@@ -136,6 +142,14 @@ def _path(text: str) -> Path:
 
 def _folder(settings: Settings) -> DataFolder:
     return DataFolder(_path(settings.data))
+
+
+def require_address(server: str) -> None:
+    """Raises ConfigError for what cannot be the address of a server."""
+    try:
+        ArbiterClient(server)
+    except ArbiterClientError as error:
+        raise ConfigError(f"--server: {error}", "give the address that the server prints, such as 127.0.0.1:50051") from None
 
 
 @dataclass(frozen=True)
@@ -162,6 +176,13 @@ def find_running(settings: Settings) -> Reached:
 
 class _Running(msgspec.Struct):
     grpc: str
+
+
+async def make_link_code(address: str, api_key: str) -> str:
+    """A one-time code for the key's account. Raises ArbiterClientError."""
+    async with ArbiterClient.open(address) as client:
+        await client.authenticate(api_key)
+        return (await client.create_link_code()).code
 
 
 def configure_logging(level: str) -> None:

@@ -1,6 +1,7 @@
 """The real program, started as a person starts it, where it cannot run: one line that names cause and cure, and status 2."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -158,6 +159,37 @@ def test_a_host_that_is_not_loopback(program):
 def test_watching_where_nothing_runs(program):
     line = program.refused("watch")
     assert line == "arbiter: no Arbiter is running on the data folder var; start it with ./just run, or name its folder with --data"
+
+
+@pytest.mark.parametrize("server", ["nonsense", "host:99999", ":50051", "host:", "host:x"])
+def test_a_bot_for_a_server_that_cannot_be(program, server):
+    line = program.refused("bot", "--server", server)
+    assert line == f"arbiter: --server: {server!r} is not host:port; give the address that the server prints, such as 127.0.0.1:50051"
+
+
+def test_a_bot_without_a_token_or_a_credential(program):
+    token = {"TELEGRAM_BOT_TOKEN": f"123456:{'a' * 35}"}
+    assert "telegram_bot_token is not set" in program.refused("bot", "--server", "localhost:50051")
+    assert "there is no bot credential in " in program.refused("bot", "--server", "localhost:50051", **token)
+
+
+def test_a_code_for_a_program_that_does_not_run(program):
+    assert "no Arbiter is running on the data folder var" in program.refused("link-code")
+    assert "'nonsense' is not host:port" in program.refused("link-code", "--server", "nonsense", "--api-key", "k")
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("bot", {"--config", "--data", "--telegram-api-url", "--log-level", "--server", "--credential", "--help"}),
+        ("watch", {"--config", "--data", "--server", "--seconds", "--help"}),
+        ("link-code", {"--config", "--data", "--server", "--api-key", "--help"}),
+    ],
+)
+def test_a_commands_help_lists_the_flags_that_mean_something_for_it(program, command, flags):
+    with program.start(command, "--help") as process:
+        out, _ = process.communicate(timeout=SECONDS)
+    assert set(re.findall(r"--[a-z-]+", "\n".join(line[:28] for line in out.splitlines() if line.startswith("  -")))) == flags
 
 
 def test_a_second_start_on_one_data_folder_and_a_clean_stop_of_the_first(program, tmp_path):

@@ -64,6 +64,7 @@ def test_the_names_that_operators_know_work_and_the_full_name_wins(read, short, 
         "log_level": ("DEBUG", "ERROR"),
         "telegram_bot_token": (TOKEN, OTHER_TOKEN),
         "telegram_allowed_users": ("1", "2, 3"),
+        "telegram_api_url": ("http://localhost:8081", "https://bots.example.com/api"),
     }.get(name, ("one", "two"))
     assert str(getattr(read(environ={short: values[0]}), name)) == values[0]
     both = {short: values[0], f"ARBITER_{name.upper()}": values[1]}
@@ -215,3 +216,17 @@ def test_a_token_that_no_bot_can_have_is_refused_at_the_start_and_not_shown(read
 @pytest.mark.parametrize("bad", ["me", "1,two", "-5", "1.5", "\u0661"])
 def test_an_allow_list_with_anything_but_ids_is_refused_at_the_start(read, bad):
     refusal(read, "which is no Telegram id", environ={"TELEGRAM_ALLOWED_USERS": bad})
+
+
+@pytest.mark.parametrize(
+    "bad", ["localhost:8081", "ftp://host", "http://", "https://host:0", "http://host:99999", "http://host/?x=1", "http://[::1", "x"]
+)
+def test_an_address_of_no_bot_api_is_refused_at_the_start(read, bad):
+    refusal(read, "is not the address of a Bot API", environ={"TELEGRAM_API_URL": bad})
+
+
+@pytest.mark.parametrize(("value", "expected"), [("false", False), ("0", False), ("true", True)])
+def test_the_bot_can_be_left_to_a_service_of_its_own(read, value, expected):
+    assert read().bot is True
+    assert read(environ={"ARBITER_BOT": value}).bot is expected
+    assert read(flags={"bot": False}).bot is False

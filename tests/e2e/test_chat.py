@@ -1,7 +1,13 @@
 """The second interface as a person meets it: the real program, steered from its chat, through the Bot API and in a browser."""
 
+import json
+import os
+import re
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,7 @@ import pytest
 
 from arbiter.v1 import market_pb2, trading_pb2
 from tests.browser import Browser, needs_browser
-from tests.e2e.conftest import Official, Person, Program
+from tests.e2e.conftest import ROOT, Official, Person, Program
 from tests.e2e.test_main_job import buy_into_an_opening
 
 MICRO = 1_000_000
@@ -23,6 +29,33 @@ def linked(start: Callable[..., Program]) -> tuple[Program, Person]:
     you = Person(program.chat)
     you.ask(f"/start {program.link_code}", "Sandbox user")
     return program, you
+
+
+@contextmanager
+def service(program: Program, folder: Path, *arguments: str, server: str = "") -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    """`arbiter bot` beside the program, with a data folder of its own; killed at the end."""
+    errors = folder / "bot_stderr.txt"
+    own = ["--data", str(folder / "botvar"), "--credential", str(program.data / "bot_credential"), "--telegram-api-url", program.chat]
+    token = (program.data / "sandbox_bot_token").read_text().strip()
+    whole = [sys.executable, "-m", "arbiter", *arguments, "--server", server or program.address, *own]
+    with errors.open("ab") as file:
+        process = subprocess.Popen(whole, cwd=folder, stderr=file, env=environ(TELEGRAM_BOT_TOKEN=token))
+    try:
+        yield process, errors
+    finally:
+        process.kill()
+        process.wait(timeout=15)
+
+
+def command(program: Program, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command of the real program on the same data folder."""
+    whole = [sys.executable, "-m", "arbiter", *arguments, "--data", str(program.data)]
+    return subprocess.run(whole, cwd=folder, env=environ(), capture_output=True, text=True, timeout=30, check=True)
+
+
+def environ(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "GRPC_", "TELEGRAM_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 
 def refusal(client: Official) -> Any:
@@ -77,9 +110,10 @@ def test_buttons_of_the_dashboard_do_what_they_say(linked: tuple[Program, Person
 
 def test_who_is_not_linked_can_do_nothing_and_is_told_what_to_do(linked: tuple[Program, Person]) -> None:
     program, _ = linked
+    for number, command in enumerate(("/status", "/positions", "/wallet", "/arb start", "/stop CONFIRM", "/resume CONFIRM", "/settings")):
+        # a stranger each: what Telegram does not take at once is not kept for strangers
+        assert "/start" in Person(program.chat, f"Stranger{number}").ask(command, "/start")
     stranger = Person(program.chat, "Stranger")
-    for command in ("/status", "/positions", "/wallet", "/arb start", "/stop CONFIRM", "/resume CONFIRM", "/settings"):
-        assert "/start" in stranger.ask(command, "/start")
     assert "not valid" in stranger.ask(f"/start {program.link_code}", "code"), "the code was used"
     assert "/start" in stranger.ask("/help", "/start")
 
@@ -122,8 +156,51 @@ async def test_the_same_through_the_page_in_a_browser(start: Callable[..., Progr
         await browser.wait_for("[...document.querySelectorAll('button')].some(each => each.innerText.includes('Start Arb'))")
         await browser.click("button", "Start Arb")
         await browser.wait_for("[...document.querySelectorAll('button')].some(each => each.innerText.includes('Stop Arb'))")
+        toast = "!document.querySelector('#toast').hidden && document.querySelector('#toast').innerText.includes('Arbitrage is on')"
+        await browser.wait_for(toast)
+        for button, page in (
+            ("Positions", "no open positions"),
+            ("« Home", "tier pro"),
+            ("Wallet", "polymarket: $"),
+            ("« Home", "tier pro"),
+        ):
+            await browser.click("button", button)
+            await browser.wait_for(f"[...document.querySelectorAll('.message')].at(-1).innerText.includes({json.dumps(page)})")
         await browser.type("#text", "/stop CONFIRM")
-        await browser.wait_for_text("stopped")
+        await browser.wait_for_text("All trading is stopped.")
+        await browser.type("#text", "/resume CONFIRM")
+        await browser.wait_for_text("Trading goes on.")
         picture = await browser.screenshot(tmp_path / "chat.png")
         assert picture.stat().st_size > 10_000
         assert browser.errors == []
+
+
+def test_the_bot_as_a_service_of_its_own_on_the_sandbox_and_with_a_code_of_the_command(
+    start: Callable[..., Program], tmp_path: Path, connect: Callable[[str], Official]
+) -> None:
+    program = start("--no-bot")
+    assert "--no-bot" in program.greeting
+    with service(program, tmp_path, "bot") as (bot, errors):
+        you = Person(program.chat)
+        made = command(program, tmp_path, "link-code").stdout
+        you.ask(re.search(r"/start \w+", made)[0], "Sandbox user")
+        assert "tier pro" in you.ask("/status", "tier")
+        you.ask("/stop CONFIRM", "stopped")
+        client = connect(program.address)
+        client.use(program.token)
+        assert refusal(client) == "TRADING_HALTED"
+        bot.send_signal(signal.SIGTERM)
+        assert bot.wait(timeout=15) == 0
+        told = errors.read_text()
+        assert "takes the bot's credential" in told
+        assert "another bot polls" not in told + program.errors.read_text()
+        assert not any(word in told for word in ("warning", "error", "Traceback"))
+
+
+def test_a_bot_that_finds_no_core_says_so_and_goes_on(start: Callable[..., Program], tmp_path: Path) -> None:
+    program = start("--no-bot")
+    with service(program, tmp_path, "bot", server="127.0.0.1:1") as (bot, errors):
+        you = Person(program.chat)
+        assert "cannot be reached" in you.ask("/status", "reached")
+        assert "the core does not answer yet" in errors.read_text()
+        assert bot.poll() is None
