@@ -185,6 +185,20 @@ async def test_a_wrong_credential_is_an_authentication_error(program: Any, conne
             await backend.redeem("CODE", ANN, "Ann")
 
 
+async def test_at_the_start_it_is_said_whether_the_core_is_there_and_takes_the_credential(
+    program: Any, connected: Any, logged: list[Any]
+) -> None:
+    for server, credential in ((program.address, CREDENTIAL), (program.address, "wrong"), ("127.0.0.1:1", CREDENTIAL)):
+        async with connected(server, credential) as backend:
+            await backend.check()
+    told = [(line["log_level"], line["event"]) for line in logged if "credential" in line["event"] or "yet" in line["event"]]
+    assert [level for level, _ in told] == ["info", "error", "warning"]
+    assert "takes the bot's credential" in told[0][1]
+    assert "does not take" in told[1][1]
+    assert "goes on and tries again" in told[2][1]
+    assert CREDENTIAL not in str(logged)
+
+
 async def test_guessing_codes_meets_the_limit(program: Any, connected: Any) -> None:
     async with connected(program.address) as backend:
         for _ in range(5):

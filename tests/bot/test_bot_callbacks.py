@@ -156,6 +156,13 @@ async def test_a_press_under_an_old_dashboard_is_fresh_when_the_bot_polled_just_
     assert "Arbitrage is on" in linked.api.of("answerCallbackQuery")[-1]["text"]
 
 
+async def test_a_start_while_trading_is_stopped_is_an_alert_that_says_so(linked: Any) -> None:
+    await linked.say("/stop CONFIRM")
+    press = await linked.press("arb_start")
+    assert press["show_alert"]
+    assert press["text"] == "Trading is stopped: /resume CONFIRM first."
+
+
 async def test_a_failed_call_is_an_alert(linked: Any, program: Any) -> None:
     await linked.say(f"/start {await program.code('free')}")
     press = await linked.press("arb_start")

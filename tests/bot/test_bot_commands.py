@@ -48,7 +48,10 @@ async def test_a_code_links_and_the_message_with_it_is_deleted(program: Any, cha
 
 
 async def test_start_alone_says_how_to_link_and_to_whom_it_is_linked(program: Any, chat: Any) -> None:
-    assert "/start CODE" in await chat.say("/start")
+    how = await chat.say("/start")
+    assert "/start CODE" in how
+    assert "<code>arbiter link-code</code>" in how
+    assert "`" not in how
     await chat.say(f"/start {await program.code('free')}")
     assert "linked to <b>Fay</b>" in await chat.say("/start")
 
@@ -77,6 +80,7 @@ async def test_guessing_ends_after_five_tries_even_with_the_right_code(program: 
     for guess in range(5):
         assert "not valid" in await chat.say(f"/start GUESS{guess}")
     answer = await chat.say(f"/start {await program.code()}")
+    assert answer.count("try again") == 1
     assert "try again shortly, in 10 minutes" in answer
     assert NOT_LINKED in await chat.say("/status")
 
@@ -286,11 +290,18 @@ async def test_resume_wants_confirm_and_a_fresh_update(program: Any, linked: Any
     assert (await buy(program, "0.53")).state is OrderState.FILLED
 
 
+async def test_resume_says_so_where_nothing_was_stopped(linked: Any) -> None:
+    answer = await linked.say("/resume CONFIRM")
+    assert "nothing to resume" in answer
+    assert "goes on" not in answer
+
+
 # -- settings, copying --
 
 
 async def test_settings_are_shown_and_changed(program: Any, linked: Any) -> None:
     assert "min_edge: 0.1¢" in await linked.say("/settings")
+    assert "min_edge is 0.7¢" in await linked.say("/settings MIN_Edge 0.7")
     assert "min_edge is 0.5¢" in await linked.say("/settings min_edge 0.5")
     async with program.client() as client:
         assert (await client.get_profile()).min_edge == 5_000
@@ -399,11 +410,19 @@ async def test_messages_without_text_edits_channels_and_bots_are_ignored(linked:
     assert "Trading: active" in await linked.say("/status")
 
 
+@pytest.mark.parametrize("text", ["/arb {}", "/settings {}", "/positions {}", "/copy add {}", "/settings min_edge {}"])
+async def test_what_a_user_typed_comes_back_as_code_so_that_nothing_in_it_becomes_a_link(linked: Any, text: str) -> None:
+    answer = await linked.say(text.format("http://a.b"))
+    assert "<code>http://a.b</code>" in answer
+    assert "http" not in answer.replace("<code>http://a.b</code>", "")
+
+
 @pytest.mark.parametrize("kind", ["group", "supergroup"])
 async def test_in_groups_a_command_gets_a_hint_and_is_never_done(linked: Any, kind: str) -> None:
     group = {"id": -500, "type": kind, "title": "Traders"}
     answer = await linked.say("/stop@arbiter_test_bot CONFIRM", chat=group)
     assert "private chats only" in answer
+    assert "https://t.me/arbiter_test_bot" in answer
     assert str(linked.api.of("sendMessage")[-1]["chat_id"]) == "-500"
     for text in ("hello", "/weather", "/stop@other_bot CONFIRM"):
         assert await linked.say(text, chat=group) == ""

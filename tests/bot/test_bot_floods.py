@@ -229,6 +229,23 @@ async def test_a_resume_ends_the_repeating_of_a_stop(world: BotWorld, autojump_c
     assert not world.core.halted
 
 
+# -- a core that hangs --
+
+
+@pytest.mark.parametrize("method", ["Authenticate", "GetOverview"])
+async def test_what_only_reads_is_not_called_uncertain_where_the_core_hangs(world: BotWorld, autojump_clock: Any, method: str) -> None:
+    world.core.failures[method] = [UncertainError("the call took too long", "DEADLINE_EXCEEDED")]
+    async with world.bot():
+        answer = await world.ask("/status")
+    assert answer == "Arbiter did not answer in time. Nothing was changed; please try again in a moment."
+
+
+async def test_what_changes_something_is_called_uncertain_where_the_core_hangs(world: BotWorld, autojump_clock: Any) -> None:
+    world.core.failures["DisableStrategy"] = [UncertainError("the call took too long", "DEADLINE_EXCEEDED")]
+    async with world.bot():
+        assert "whether it was done is not known" in await world.ask("/arb stop")
+
+
 # -- what a poll costs --
 
 
