@@ -2,22 +2,32 @@
 
     message.py      what may be sent: frozen structs, requests that name their reply
     mailbox.py      bounded queues with three policies and an urgent lane
-    ref.py          how one actor reaches another: tell, offer, ask
+    ref.py          how one actor reaches another: tell, offer, ask (reply.py: where the answer arrives)
     actor.py        what one writes: an `Actor` with `started`, `handle`, `stopped`
+    context.py      what an incarnation may do beside handling: tasks, timers, topics, later answers, ending itself
     topic.py        news for many: snapshot, then changes
-    supervisor.py   the tree: who starts, watches, restarts and stops whom
+    spec.py         the tree as data: children, groups, intensity, backoff
+    supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, node.py one child
+    statistics.py   what an actor did; correlation.py what its messages were caused by
     environment.py  clock and Random, handed in so that a run can be repeated
+    collector.py    when Python's garbage collector may look at what lives for ever
+    testing.py      for tests: an actor alone, probes, seeded runs, crashes on purpose
 
 The semantics are Erlang/OTP's where they fit. One difference is deliberate: a mailbox belongs to the supervisor,
 not to the incarnation, so a ref and the tells in it survive a restart.
 """
 
-from arbiter.runtime.actor import Actor, Context
+from arbiter.runtime.actor import Actor
+from arbiter.runtime.context import Context, Timer
+from arbiter.runtime.correlation import caused_by, correlation
 from arbiter.runtime.environment import Environment
+from arbiter.runtime.living import StartFailed, SupervisorExhausted
 from arbiter.runtime.mailbox import Backpressure, Conflate, DropOldest, MailboxFull
 from arbiter.runtime.message import Message, Request
+from arbiter.runtime.node import ActorStatus
 from arbiter.runtime.ref import DirectionError, Ref, ReplySlot
-from arbiter.runtime.supervisor import ActorStatus, Backoff, Child, DynamicGroup, Group, Intensity, Supervisor, SupervisorExhausted
+from arbiter.runtime.spec import Backoff, Child, DynamicGroup, Group, Intensity
+from arbiter.runtime.supervisor import Supervisor
 from arbiter.runtime.topic import Lagged, Subscription, Topic, TopicKey
 
 __all__ = [
@@ -40,9 +50,13 @@ __all__ = [
     "Ref",
     "ReplySlot",
     "Request",
+    "StartFailed",
     "Subscription",
     "Supervisor",
     "SupervisorExhausted",
+    "Timer",
     "Topic",
     "TopicKey",
+    "caused_by",
+    "correlation",
 ]

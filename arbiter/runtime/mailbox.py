@@ -11,6 +11,7 @@ from typing import Any
 import trio
 
 from arbiter.errors import ActorStopped, NotRunning
+from arbiter.runtime.correlation import correlation
 from arbiter.runtime.reply import ReplySlot
 
 URGENT_CAPACITY = 64
@@ -45,12 +46,16 @@ class DropOldest:
 Policy = Backpressure | Conflate | DropOldest
 
 
+Envelope = tuple[Any, ReplySlot | None, str]
+"""A message, where its reply goes, and the correlation id of who sent it."""
+
+
 class MailboxFull(Exception):
     """There was no room for a message that may be neither dropped nor delayed."""
 
 
 class Mailbox:
-    """One actor's queue of `(message, reply slot or None)`."""
+    """One actor's queue of envelopes: message, reply slot (None for a tell), correlation id of who sent it."""
 
     __slots__ = (
         "_capacity",
@@ -66,29 +71,34 @@ class Mailbox:
         "dropped",
         "name",
         "policy",
+        "sleeper",
     )
 
     def __init__(self, name: str, policy: Policy) -> None:
-        if policy.capacity < 1:
-            raise ValueError(f"mailbox of {name}: capacity must be at least 1, not {policy.capacity}")
+        if not isinstance(policy, Backpressure | Conflate | DropOldest):
+            raise TypeError(f"mailbox of {name}: {policy!r} is no policy; there are Backpressure, Conflate and DropOldest")
+        if isinstance(policy.capacity, bool) or not isinstance(policy.capacity, int) or policy.capacity < 1:
+            raise ValueError(f"mailbox of {name}: capacity must be a number of at least 1, not {policy.capacity!r}")
         self.name = name
         self.policy = policy
         self.conflated = 0
         self.dropped = 0
+        self.sleeper: Callable[[], None] | None = None
+        """Called once by the first message that comes while nobody lives who could read it."""
         self._capacity = policy.capacity
         self._key = policy.key if isinstance(policy, Conflate) else None
-        self._queue: deque[tuple[Any, ReplySlot | None]] = deque()
+        self._queue: deque[Envelope] = deque()
         # ordered: a plain dict takes ever longer to find its first key while keys are taken from its front
-        self._keyed: OrderedDict[Hashable, Any] = OrderedDict()
-        self._urgent: deque[tuple[Any, ReplySlot | None]] = deque()
+        self._keyed: OrderedDict[Hashable, Envelope] | None = OrderedDict() if self._key is not None else None
+        self._urgent: deque[Envelope] | None = None
         self._reader: trio.lowlevel.Task | None = None
-        self._room = trio.lowlevel.ParkingLot()
+        self._room: trio.lowlevel.ParkingLot | None = None
         self._writers = 0
         """How many wait for room; asked for each message, and the lot itself takes a while to say."""
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._keyed) + len(self._urgent)
+        return len(self._queue) + len(self._keyed or ()) + len(self._urgent or ())
 
     # -- writing --
 
@@ -96,22 +106,22 @@ class Mailbox:
         """Take the message if that needs no waiting; False when there is no room or the mailbox is closed."""
         if self._closed:
             return False
-        if self._key is not None and slot is None:
-            keyed, key = self._keyed, self._key(message)
+        if self._keyed is not None and slot is None:
+            keyed, key = self._keyed, self._key(message)  # type: ignore[misc]  # both or neither
             if key in keyed:
                 self.conflated += 1
             elif len(keyed) >= self._capacity:
                 return False
-            keyed[key] = message  # an assignment keeps the key's place in the order
+            keyed[key] = (message, None, correlation.get())  # an assignment keeps the key's place in the order
         elif len(self._queue) < self._capacity:
-            self._queue.append((message, slot))
+            self._queue.append((message, slot, correlation.get()))
         elif isinstance(self.policy, DropOldest):
             self._drop_oldest()
-            self._queue.append((message, slot))
+            self._queue.append((message, slot, correlation.get()))
         else:
             return False
-        if self._reader is not None:
-            self._wake_reader()
+        if self._reader is not None or self.sleeper is not None:
+            self._wake()
         return True
 
     async def put(self, message: Any, slot: ReplySlot | None = None) -> None:
@@ -120,6 +130,8 @@ class Mailbox:
         while not self.offer(message, slot):
             if self._closed:
                 raise NotRunning(self.name)
+            if self._room is None:
+                self._room = trio.lowlevel.ParkingLot()
             self._writers += 1
             try:
                 await self._room.park()
@@ -127,52 +139,61 @@ class Mailbox:
                 self._writers -= 1
 
     def put_urgent(self, message: Any, slot: ReplySlot | None = None) -> None:
-        """Overtake everything that waits. Raises MailboxFull when even the urgent lane is full."""
-        if len(self._urgent) >= URGENT_CAPACITY:
+        """Overtake everything that waits. Raises MailboxFull when even the urgent lane is full, NotRunning when nobody will read it."""
+        if self._closed:
+            raise NotRunning(self.name)
+        if self._urgent is not None and len(self._urgent) >= URGENT_CAPACITY:
             raise MailboxFull(f"the urgent lane of {self.name} is full")
-        self._urgent.append((message, slot))
-        self._wake_reader()
+        self._put_urgent((message, slot, correlation.get()))
 
     def put_last_urgent(self, message: Any) -> None:
-        """After everything urgent, before everything else; for the runtime's own stop, which always finds room."""
-        self._urgent.append((message, None))
-        self._wake_reader()
+        """After everything urgent, before everything else; for the runtime's own orders, which always find room."""
+        self._put_urgent((message, None, ""))
+
+    def _put_urgent(self, envelope: Envelope) -> None:
+        if self._urgent is None:
+            self._urgent = deque()
+        self._urgent.append(envelope)
+        self._wake()
 
     def _drop_oldest(self) -> None:
-        _, slot = self._queue.popleft()
+        _, slot, _ = self._queue.popleft()
         self.dropped += 1
         if slot is not None:
             slot.fail(MailboxFull(f"a newer message took the place of this request to {self.name}"))
 
     # -- reading --
 
-    async def get(self) -> tuple[Any, ReplySlot | None]:
+    async def get(self) -> Envelope:
         """The next message: urgent first, then requests and commands in order, then conflated keys in order."""
         while True:
-            item = self.get_nowait()
-            if item is not None:
-                return item
+            envelope = self.get_nowait()
+            if envelope is not None:
+                return envelope
             self._reader = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._abort_read)
 
-    def get_nowait(self) -> tuple[Any, ReplySlot | None] | None:
+    def get_nowait(self) -> Envelope | None:
         """What `get` would return at once; None where it would wait."""
         if self._urgent:
             return self._urgent.popleft()
         if self._queue:
-            item = self._queue.popleft()
+            envelope = self._queue.popleft()
         elif self._keyed:
-            item = (self._keyed.popitem(last=False)[1], None)
+            envelope = self._keyed.popitem(last=False)[1]
         else:
             return None
-        if self._writers:
+        if self._writers and self._room is not None:
             self._room.unpark()
-        return item
+        return envelope
 
-    def _wake_reader(self) -> None:
+    def _wake(self) -> None:
         if self._reader is not None:
             task, self._reader = self._reader, None
             trio.lowlevel.reschedule(task)
+        elif self.sleeper is not None:
+            sleeper, self.sleeper = self.sleeper, None
+            sleeper()
 
     def _abort_read(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self._reader = None
@@ -184,21 +205,29 @@ class Mailbox:
         """Remove every waiting request and fail it; tells stay. Returns how many there were."""
         failed = 0
         for lane in (self._urgent, self._queue):
-            waiting = list(lane)
-            lane.clear()
-            for message, slot in waiting:
+            waiting = list(lane or ())
+            if lane is not None:
+                lane.clear()
+            for envelope in waiting:
+                slot = envelope[1]
                 if slot is None:
-                    lane.append((message, None))
+                    assert lane is not None
+                    lane.append(envelope)
                 else:
                     slot.fail(error)
                     failed += 1
         if failed:
-            self._room.unpark_all()
+            self._let_all_try()
         return failed
 
-    def discard(self, message: Any) -> None:
-        """Forget one urgent message (compared by identity) that was meant for an incarnation that is gone."""
-        self._urgent = deque(item for item in self._urgent if item[0] is not message)
+    def _let_all_try(self) -> None:
+        if self._room is not None:
+            self._room.unpark_all()
+
+    def discard(self, *orders: Any) -> None:
+        """Forget urgent messages (compared by identity) that were meant for an incarnation that is gone."""
+        if self._urgent:
+            self._urgent = deque(each for each in self._urgent if not any(each[0] is order for order in orders))
 
     def reopen(self) -> None:
         """For an actor that comes back after all, because the whole group does."""
@@ -207,5 +236,6 @@ class Mailbox:
     def close(self) -> None:
         """For good: waiting requests fail, waiting writers are told, later offers answer False."""
         self._closed = True
+        self.sleeper = None
         self.fail_requests(ActorStopped(self.name))
-        self._room.unpark_all()
+        self._let_all_try()

@@ -22,9 +22,10 @@ from arbiter.runtime import (
     Supervisor,
     Topic,
 )
-from arbiter.runtime.actor import Context, Statistics
+from arbiter.runtime.context import Context
 from arbiter.runtime.mailbox import Backpressure, Mailbox
 from arbiter.runtime.ref import Ref
+from arbiter.runtime.statistics import Statistics
 
 
 class Note(Message, frozen=True, tag=True):
@@ -391,7 +392,7 @@ async def test_a_task_that_ends_is_no_end_of_the_actor(studio, living, autojump_
 
 def test_a_task_cannot_be_started_where_nothing_runs():
     mailbox = Mailbox("idle", Backpressure())
-    context: Context[Note] = Context("idle", (0,), Ref("idle", mailbox), mailbox, Statistics())
+    context: Context[Note] = Context(Ref("idle", mailbox), (0,), mailbox, Statistics())
     with pytest.raises(RuntimeError, match="idle is not running"):
         context.start_task(trio.sleep_forever)
 

@@ -138,7 +138,7 @@ async def test_conflate_never_conflates_requests_and_serves_them_before_the_news
     mailbox.offer("a1")
     slots = [ReplySlot(), ReplySlot(), ReplySlot()]
     assert [mailbox.offer("a-request", slot) for slot in slots] == [True, True, False]
-    received = [await mailbox.get() for _ in range(3)]
+    received = [(await mailbox.get())[:2] for _ in range(3)]
     assert received == [("a-request", slots[0]), ("a-request", slots[1]), ("a1", None)]
 
 
@@ -311,7 +311,7 @@ class Run:
         for number, (verb, pause, key) in enumerate(plan):
             message = (sender, number, key)
             await self._send_one(verb, message)
-            self.most = max(self.most, len(self.mailbox) - len(self.mailbox._urgent))
+            self.most = max(self.most, len(self.mailbox) - len(self.mailbox._urgent or ()))
             for _ in range(pause):
                 await trio.lowlevel.checkpoint()
 

@@ -12,8 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from arbiter.errors import ActorStopped, ArbiterError, ConfigError, NotRunning
 from arbiter.runtime import Actor, Backoff, Child, DynamicGroup, Environment, Group, Intensity, Message, Supervisor, SupervisorExhausted
-from arbiter.runtime.actor import STOP
-from arbiter.runtime.supervisor import PARK_SECONDS, START_SECONDS
+from arbiter.runtime.context import STOP
+from arbiter.runtime.living import PARK_SECONDS, START_SECONDS
 
 EAGER = Intensity(1000, 1.0)
 """For tests that are not about the intensity."""

@@ -1,0 +1,165 @@
+"""A dynamic group at run time: children made on demand, one for each key; those that passivate, and those that come back."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakValueDictionary
+
+import trio
+
+from arbiter.errors import NotRunning
+from arbiter.runtime.environment import Environment
+from arbiter.runtime.living import Inner, Living, StartFailed
+from arbiter.runtime.node import Node
+from arbiter.runtime.ref import Position, Ref
+from arbiter.runtime.spec import DynamicGroup
+
+
+class LivingChildren(Living[DynamicGroup[Any]]):
+    """A `DynamicGroup` at run time."""
+
+    _may_passivate = True
+
+    def __init__(self, spec: DynamicGroup[Any], position: Position, path: str, environment: Environment, inner: Inner) -> None:
+        super().__init__(spec, position, path, environment, inner)
+        self._living: dict[str, Node] = {}
+        self._passive: WeakValueDictionary[str, Node] = WeakValueDictionary()
+        """Kept for as long as somebody holds their ref: it leads to the mailbox, and that to the node that it wakes."""
+        self._next_index = 0
+
+    def __len__(self) -> int:
+        return len(self._living)
+
+    @property
+    def nodes(self) -> Iterable[Node]:
+        return self._living.values()
+
+    @property
+    def parks(self) -> bool:
+        return True
+
+    # -- for the spec --
+
+    def find(self, key: str) -> Ref[Any] | None:
+        """The ref of a child that lives or is passive."""
+        node = self._living.get(key) or self._passive.get(key)
+        return None if node is None or node.over else node.spec.ref
+
+    def ref(self, key: str) -> Ref[Any]:
+        """The same, started if need be. Raises NotRunning."""
+        ref: Ref[Any] = self._node(key).spec.ref
+        return ref
+
+    async def start(self, key: str) -> Ref[Any]:
+        """Started and ready. Raises NotRunning, StartFailed."""
+        node = self._node(key)
+        if node.state == "passive":
+            self._revive(node)
+        began_here = node.state == "waiting"
+        if node.state not in ("waiting", "starting", "running"):
+            raise NotRunning(node.spec.ref.name, "crashed and is not back yet")
+        await node.ready.wait()
+        if not node.was_ready:
+            cause = self._error_of(node)
+            if began_here:
+                await self.stop(key)
+            raise StartFailed(f"{node.path} could not start: {node.last_error or 'its group stops'}") from cause
+        ref: Ref[Any] = node.spec.ref
+        return ref
+
+    async def stop(self, key: str) -> bool:
+        """Within its grace; it is forgotten, and its ref is dead."""
+        passive = self._passive.pop(key, None)
+        if passive is not None:
+            passive.spec.mailbox.close()
+            return True
+        node = self._living.get(key)
+        if node is None or node.over:
+            return False
+        node.over = True
+        try:
+            await self._stop_node(node)
+        finally:
+            node.spec.mailbox.close()
+            self._forget(node)
+        return True
+
+    def _node(self, key: str) -> Node:
+        node = self._living.get(key) or self._passive.get(key)
+        if node is None:
+            node = self._add(key)
+        if node.over:
+            raise NotRunning(node.spec.ref.name, "is being stopped")
+        return node
+
+    def _add(self, key: str) -> Node:
+        if self.stopping or self._nursery is None:
+            raise NotRunning(self.spec.name)
+        self._require_room()
+        node = self._place(self.spec.make(key), self._next_index)
+        self._next_index += 1
+        node.key = key
+        self._living[key] = node
+        self._launch(node)
+        return node
+
+    def _require_room(self) -> None:
+        if len(self._living) >= self.spec.capacity:
+            raise NotRunning(self.spec.name, f"is full ({self.spec.capacity})")
+
+    # -- passive children --
+
+    def _sleep(self, node: Node) -> None:
+        node.state = "passive"
+        mailbox = node.spec.mailbox
+        if len(mailbox):  # it came between the last look and the end
+            self._revive(node)
+            return
+        self._forget(node)
+        self._passive[node.key] = node
+        mailbox.sleeper = lambda: self._revive(node)
+
+    def _revive(self, node: Node) -> None:
+        """By its first message. Where the group is full it comes back all the same: nothing that was taken is lost."""
+        self._passive.pop(node.key, None)
+        node.spec.mailbox.sleeper = None
+        if self.stopping or self._nursery is None:
+            node.spec.mailbox.close()
+            return
+        node.state = "waiting"
+        node.ready = trio.Event()
+        self._living[node.key] = node
+        self._launch(node)
+
+    # -- for the loop --
+
+    async def _begin(self) -> None:
+        self.spec.living = self
+
+    def _over(self) -> None:
+        self.spec.living = None
+        for node in (*self._living.values(), *self._passive.values()):
+            node.spec.mailbox.close()
+        self._living.clear()
+        self._passive.clear()
+        self._due.clear()
+
+    def _retire(self, node: Node) -> None:
+        super()._retire(node)
+        self._forget(node)
+
+    def _forget(self, node: Node) -> None:
+        if self._living.get(node.key) is node:
+            del self._living[node.key]
+
+    async def _drag_along(self, node: Node) -> None:
+        """Nobody."""
+
+    async def _restart(self, node: Node) -> None:
+        node.restarts += 1
+        self._launch(node)
+
+    def _crashes(self, node: Node) -> deque[float]:
+        if node.crashes is None:
+            node.crashes = deque()
+        return node.crashes

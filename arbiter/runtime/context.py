@@ -1,0 +1,233 @@
+"""What an incarnation may do beside handling, and the loop that it lives in."""
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, Generic, TypeVar
+
+import structlog
+import trio
+
+from arbiter.errors import ActorStopped, ArbiterError
+from arbiter.runtime.actor import Actor
+from arbiter.runtime.correlation import correlation
+from arbiter.runtime.mailbox import Mailbox
+from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
+from arbiter.runtime.statistics import Statistics
+from arbiter.runtime.topic import Topic
+
+E = TypeVar("E")
+K = TypeVar("K")
+M = TypeVar("M")
+
+STOP = object()
+"""In the urgent lane: finish the message in hand, then end."""
+PASSIVATE = object()
+"""In the urgent lane: end, unless something waits."""
+
+
+class Timer:
+    """A message to come. It dies with the incarnation that asked for it."""
+
+    def __init__(self) -> None:
+        self._scope = trio.CancelScope()
+
+    def cancel(self) -> None:
+        """It does not come (any more)."""
+        self._scope.cancel()
+
+
+class Context(Generic[M]):
+    """What an incarnation may do beside handling: start tasks, follow topics, answer later."""
+
+    __slots__ = (
+        "_exit",
+        "_followed",
+        "_mailbox",
+        "_may_passivate",
+        "_nursery",
+        "_owed",
+        "_slot",
+        "_stats",
+        "name",
+        "passive",
+        "position",
+        "ref",
+    )
+
+    def __init__(self, ref: Ref[M], position: Position, mailbox: Mailbox, stats: Statistics, *, may_passivate: bool = False) -> None:
+        self.name = ref.name
+        self.position = position
+        self.ref = ref
+        self.passive = False
+        """It ended because nothing is to be done, and lives again with the next message."""
+        self._mailbox = mailbox
+        self._stats = stats
+        self._may_passivate = may_passivate
+        self._slot: ReplySlot | None = None
+        self._owed: set[ReplySlot] | None = None
+        self._nursery: trio.Nursery | None = None
+        self._exit: ExitStack | None = None
+        self._followed: set[ExitStack] | None = None
+
+    @property
+    def log(self) -> Any:
+        """Names the actor in each line."""
+        return structlog.get_logger(actor=self.name)
+
+    def start_task(self, function: Callable[..., Awaitable[object]], *args: object, name: str | None = None) -> None:
+        """Run beside the message loop. It dies with the incarnation; if it raises, the incarnation crashes."""
+        if self._nursery is None:
+            raise RuntimeError(f"{self.name} is not running")
+        self._nursery.start_soon(function, *args, name=name or f"{self.name}.{getattr(function, '__name__', 'task')}")
+
+    def follow(self, topic: Topic[Any, Any]) -> None:
+        """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends."""
+        if self._exit is None:
+            self._exit = ExitStack()
+        self._exit.enter_context(topic.deliver_to(self._mailbox.offer))
+
+    def follow_key(self, topic: Topic[K, E], key: K, when: Callable[[E, E], bool] | None = None) -> Callable[[], None]:
+        """Like `follow`, for one key alone. Call what it returns to stop earlier.
+
+        `when` is asked, with the event before and the new one, whether a change matters; what does not is never queued.
+        """
+        following = ExitStack()
+        following.enter_context(topic.deliver_key_to(key, self._mailbox.offer, when))
+        followed = self._followed = self._followed if self._followed is not None else set()
+        followed.add(following)
+
+        def stop() -> None:
+            followed.discard(following)
+            following.close()
+
+        return stop
+
+    def answer_later(self) -> ReplySlot:
+        """Take over answering the request in hand. What `handle` returns is then ignored.
+
+        What is not answered when the incarnation ends fails with ActorStopped.
+        """
+        if self._slot is None:
+            raise RuntimeError(f"{self.name} has no request in hand")
+        slot, self._slot = self._slot, None
+        self._owed = self._owed if self._owed is not None else set()
+        slot.owe(self._owed)
+        return slot
+
+    def send_after(self, seconds: float, message: M) -> Timer:
+        """Deliver this message to the actor itself once, so many seconds from now."""
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"a message after {seconds} s makes no sense")
+        timer = Timer()
+        self.start_task(self._send, timer, seconds, None, message, name=f"{self.name}.timer")
+        return timer
+
+    def send_every(self, seconds: float, message: M) -> Timer:
+        """Deliver this message to the actor itself every so many seconds, the first time after as many.
+
+        While the actor is behind, none is added to one that still waits for room.
+        """
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"a message every {seconds} s makes no sense")
+        timer = Timer()
+        self.start_task(self._send, timer, seconds, seconds, message, name=f"{self.name}.timer")
+        return timer
+
+    async def _send(self, timer: Timer, first: float, every: float | None, message: M) -> None:
+        due = trio.current_time() + first
+        with timer._scope:
+            while True:
+                await trio.sleep_until(due)
+                await self._mailbox.put(message)
+                if every is None:
+                    return
+                due = max(due + every, trio.current_time())
+
+    def stop(self) -> None:
+        """End after the message in hand. What then becomes of it is its restart type's affair: a permanent one comes back."""
+        self._mailbox.put_last_urgent(STOP)
+
+    def passivate(self) -> None:
+        """End, if nothing waits in the mailbox by then; the next message makes it live again. For children of a dynamic group."""
+        if not self._may_passivate:
+            raise RuntimeError(f"{self.name} stands in no dynamic group, so nothing would make it live again")
+        self._mailbox.put_last_urgent(PASSIVATE)
+
+    def _let_go(self) -> None:
+        """Of every topic that it followed."""
+        if self._exit is not None:
+            self._exit.close()
+        for following in self._followed or ():
+            following.close()
+        self._followed = None
+
+    # -- the loop, run by the supervisor --
+
+    async def run(self, actor: Actor[M], grace: float, task_status: trio.TaskStatus[None]) -> bool:
+        """One incarnation: start, handle until stopped, clean up. Raises what crashed it; whether it ended to be passive."""
+        actor.context = self
+        token = sender.set((self.name, self.position))
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    await actor.started()
+                    task_status.started()
+                    await self._loop(actor)
+                finally:
+                    self._let_go()
+                    with trio.move_on_after(grace, shield=True):
+                        await actor.stopped()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            for slot in tuple(self._owed or ()):
+                slot.fail(ActorStopped(self.name))
+            sender.reset(token)
+        return self.passive
+
+    async def _loop(self, actor: Actor[M]) -> None:
+        mailbox, stats, handle, now = self._mailbox, self._stats, actor.handle, trio.lowlevel.current_clock().current_time
+        handled = 0
+        caused_by = correlation.get()
+        began = now()
+        while True:
+            item = mailbox.get_nowait()
+            if item is None:
+                item = await mailbox.get()
+                began = now()
+            message, slot, cause = item
+            if message is STOP:
+                return
+            if message is PASSIVATE:
+                if len(mailbox):
+                    continue
+                self.passive = True
+                return
+            if cause != caused_by:
+                correlation.set(cause)
+                caused_by = cause
+            self._slot = slot
+            try:
+                reply = await handle(message)
+            except ArbiterError as error:
+                if self._slot is None:
+                    raise
+                self._slot.fail(error)
+            except BaseException:
+                if slot is not None:
+                    slot.fail(ActorStopped(self.name))
+                raise
+            else:
+                if self._slot is not None:
+                    self._slot.answer(reply)
+            finally:
+                self._slot = None
+                ended = now()
+                stats.record(ended - began)
+                began = ended
+            handled += 1
+            if handled % actor.batch == 0:
+                await trio.lowlevel.checkpoint()
+                began = now()

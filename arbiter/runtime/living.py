@@ -1,0 +1,357 @@
+"""One supervisor at run time: it starts its children, hears of their ends, restarts what crashed, stops everything in reverse.
+
+What all kinds of groups have in common stands here; which children there are, and who goes down with whom, is `group.py`'s and
+`children.py`'s affair.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+import structlog
+import trio
+
+from arbiter.errors import ActorStopped
+from arbiter.runtime.context import PASSIVATE, STOP, Context
+from arbiter.runtime.environment import Environment
+from arbiter.runtime.node import ActorStatus, Exit, Node, Ready
+from arbiter.runtime.ref import Position
+from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
+
+START_SECONDS = 30.0
+"""A child that is not ready by then has failed to start."""
+PARK_SECONDS = 60.0
+"""How often a parked child is tried again."""
+
+S = TypeVar("S", Group, DynamicGroup[Any])
+
+
+class SupervisorExhausted(Exception):
+    """A group's children crashed more often than its intensity allows."""
+
+
+class StartFailed(SupervisorExhausted):
+    """A child died, or was not ready in time, before its group went on without it. The cause is what it raised."""
+
+
+class Living(ABC, Generic[S]):
+    """One group at run time."""
+
+    def __init__(self, spec: S, position: Position, path: str, environment: Environment, inner: "Inner") -> None:
+        self.spec: S = spec
+        self.path = path
+        self.stopping = False
+        self._position = position
+        self._environment = environment
+        self._inner = inner
+        self._log = structlog.get_logger(supervisor=path)
+        self._exits: deque[Exit] = deque()
+        self._due: set[Node] = set()
+        self._changed = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    # -- what a kind of group says --
+
+    @property
+    @abstractmethod
+    def nodes(self) -> Iterable[Node]:
+        """Its children, in start order."""
+
+    @property
+    @abstractmethod
+    def parks(self) -> bool:
+        """Whether a child that crashes too often is left down alone."""
+
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Start what belongs to the group from its beginning."""
+
+    @abstractmethod
+    def _over(self) -> None:
+        """Everything has stopped."""
+
+    @abstractmethod
+    async def _drag_along(self, node: Node) -> None:
+        """Stop those that go down with a child that crashed."""
+
+    @abstractmethod
+    async def _restart(self, node: Node) -> None:
+        """Its time has come: bring it back, and those that went down with it."""
+
+    @abstractmethod
+    def _crashes(self, node: Node) -> deque[float]:
+        """Where its crashes are counted, by their time."""
+
+    def _retire(self, node: Node) -> None:
+        """It does not come back by itself."""
+        node.state = "stopped"
+        if node.is_actor:
+            node.spec.mailbox.close()
+
+    # -- from outside --
+
+    def request_stop(self) -> None:
+        """Stop everything; `run` returns when it is done."""
+        self.stopping = True
+        self._changed.set()
+        for node in self.nodes:
+            node.ready.set()  # a stop does not wait for a start
+
+    def reopen(self) -> None:
+        """It is to run again."""
+        self.stopping = False
+
+    def close(self) -> None:
+        """The tree is gone for good: whoever still waits for one of its actors is told."""
+        for node in self.nodes:
+            if node.is_actor:
+                node.spec.mailbox.close()
+            else:
+                self._inner[node].close()
+
+    def statuses(self) -> Iterator[ActorStatus]:
+        """Of every actor below, in start order."""
+        for node in self.nodes:
+            if node.is_actor:
+                yield node.status()
+            else:
+                yield from self._inner[node].statuses()
+
+    # -- the loop --
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Start, watch, stop. Raises SupervisorExhausted."""
+        self._exits.clear()
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                await self._begin()
+                task_status.started()
+                await self._watch()
+            except Exception as error:  # noqa: BLE001 raised below, where the nursery does not wrap it into a group
+                self.request_stop()
+                await self._stop_all()
+                failure = error
+            finally:
+                self._nursery = None
+                self._over()
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _watch(self) -> None:
+        while True:
+            if self.stopping:
+                await self._stop_all()
+                return
+            if self._exits:
+                await self._react(self._exits.popleft())
+                continue
+            due = min(self._due, key=lambda node: (node.due or 0.0, node.position), default=None)
+            if due is not None and due.due is not None and due.due <= self._environment.monotonic():
+                self._no_longer_due(due)
+                await self._restart(due)
+                continue
+            self._changed = trio.Event()
+            with trio.move_on_at(due.due if due is not None and due.due is not None else math.inf):
+                await self._changed.wait()
+
+    def _make_due(self, node: Node, when: float) -> None:
+        node.due = when
+        self._due.add(node)
+
+    def _no_longer_due(self, node: Node) -> None:
+        node.due = None
+        self._due.discard(node)
+
+    async def _react(self, exit_: Exit) -> None:
+        """A child ended. Decide by its restart type, the group's strategy and the intensity."""
+        node, error = exit_.node, exit_.error
+        if node.alive or node.over:  # it was restarted meanwhile, or is being stopped for good
+            return
+        if node.stays_down(error):
+            self._retire(node)
+            return
+        now = self._environment.monotonic()
+        was_quiet = node.was_ready and now - node.started_at >= self._backoff.quiet
+        node.in_a_row = 1 if was_quiet else node.in_a_row + 1
+        if self._exhausted(node, now):
+            self._give_up(node, error, now)
+            return
+        node.state = "backing_off"
+        self._make_due(node, now + self._backoff.delay(node.in_a_row, self._environment.random.random()))
+        await self._drag_along(node)
+
+    @property
+    def _backoff(self) -> Backoff:
+        return self.spec.backoff
+
+    @property
+    def _intensity(self) -> Intensity:
+        return self.spec.intensity
+
+    def _exhausted(self, node: Node, now: float) -> bool:
+        """Count this end."""
+        counted, intensity = self._crashes(node), self._intensity
+        counted.append(now)
+        while counted and counted[0] <= now - intensity.seconds:
+            counted.popleft()
+        return len(counted) > intensity.restarts
+
+    def _give_up(self, node: Node, error: Exception | None, now: float) -> None:
+        if not self.parks:
+            raise SupervisorExhausted(f"{node.path} ended too often: {node.last_error}") from error
+        self._log.error("child parked", child=node.path, error=node.last_error, retry_s=PARK_SECONDS)
+        node.state = "parked"
+        self._crashes(node).clear()
+        self._make_due(node, now + PARK_SECONDS)
+
+    # -- one child --
+
+    def _place(self, spec: AnyChild, index: int) -> Node:
+        node = Node(spec, (*self._position, index), f"{self.path}/{spec.name}")
+        if isinstance(spec, Child):
+            spec.ref.position = node.position
+            spec.ref.name = spec.mailbox.name = node.path.partition("/")[2]
+        else:
+            self._inner[node] = self._inner.make(spec, node.position, node.path)
+        return node
+
+    def _launch(self, node: Node) -> None:
+        """Begin an incarnation. It has START_SECONDS to become ready."""
+        if self.stopping or node.over:
+            return
+        assert self._nursery is not None
+        node.state = "starting"
+        self._no_longer_due(node)
+        if node.ready.is_set():  # whoever waits for the first start waits for this very event
+            node.ready = trio.Event()
+        node.was_ready = node.late = False
+        if node.is_actor:
+            node.spec.mailbox.reopen()
+        else:
+            self._inner[node].reopen()
+        node.start_by = trio.current_time() + START_SECONDS
+        node.scope = trio.CancelScope(deadline=node.start_by)
+        node.started_at = self._environment.monotonic()
+        self._nursery.start_soon(self._run_child, node, name=node.path)
+
+    async def _start_quietly(self, node: Node) -> bool:
+        """Start a child whose failure to start is one more crash."""
+        try:
+            await self._start(node)
+        except Exception:  # noqa: BLE001 recorded by _run_child, which queued the exit
+            return False
+        return True
+
+    async def _start(self, node: Node) -> None:
+        """Start and wait until ready, or until the group is to stop. Raises StartFailed when it fails before it is ready."""
+        if self.stopping or node.over:
+            return
+        self._launch(node)
+        await node.ready.wait()
+        if not node.was_ready and not self.stopping and not node.over:
+            raise StartFailed(f"{node.path} could not start: {node.last_error}") from self._error_of(node)
+
+    def _error_of(self, node: Node) -> Exception | None:
+        return next((exit_.error for exit_ in reversed(self._exits) if exit_.node is node), None)
+
+    async def _run_child(self, node: Node) -> None:
+        """The task of one incarnation. Lets nothing out but Cancelled and KeyboardInterrupt."""
+        error: Exception | None = None
+        passive = False
+        try:
+            with node.scope:
+                if node.is_actor:
+                    spec: Child[Any] = node.spec
+                    context = Context(spec.ref, node.position, spec.mailbox, node.stats, may_passivate=self._may_passivate)
+                    passive = await context.run(spec.make(), spec.shutdown, Ready(node))
+                else:
+                    await self._inner[node].run(Ready(node))
+        except Exception as caught:  # noqa: BLE001 this is the place where crashes end
+            error = caught
+        except BaseExceptionGroup as group:
+            crash, rest = group.split(Exception)
+            if crash is not None:
+                self._note(node, crash)
+            assert rest is not None
+            raise rest from None
+        finally:
+            self._has_ended(node, passive=passive)
+        if error is not None:
+            self._note(node, error)
+        elif node.late:
+            error = TimeoutError(node.last_error)
+        if self.stopping or node.over or (node.scope.cancel_called and not node.late):
+            return
+        if passive:
+            self._sleep(node)
+            return
+        self._exits.append(Exit(node, error))
+        self._changed.set()
+
+    def _has_ended(self, node: Node, *, passive: bool) -> None:
+        node.state = "stopped"
+        if not node.was_ready and node.scope.cancel_called and trio.current_time() >= node.start_by:
+            node.late = True
+            node.last_error = f"not ready after {START_SECONDS:g} s"
+        if node.is_actor:
+            if not passive:
+                node.spec.mailbox.fail_requests(ActorStopped(node.spec.ref.name))
+            node.spec.mailbox.discard(STOP, PASSIVATE)
+        if node.ended is not None:
+            node.ended.set()
+        node.ready.set()
+
+    _may_passivate = False
+
+    def _sleep(self, node: Node) -> None:
+        """It ended to be passive."""
+        raise NotImplementedError
+
+    def _note(self, node: Node, error: BaseException) -> None:
+        node.last_error = _one_line(error)
+        self._log.error("child crashed", child=node.path, error=node.last_error, exc_info=error)
+
+    async def _stop_all(self) -> None:
+        for node in reversed(list(self.nodes)):
+            await self._stop_node(node)
+
+    async def _stop_node(self, node: Node) -> None:
+        """Ask it to stop, wait its grace, then cancel it."""
+        self._no_longer_due(node)
+        if node.alive:
+            if node.is_actor:
+                node.spec.mailbox.put_last_urgent(STOP)
+            else:
+                self._inner[node].request_stop()
+            node.ended = trio.Event()
+            with trio.move_on_after(node.spec.shutdown):
+                await node.ended.wait()
+            node.scope.cancel()
+            await node.ended.wait()
+        node.state = "stopped"
+        # an exit queued by the stop itself is no crash
+        self._exits = deque(exit_ for exit_ in self._exits if exit_.node is not node)
+
+
+class Inner(dict[Node, Living[Any]]):
+    """The groups within groups, and how one is made: the kinds of groups do not know each other."""
+
+    def __init__(self, make: Callable[[Group | DynamicGroup[Any], Position, str, "Inner"], Living[Any]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def make(self, spec: Group | DynamicGroup[Any], position: Position, path: str) -> Living[Any]:
+        """The group at run time."""
+        return self._make(spec, position, path, self)
+
+
+def _one_line(error: BaseException) -> str:
+    """The innermost single error of a group, as one line."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,0 +1,139 @@
+"""One child at run time, as its supervisor and whoever looks at the tree sees it."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import trio
+
+from arbiter.runtime.ref import Position
+from arbiter.runtime.spec import Child, Restart
+from arbiter.runtime.statistics import Statistics
+
+State = Literal["waiting", "starting", "running", "backing_off", "parked", "stopping", "stopped", "passive"]
+
+
+@dataclass(frozen=True)
+class ActorStatus:
+    """One line of the tree as seen from outside. `name` is the path, times in seconds."""
+
+    name: str
+    state: State
+    restarts: int
+    last_error: str
+    mailbox_depth: int
+    conflated: int
+    handled: int
+    busy_s: float
+    longest_s: float
+    p99_s: float
+    histogram: tuple[int, ...]
+    """Handled messages by their time, see `Statistics`."""
+
+
+_NO_SCOPE = trio.CancelScope()
+"""Of a child that was never started."""
+
+
+class Node:
+    """One child."""
+
+    __slots__ = (
+        "__weakref__",
+        "crashes",
+        "due",
+        "ended",
+        "in_a_row",
+        "key",
+        "last_error",
+        "late",
+        "over",
+        "path",
+        "position",
+        "ready",
+        "restarts",
+        "scope",
+        "spec",
+        "start_by",
+        "started_at",
+        "state",
+        "stats",
+        "was_ready",
+    )
+
+    def __init__(self, spec: Any, position: Position, path: str) -> None:
+        self.spec = spec
+        self.position = position
+        self.path = path
+        self.key = ""
+        """Of a dynamic child."""
+        self.state: State = "waiting"
+        self.restarts = 0
+        self.in_a_row = 0
+        self.last_error = ""
+        self.started_at = 0.0
+        self.due: float | None = None
+        """When it is to be started again."""
+        self.crashes: deque[float] | None = None
+        self.stats = Statistics()
+        self.scope = _NO_SCOPE
+        self.start_by = 0.0
+        self.ready = trio.Event()
+        self.was_ready = False
+        self.late = False
+        self.over = False
+        """It stops for good: what becomes of this incarnation interests nobody."""
+        self.ended: trio.Event | None = None
+        """Made by who waits for it."""
+
+    @property
+    def alive(self) -> bool:
+        return self.state in ("starting", "running")
+
+    @property
+    def is_actor(self) -> bool:
+        return isinstance(self.spec, Child)
+
+    def stays_down(self, error: Exception | None) -> bool:
+        """Whether its restart type lets an end stand."""
+        restart: Restart = self.spec.restart
+        return restart == "temporary" or (restart == "transient" and error is None)
+
+    def status(self) -> ActorStatus:
+        """Of an actor."""
+        mailbox, stats = self.spec.mailbox, self.stats
+        return ActorStatus(
+            self.path,
+            self.state,
+            self.restarts,
+            self.last_error,
+            len(mailbox),
+            mailbox.conflated,
+            stats.handled,
+            stats.busy_s,
+            stats.longest_s,
+            stats.percentile(99),
+            tuple(stats.histogram or ()),
+        )
+
+
+@dataclass
+class Exit:
+    """A child ended: by this error, or well."""
+
+    node: Node
+    error: Exception | None
+
+
+class Ready(trio.TaskStatus[None]):
+    """Tells the supervisor that a child is ready."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def started(self, value: None = None) -> None:
+        self._node.scope.deadline = math.inf
+        self._node.state = "running"
+        self._node.was_ready = True
+        self._node.ready.set()
