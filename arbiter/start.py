@@ -72,13 +72,21 @@ async def run_bot(settings: Settings, server: str, credential_file: str) -> None
         raise ConfigError(f"there is no bot credential in {path}", "copy it from the server's data folder and name it with --credential")
     environment = Environment.real()
     token, api_url = settings.telegram_bot_token, settings.telegram_api_url
-    make_bot = _bot_maker(settings, token, credential, server, api_url, _path(settings.data), environment)
+    make_bot = _bot_maker(settings, token, credential, server, api_url, _path(settings.data), environment, check=True)
     supervisor = Supervisor(Group("root", [Child("bot", make_bot)]), environment)
     await _until_signalled(supervisor)
 
 
 def _bot_maker(
-    settings: Settings, token: str, credential: str, server: str, api_url: str, folder: Path, environment: Environment
+    settings: Settings,
+    token: str,
+    credential: str,
+    server: str,
+    api_url: str,
+    folder: Path,
+    environment: Environment,
+    *,
+    check: bool = False,
 ) -> Callable[[], Actor[Any]]:
     allowed = allowed_users(settings)
 
@@ -95,6 +103,7 @@ def _bot_maker(
                 allowed_users=allowed,
                 state_folder=folder,
                 environment=environment,
+                check=check,
             )
         )
 

@@ -37,6 +37,8 @@ class BotSettings(msgspec.Struct, frozen=True):
     environment: Environment
     api_url: str | None = None
     allowed_users: frozenset[int] = frozenset()
+    check: bool = False
+    """Whether to try the credential at the start and to log what came of it."""
 
     def __repr__(self) -> str:
         """Without what is secret."""
@@ -88,7 +90,8 @@ class BotBridge(Actor[Never]):
                     router = Router(backend, sender, stops, buttons, settings.allowed_users, environment, lambda: bot.username)
                     self._poller = poller = Poller(bot, router, settings.state_folder / FILE, environment)
                     nursery.start_soon(backend.keep_connected)
-                    nursery.start_soon(backend.check)
+                    if settings.check:
+                        nursery.start_soon(backend.check)
                     await self._poll(bot, poller)
                     with trio.move_on_after(GRACE_SECONDS):
                         await sender.settle()
