@@ -6,8 +6,9 @@ Every comparison is made in turn, round by round, in one process on one core; a 
 
 1. tell: one producer, one actor that counts, against a task that sends into a bare memory channel of the same capacity and one
    that receives from it.
-2. ask: one asker, one actor that answers, against a request that carries a one-slot memory channel for its reply; and against
-   pykka's `ask` of a threading actor.
+2. ask: one asker, one actor, against a request that carries a one-slot memory channel for its reply (`ask_ratio`: through the
+   mailbox, two task switches, as the bare one), and against pykka's `ask` of a threading actor (`ask_vs_pykka`: a read, which an
+   idle actor answers at once; `ask_in_turn_vs_pykka`: through the mailbox).
 3. publish: a topic with 1,000 subscribers that conflate, against 1,000 bare `send_nowait`; what was sent is taken out between.
 4. idle actors: how much the process grew by 50,000 of them, each started, ready and having handled a message; beside 50,000
    bare tasks that wait on a channel of their own.
@@ -72,13 +73,23 @@ class GetCount(Request[int], frozen=True, tag=True):
     """How many ticks were handled."""
 
 
-class Counter(Actor[Tick | Crash | GetCount]):
+class GetCountInTurn(Request[int], frozen=True, tag=True):
+    """The same, but never answered at once: through the mailbox and two task switches."""
+
+
+Protocol = Tick | Crash | GetCount | GetCountInTurn
+
+
+class Counter(Actor[Protocol]):
     """Counts what it is told; says so when it is asked."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    async def handle(self, message: Tick | Crash | GetCount) -> object:
+    def answer(self, request: Protocol) -> object:
+        return self.count if type(request) is GetCount else NotImplemented
+
+    async def handle(self, message: Protocol) -> object:
         if type(message) is Tick:
             self.count += 1
             return None
@@ -103,7 +114,7 @@ async def per_second(count: int, work: Callable[[], Awaitable[object]]) -> float
 # -- 1 and 2: one to one --
 
 
-async def tell(counter: Child[Tick | Crash | GetCount], count: int) -> None:
+async def tell(counter: Child[Protocol], count: int) -> None:
     message = Tick()
     send = counter.ref.tell
     for _ in range(count):
@@ -128,8 +139,7 @@ async def tell_bare(count: int) -> None:
     assert counted == count
 
 
-async def ask(counter: Child[Tick | Crash | GetCount], count: int) -> None:
-    request = GetCount()
+async def ask(counter: Child[Protocol], count: int, request: GetCount | GetCountInTurn) -> None:
     for _ in range(count):
         await counter.ref.ask(request, timeout=60)
 
@@ -193,7 +203,7 @@ async def publish(count: int) -> tuple[float, float]:
 # -- 4, 5, 6 --
 
 
-def _counter(key: str) -> Child[Tick | Crash | GetCount]:
+def _counter(key: str) -> Child[Protocol]:
     return Child(key, Counter)
 
 
@@ -231,13 +241,13 @@ def resident_kib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024
 
 
-async def spawn(group: DynamicGroup[Tick | Crash | GetCount], count: int) -> None:
+async def spawn(group: DynamicGroup[Protocol], count: int) -> None:
     for number in range(count):
         await group.start(str(number))
         await group.stop(str(number))
 
 
-async def restart(counter: Child[Tick | Crash | GetCount], count: int) -> list[float]:
+async def restart(counter: Child[Protocol], count: int) -> list[float]:
     """Milliseconds of each restart."""
     took = []
     for _ in range(count):
@@ -256,19 +266,20 @@ async def restart(counter: Child[Tick | Crash | GetCount], count: int) -> list[f
 async def measure(quick: bool) -> dict[str, object]:
     rounds, share = (3, 0.2) if quick else (7, 1.0)
     often = Intensity(restarts=10**9, seconds=1)
-    one: Child[Tick | Crash | GetCount] = Child("counter", Counter, mailbox=Backpressure(CAPACITY))
-    fragile: Child[Tick | Crash | GetCount] = Child("fragile", Counter)
+    one: Child[Protocol] = Child("counter", Counter, mailbox=Backpressure(CAPACITY))
+    fragile: Child[Protocol] = Child("fragile", Counter)
     group = DynamicGroup("many", _counter, capacity=100)
     tree = Group("root", [one, Group("fragile", [fragile], intensity=often, backoff=Backoff(first=0.0)), group])
     supervisor = Supervisor(tree, Environment.real())
     tells, asks, publishes, spawns = (int(number * share) for number in (200_000, 100_000, 400, 20_000))
-    ratios: dict[str, list[float]] = {name: [] for name in ("tell", "ask", "pykka", "publish", "spawn")}
+    ratios: dict[str, list[float]] = {name: [] for name in ("tell", "ask", "pykka", "in_turn", "publish", "spawn")}
     async with trio.open_nursery() as nursery:
         await nursery.start(supervisor.run)
         for number in range(rounds + 1):
             tell_rate = await per_second(tells, lambda: tell(one, tells))
             bare_tell = await per_second(tells, lambda: tell_bare(tells))
-            ask_rate = await per_second(asks, lambda: ask(one, asks))
+            ask_rate = await per_second(asks, lambda: ask(one, asks, GetCountInTurn()))
+            read_rate = await per_second(asks, lambda: ask(one, asks, GetCount()))
             bare_ask = await per_second(asks, lambda: ask_bare(asks))
             pykka_rate = ask_pykka(asks // 10)
             topic, bare = await publish(publishes)
@@ -276,12 +287,19 @@ async def measure(quick: bool) -> dict[str, object]:
             micros = 1e6 / publishes
             print(
                 f"  {'warm-up ' if not number else ''}tell {tell_rate:,.0f}/s (bare {bare_tell:,.0f}), "
-                f"ask {ask_rate:,.0f}/s (bare {bare_ask:,.0f}, pykka {pykka_rate:,.0f}), "
+                f"ask {ask_rate:,.0f}/s in turn, {read_rate:,.0f} at once (bare {bare_ask:,.0f}, pykka {pykka_rate:,.0f}), "
                 f"publish to {SUBSCRIBERS:,} {topic * micros:,.0f} us (bare {bare * micros:,.0f}), start and stop {spawn_rate:,.0f}/s",
                 flush=True,
             )
             if number:
-                found = (tell_rate / bare_tell, ask_rate / bare_ask, ask_rate / pykka_rate, topic / bare, spawn_rate)
+                found = (
+                    tell_rate / bare_tell,
+                    ask_rate / bare_ask,
+                    read_rate / pykka_rate,
+                    ask_rate / pykka_rate,
+                    topic / bare,
+                    spawn_rate,
+                )
                 for each, figure in zip(ratios.values(), found, strict=True):
                     each.append(figure)
         restarts = await restart(fragile, 40 if quick else 400)
@@ -291,6 +309,7 @@ async def measure(quick: bool) -> dict[str, object]:
         "tell_ratio": round(middle["tell"], 2),
         "ask_ratio": round(middle["ask"], 2),
         "ask_vs_pykka": round(middle["pykka"], 2),
+        "ask_in_turn_vs_pykka": round(middle["in_turn"], 2),
         "publish_ratio": round(middle["publish"], 2),
         "spawn_per_s": round(middle["spawn"]),
         "restart_ms": round(statistics.median(restarts), 3),

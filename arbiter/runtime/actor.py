@@ -27,5 +27,13 @@ class Actor(Generic[M]):
         """One message."""
         raise NotImplementedError
 
+    def answer(self, request: M) -> object:
+        """The reply to a request that needs no waiting, or NotImplemented to have it handled in its turn.
+
+        Called in the asker's own task while the actor has nothing else to do, so that a read costs no task switch: it may
+        look and compute, but neither wait nor take long. What it raises means what it means in `handle`.
+        """
+        return NotImplemented
+
     async def stopped(self) -> None:
         """After the last message, also after a crash; shielded, within the shutdown grace."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -11,7 +12,7 @@ import trio
 from arbiter.errors import ActorStopped, ArbiterError
 from arbiter.runtime.actor import Actor
 from arbiter.runtime.correlation import correlation
-from arbiter.runtime.mailbox import Mailbox
+from arbiter.runtime.mailbox import Mailbox, Order
 from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
 from arbiter.runtime.statistics import Statistics
 from arbiter.runtime.topic import Topic
@@ -20,10 +21,17 @@ E = TypeVar("E")
 K = TypeVar("K")
 M = TypeVar("M")
 
-STOP = object()
-"""In the urgent lane: finish the message in hand, then end."""
-PASSIVATE = object()
-"""In the urgent lane: end, unless something waits."""
+STOP = Order()
+"""Finish the message in hand, then end."""
+PASSIVATE = Order()
+"""End, unless something waits."""
+
+
+class _Crashed(Order):
+    """End by what was raised while answering in an asker's task."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class Timer:
@@ -146,13 +154,13 @@ class Context(Generic[M]):
 
     def stop(self) -> None:
         """End after the message in hand. What then becomes of it is its restart type's affair: a permanent one comes back."""
-        self._mailbox.put_last_urgent(STOP)
+        self._mailbox.put_order(STOP)
 
     def passivate(self) -> None:
         """End, if nothing waits in the mailbox by then; the next message makes it live again. For children of a dynamic group."""
         if not self._may_passivate:
             raise RuntimeError(f"{self.name} stands in no dynamic group, so nothing would make it live again")
-        self._mailbox.put_last_urgent(PASSIVATE)
+        self._mailbox.put_order(PASSIVATE)
 
     def _let_go(self) -> None:
         """Of every topic that it followed."""
@@ -173,9 +181,12 @@ class Context(Generic[M]):
                 self._nursery = nursery
                 try:
                     await actor.started()
+                    if type(actor).answer is not Actor.answer:
+                        self._mailbox.answer = partial(self._answer, actor)
                     task_status.started()
                     await self._loop(actor)
                 finally:
+                    self._mailbox.answer = None
                     self._let_go()
                     with trio.move_on_after(grace, shield=True):
                         await actor.stopped()
@@ -186,6 +197,21 @@ class Context(Generic[M]):
                 slot.fail(ActorStopped(self.name))
             sender.reset(token)
         return self.passive
+
+    def _answer(self, actor: Actor[M], request: M) -> object:
+        """What the actor replies at once, in the asker's task; NotImplemented where it does not. A foreign error crashes the actor."""
+        began = trio.current_time()
+        try:
+            reply = actor.answer(request)
+        except ArbiterError:
+            raise
+        except Exception as error:  # noqa: BLE001 handed to the actor, whose crash it is
+            self._mailbox.answer = None
+            self._mailbox.put_order(_Crashed(error))
+            raise ActorStopped(self.name) from None
+        if reply is not NotImplemented:
+            self._stats.record(trio.current_time() - began)
+        return reply
 
     async def _loop(self, actor: Actor[M]) -> None:
         mailbox, stats, handle, now = self._mailbox, self._stats, actor.handle, trio.lowlevel.current_clock().current_time
@@ -205,6 +231,8 @@ class Context(Generic[M]):
                     continue
                 self.passive = True
                 return
+            if type(message) is _Crashed:
+                raise message.error
             if cause != caused_by:
                 correlation.set(cause)
                 caused_by = cause

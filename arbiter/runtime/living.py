@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from arbiter.errors import ActorStopped
-from arbiter.runtime.context import PASSIVATE, STOP, Context
+from arbiter.runtime.context import STOP, Context
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.node import ActorStatus, Exit, Node, Ready
 from arbiter.runtime.ref import Position
@@ -301,7 +301,7 @@ class Living(ABC, Generic[S]):
         if node.is_actor:
             if not passive:
                 node.spec.mailbox.fail_requests(ActorStopped(node.spec.ref.name))
-            node.spec.mailbox.discard(STOP, PASSIVATE)
+            node.spec.mailbox.discard_orders()
         if node.ended is not None:
             node.ended.set()
         node.ready.set()
@@ -325,7 +325,7 @@ class Living(ABC, Generic[S]):
         self._no_longer_due(node)
         if node.alive:
             if node.is_actor:
-                node.spec.mailbox.put_last_urgent(STOP)
+                node.spec.mailbox.put_order(STOP)
             else:
                 self._inner[node].request_stop()
             node.ended = trio.Event()

@@ -50,6 +50,10 @@ Envelope = tuple[Any, ReplySlot | None, str]
 """A message, where its reply goes, and the correlation id of who sent it."""
 
 
+class Order:
+    """What the runtime itself has to say to the incarnation that lives now, in the urgent lane."""
+
+
 class MailboxFull(Exception):
     """There was no room for a message that may be neither dropped nor delayed."""
 
@@ -67,10 +71,12 @@ class Mailbox:
         "_room",
         "_urgent",
         "_writers",
+        "answer",
         "conflated",
         "dropped",
         "name",
         "policy",
+        "quick",
         "sleeper",
     )
 
@@ -83,6 +89,10 @@ class Mailbox:
         self.policy = policy
         self.conflated = 0
         self.dropped = 0
+        self.answer: Callable[[Any], object] | None = None
+        """Of the incarnation that lives, where it answers some requests at once; see `Actor.answer`."""
+        self.quick = 0
+        """How many requests were answered at once."""
         self.sleeper: Callable[[], None] | None = None
         """Called once by the first message that comes while nobody lives who could read it."""
         self._capacity = policy.capacity
@@ -99,6 +109,11 @@ class Mailbox:
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._keyed or ()) + len(self._urgent or ())
+
+    @property
+    def idle(self) -> bool:
+        """Whether the actor waits for something to come: nothing is in hand and nothing in here."""
+        return self._reader is not None
 
     # -- writing --
 
@@ -146,9 +161,9 @@ class Mailbox:
             raise MailboxFull(f"the urgent lane of {self.name} is full")
         self._put_urgent((message, slot, correlation.get()))
 
-    def put_last_urgent(self, message: Any) -> None:
-        """After everything urgent, before everything else; for the runtime's own orders, which always find room."""
-        self._put_urgent((message, None, ""))
+    def put_order(self, order: Order) -> None:
+        """After everything urgent, before everything else; always finds room."""
+        self._put_urgent((order, None, ""))
 
     def _put_urgent(self, envelope: Envelope) -> None:
         if self._urgent is None:
@@ -224,10 +239,10 @@ class Mailbox:
         if self._room is not None:
             self._room.unpark_all()
 
-    def discard(self, *orders: Any) -> None:
-        """Forget urgent messages (compared by identity) that were meant for an incarnation that is gone."""
+    def discard_orders(self) -> None:
+        """Forget what the runtime ordered an incarnation that is gone."""
         if self._urgent:
-            self._urgent = deque(each for each in self._urgent if not any(each[0] is order for order in orders))
+            self._urgent = deque(each for each in self._urgent if not isinstance(each[0], Order))
 
     def reopen(self) -> None:
         """For an actor that comes back after all, because the whole group does."""

@@ -30,6 +30,10 @@ class DirectionError(RuntimeError):
     """A waiting send toward an actor that is not earlier in the tree: a bug of the caller."""
 
 
+QUICK_IN_A_ROW = 64
+"""Requests that are answered at once before an asker lets others run: one costs a few microseconds."""
+
+
 class Ref(Generic[M_contra]):
     """The address of an actor that understands `M_contra`."""
 
@@ -63,11 +67,21 @@ class Ref(Generic[M_contra]):
         the actor died before it answered, AskTimeout past the deadline. After the last two the outcome is unknown.
         """
         self._check_direction("ask")
+        mailbox = self._mailbox
+        if mailbox.answer is not None and mailbox.idle:
+            mailbox.quick += 1
+            if mailbox.quick % QUICK_IN_A_ROW:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                await trio.lowlevel.checkpoint()
+            if mailbox.answer is not None and mailbox.idle:  # still, after that
+                reply = mailbox.answer(request)
+                if reply is not NotImplemented:
+                    return reply  # type: ignore[return-value]  # what the actor replies to this request
         slot = ReplySlot()
         with trio.move_on_after(timeout):
-            await self._mailbox.put(request, slot)
-            reply: R = await slot.wait()
-            return reply
+            await mailbox.put(request, slot)
+            return await slot.wait()  # type: ignore[no-any-return]
         raise AskTimeout(self.name, timeout)
 
     def _check_direction(self, verb: str) -> None:

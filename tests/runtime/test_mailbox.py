@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from arbiter.errors import ActorStopped
-from arbiter.runtime.mailbox import URGENT_CAPACITY, Backpressure, Conflate, DropOldest, Mailbox, MailboxFull, Policy
+from arbiter.runtime.mailbox import URGENT_CAPACITY, Backpressure, Conflate, DropOldest, Mailbox, MailboxFull, Order, Policy
 from arbiter.runtime.reply import ReplySlot
 
 POLICIES = [Backpressure(3), Conflate(lambda message: message, 3), DropOldest(3)]
@@ -196,17 +196,17 @@ async def test_a_full_urgent_lane_shows_but_the_runtimes_own_stop_still_finds_ro
         mailbox.put_urgent(number)
     with pytest.raises(MailboxFull, match="urgent lane of box"):
         mailbox.put_urgent("one more")
-    mailbox.put_last_urgent("stop")
-    assert await drain(mailbox) == [*range(URGENT_CAPACITY), "stop", "command"]
+    stop = Order()
+    mailbox.put_order(stop)
+    assert await drain(mailbox) == [*range(URGENT_CAPACITY), stop, "command"]
 
 
-async def test_discard_forgets_that_very_message_alone():
+async def test_the_runtimes_orders_to_an_incarnation_that_is_gone_are_forgotten_alone():
     mailbox = box(Backpressure())
-    stop = object()
     mailbox.put_urgent("halt")
-    mailbox.put_last_urgent(stop)
+    mailbox.put_order(Order())
     mailbox.offer("command")
-    mailbox.discard(stop)
+    mailbox.discard_orders()
     assert await drain(mailbox) == ["halt", "command"]
 
 
