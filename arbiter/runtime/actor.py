@@ -1,9 +1,8 @@
 """What one writes: an actor. It receives, calls pure functions, and carries out what they returned."""
 
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from arbiter.runtime.context import Context
+from arbiter.runtime.context import Context
 
 M = TypeVar("M")
 
@@ -15,10 +14,17 @@ class Actor(Generic[M]):
     raises goes to the asker; any other exception crashes the actor, and its supervisor decides.
     """
 
-    context: "Context[M]"
+    context: Context[M]
 
     batch: ClassVar[int] = 16
     """Messages handled between two checkpoints: so many that a flooded actor yields to the others about once a millisecond."""
+
+    answers_at_once: ClassVar[bool] = False
+    """Whether it overrides `answer`."""
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.answers_at_once = cls.answer is not Actor.answer
 
     async def started(self) -> None:
         """Before the first message. The actor is ready, and later siblings start, when this returns."""

@@ -4,13 +4,12 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import structlog
 import trio
 
 from arbiter.errors import ActorStopped, ArbiterError
-from arbiter.runtime.actor import Actor
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.mailbox import Mailbox, Order
 from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
@@ -32,6 +31,22 @@ class _Crashed(Order):
 
     def __init__(self, error: Exception) -> None:
         self.error = error
+
+
+class Incarnation(Protocol):
+    """What the loop needs of an actor (`actor.py` says what each means)."""
+
+    answers_at_once: ClassVar[bool]
+    batch: ClassVar[int]
+    context: Any
+
+    async def started(self) -> None: ...
+
+    async def handle(self, message: Any) -> object: ...
+
+    def answer(self, request: Any) -> object: ...
+
+    async def stopped(self) -> None: ...
 
 
 class Timer:
@@ -172,7 +187,7 @@ class Context(Generic[M]):
 
     # -- the loop, run by the supervisor --
 
-    async def run(self, actor: Actor[M], grace: float, task_status: trio.TaskStatus[None]) -> bool:
+    async def run(self, actor: Incarnation, grace: float, task_status: trio.TaskStatus[None]) -> bool:
         """One incarnation: start, handle until stopped, clean up. Raises what crashed it; whether it ended to be passive."""
         actor.context = self
         token = sender.set((self.name, self.position))
@@ -181,7 +196,7 @@ class Context(Generic[M]):
                 self._nursery = nursery
                 try:
                     await actor.started()
-                    if type(actor).answer is not Actor.answer:
+                    if actor.answers_at_once:
                         self._mailbox.answer = partial(self._answer, actor)
                     task_status.started()
                     await self._loop(actor)
@@ -198,7 +213,7 @@ class Context(Generic[M]):
             sender.reset(token)
         return self.passive
 
-    def _answer(self, actor: Actor[M], request: M) -> object:
+    def _answer(self, actor: Incarnation, request: M) -> object:
         """What the actor replies at once, in the asker's task; NotImplemented where it does not. A foreign error crashes the actor."""
         began = trio.current_time()
         try:
@@ -213,7 +228,7 @@ class Context(Generic[M]):
             self._stats.record(trio.current_time() - began)
         return reply
 
-    async def _loop(self, actor: Actor[M]) -> None:
+    async def _loop(self, actor: Incarnation) -> None:
         mailbox, stats, handle, now = self._mailbox, self._stats, actor.handle, trio.lowlevel.current_clock().current_time
         handled = 0
         caused_by = correlation.get()
