@@ -22,9 +22,13 @@ class Actor(Generic[M]):
     answers_at_once: ClassVar[bool] = False
     """Whether it overrides `answer`."""
 
+    cleans_up: ClassVar[bool] = False
+    """Whether it overrides `stopped`."""
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls.answers_at_once = cls.answer is not Actor.answer
+        cls.cleans_up = cls.stopped is not Actor.stopped
 
     async def started(self) -> None:
         """Before the first message. The actor is ready, and later siblings start, when this returns."""

@@ -38,6 +38,7 @@ class Incarnation(Protocol):
 
     answers_at_once: ClassVar[bool]
     batch: ClassVar[int]
+    cleans_up: ClassVar[bool]
     context: Any
 
     async def started(self) -> None: ...
@@ -203,8 +204,9 @@ class Context(Generic[M]):
                 finally:
                     self._mailbox.answer = None
                     self._let_go()
-                    with trio.move_on_after(grace, shield=True):
-                        await actor.stopped()
+                    if actor.cleans_up:
+                        with trio.move_on_after(grace, shield=True):
+                            await actor.stopped()
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None

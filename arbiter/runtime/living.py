@@ -329,9 +329,7 @@ class Living(ABC, Generic[S]):
             else:
                 self._inner[node].request_stop()
             node.ended = trio.Event()
-            with trio.move_on_after(node.spec.shutdown):
-                await node.ended.wait()
-            node.scope.cancel()
+            node.scope.deadline = min(node.scope.deadline, trio.current_time() + node.spec.shutdown)
             await node.ended.wait()
         node.state = "stopped"
         # an exit queued by the stop itself is no crash
