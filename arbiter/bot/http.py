@@ -11,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 import httpx
+import trio
 from telegram.error import NetworkError, TimedOut
 from telegram.request import BaseRequest, RequestData
 
@@ -61,8 +62,7 @@ class PoolRequest(BaseRequest):
         pool_timeout: Any = BaseRequest.DEFAULT_NONE,
     ) -> tuple[int, bytes]:
         """The status and the body. Raises TimedOut and NetworkError, whose texts never hold the URL, since that holds the token."""
-        if self._pool is None:
-            self._pool = self._open(url)
+        pool = await self._opened(url)
         content, kind = _body(request_data)
         seconds = {
             "read": _or(read_timeout, CALL_SECONDS),
@@ -72,20 +72,25 @@ class PoolRequest(BaseRequest):
         }
         headers = [("user-agent", self.USER_AGENT), *([("content-type", kind)] if content else [])]
         try:
-            async with self._pool.stream(method, url, headers=headers, content=content, extensions={"timeout": seconds}) as response:
+            async with pool.stream(method, url, headers=headers, content=content, extensions={"timeout": seconds}) as response:
                 return response.status, await _bounded(response)
         except httpcore2.TimeoutException as error:
             raise TimedOut(f"{type(error).__name__}") from None
         except _LOST as error:
             raise NetworkError(type(error).__name__) from None
 
-    def _open(self, url: str) -> httpcore2.AsyncConnectionPool:
-        return httpcore2.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(),
-            proxy=_proxy_of(url) if self._proxies else None,
-            max_connections=CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-        )
+    async def _opened(self, url: str) -> httpcore2.AsyncConnectionPool:
+        if self._pool is None:
+            # reading the machine's certificates takes a while
+            tls = await trio.to_thread.run_sync(ssl.create_default_context) if url.startswith("https:") else None
+            if self._pool is None:  # nobody was quicker meanwhile
+                self._pool = httpcore2.AsyncConnectionPool(
+                    ssl_context=tls,
+                    proxy=_proxy_of(url) if self._proxies else None,
+                    max_connections=CONNECTIONS,
+                    keepalive_expiry=IDLE_SECONDS,
+                )
+        return self._pool
 
 
 def _or(given: Any, default: float) -> float | None:
