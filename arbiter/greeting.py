@@ -79,8 +79,11 @@ def _chat(started: Started) -> list[str]:
 
 def _no_bot(started: Started) -> list[str]:
     """How to start the bot that this program does not run."""
-    token, api = (f'"$(cat {started.bot_token_file})"', f" --telegram-api-url {started.chat}") if started.chat else ("...", "")
+    token, api = (
+        (f'"$(cat {shlex.quote(str(started.bot_token_file))})"', f" --telegram-api-url {started.chat}") if started.chat else ("...", "")
+    )
+    command = f"{_path(Path(sys.executable), Path.cwd())} -m arbiter bot"
     return [
         "           nobody answers there (--no-bot) until you start a bot:",
-        f"           TELEGRAM_BOT_TOKEN={token} .venv/bin/arbiter bot --server {started.address}{api} --data {started.folder}",
+        f"           TELEGRAM_BOT_TOKEN={token} {command} --server {started.address}{api} --data {shlex.quote(str(started.folder))}",
     ]

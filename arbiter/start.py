@@ -31,6 +31,8 @@ from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
 
 async def run(settings: Settings) -> None:
     """The whole life of the program. Raises ConfigError where it cannot start, SupervisorExhausted where it gave up."""
+    if settings.bot and settings.telegram_api_url and not settings.telegram_bot_token:
+        raise ConfigError("telegram_api_url is set, but no telegram_bot_token", "set both, or neither for the sandbox's own Bot API")
     environment = Environment.real()
     world = await make_world(settings, environment.unix_ms())
     folder = _folder(settings)

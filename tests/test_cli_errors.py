@@ -173,6 +173,11 @@ def test_a_bot_without_a_token_or_a_credential(program):
     assert "there is no bot credential in " in program.refused("bot", "--server", "localhost:50051", **token)
 
 
+def test_a_bot_api_without_a_token(program):
+    line = program.refused("run", "--grpc-port", "0", "--telegram-api-url", "http://127.0.0.1:1")
+    assert line.startswith("arbiter: telegram_api_url is set, but no telegram_bot_token; ")
+
+
 def test_a_code_for_a_program_that_does_not_run(program):
     assert "no Arbiter is running on the data folder var" in program.refused("link-code")
     assert "'nonsense' is not host:port" in program.refused("link-code", "--server", "nonsense", "--api-key", "k")
