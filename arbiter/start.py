@@ -24,6 +24,7 @@ from arbiter.rpc.server import open_listener, port_of
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
+from arbiter.runtime.correlation import add_correlation
 from arbiter.simulated import BOT_TOKEN, bot_token, fresh_seconds, make_world, start_chat, start_venues
 from arbiter.store.sqlite import SqliteStore
 from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
@@ -201,6 +202,7 @@ def configure_logging(level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_correlation,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
             # plain: the renderer's own choice shows local variables, and with them secrets

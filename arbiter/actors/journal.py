@@ -6,7 +6,7 @@ Requests that arrive while a commit is under way go into the next one together (
 import trio
 
 from arbiter.errors import ActorStopped, StoreError
-from arbiter.runtime import Actor, ReplySlot, Request
+from arbiter.runtime import Actor, ReplySlot, Request, correlation
 from arbiter.store.base import Committed, Refused, Store, Write
 
 LONGEST_BATCH = 1024
@@ -27,11 +27,13 @@ class Journal(Actor[Messages]):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[tuple[Commit, ReplySlot]] = []
+        self._waiting: list[tuple[Commit, ReplySlot, str]] = []
+        """With what each was caused by: one task writes for all of them."""
         self._arrived = trio.Event()
         self._room = trio.Event()
 
     async def started(self) -> None:
+        self._log = self.context.log.bind()
         self.context.start_task(self._write_for_ever)
 
     async def handle(self, message: Messages) -> None:
@@ -39,7 +41,7 @@ class Journal(Actor[Messages]):
         while len(self._waiting) >= LONGEST_BATCH:
             self._room = trio.Event()
             await self._room.wait()
-        self._waiting.append((message, slot))
+        self._waiting.append((message, slot, correlation.get()))
         self._arrived.set()
 
     async def stopped(self) -> None:
@@ -61,17 +63,19 @@ class Journal(Actor[Messages]):
         batch, self._waiting = self._waiting[:LONGEST_BATCH], self._waiting[LONGEST_BATCH:]
         self._room.set()
         try:
-            results = await self._store.commit([commit.writes for commit, _ in batch])
+            results = await self._store.commit([commit.writes for commit, _, _ in batch])
         except StoreError as error:
-            for _, slot in batch:
+            for _, slot, _ in batch:
                 slot.fail(error)
             return
         except BaseException:
-            for _, slot in batch:
+            for _, slot, _ in batch:
                 slot.fail(ActorStopped(self.context.name))
             raise
-        for (_, slot), result in zip(batch, results, strict=True):
+        for (commit, slot, cause), result in zip(batch, results, strict=True):
             if isinstance(result, Refused):
+                self._log.warning("write refused", problem=result.problem, correlation_id=cause)
                 slot.fail(StoreError(f"the store refused a write: {result.problem}"))
             else:
+                self._log.debug("durable", writes=len(commit.writes), correlation_id=cause)
                 slot.answer(result)

@@ -189,6 +189,8 @@ class PaperDesk(Actor[Messages]):
             return await self._reject(before, str(error)) if before.state is OrderState.SUBMITTING else before
         if after is not before:
             await self._keep(OrderChanged(after, fills))
+        for fill in fills:
+            self.context.log.info("order filled", order=after.id, user=after.user, fill=fill.id, size=fill.size, price=fill.price)
         if after.state.is_final:
             self._forget(after)
         else:

@@ -232,6 +232,7 @@ class UserSession(Actor[Messages]):
             self.context.start_task(self._reconcile, order)
             raise
         self._remember(placed)
+        self.context.log.info("order placed", order=placed.id, user=placed.user, outcome=str(placed.outcome), state=placed.state.value)
         return placed
 
     # -- what became of it --

@@ -13,6 +13,7 @@ import trio
 from telegram import Update
 
 from arbiter.bot.faults import redacted, where
+from arbiter.runtime import caused_by
 
 CHATS_AT_ONCE = 32
 MOST_IN_CHAT = 20
@@ -159,12 +160,13 @@ class Chats:
         self._done(received.update.update_id)
 
     async def _attempt(self, deal: Callable[[Received], Awaitable[None]], received: Received) -> None:
-        try:
-            with trio.fail_after(HANDLE_SECONDS):
-                await deal(received)
-        except Exception as error:  # noqa: BLE001 one update must not end the bot
-            problem = redacted(error, self._secret)
-            self._log.error("an update was given up", update=received.update.update_id, problem=problem, where=where(error))
+        number = received.update.update_id
+        with caused_by(f"tg-{number}"):
+            try:
+                with trio.fail_after(HANDLE_SECONDS):
+                    await deal(received)
+            except Exception as error:  # noqa: BLE001 one update must not end the bot
+                self._log.error("an update was given up", update=number, problem=redacted(error, self._secret), where=where(error))
 
 
 def chat_of(update: Update) -> int:

@@ -70,6 +70,7 @@ class Router:
     async def handle(self, received: Received) -> None:
         """Answer one update."""
         asked = self._read(received)
+        self._log.debug("an update", kind=type(asked).__name__, user=getattr(asked, "user", None))
         match asked:
             case Typed():
                 await self._typed(asked, self._call(asked, asked.arguments, received, forwarded=asked.forwarded))

@@ -21,7 +21,7 @@ from arbiter.bot.faults import redacted, where
 from arbiter.bot.telegram_bot import retry_seconds
 from arbiter.bot.text import cut, split
 from arbiter.bot.views import Answer, Keyboard
-from arbiter.runtime import Environment
+from arbiter.runtime import Environment, caused_by, correlation
 
 TRIES = 4
 LONGEST_WAIT = 30.0
@@ -46,6 +46,7 @@ class _Attempts:
     most: int = TRIES
     seconds: float = LONGEST_WAIT
     settled: trio.Event = field(default_factory=trio.Event)
+    cause: str = field(default_factory=correlation.get)
 
 
 Work = Callable[[_Attempts], Awaitable[object]]
@@ -118,12 +119,13 @@ class Sender:
         while queue:
             work, attempts = queue.popleft()
             self._waiting -= 1
-            try:
-                await work(attempts)
-            except Exception as error:  # noqa: BLE001 python-telegram-bot raises anything for odd answers; the chat goes on
-                self._log.error("a message was given up", chat=chat, problem=redacted(error, self._bot.token), where=where(error))
-            finally:
-                attempts.settled.set()
+            with caused_by(attempts.cause):
+                try:
+                    await work(attempts)
+                except Exception as error:  # noqa: BLE001 python-telegram-bot raises anything for odd answers; the chat goes on
+                    self._log.error("a message was given up", chat=chat, problem=redacted(error, self._bot.token), where=where(error))
+                finally:
+                    attempts.settled.set()
         del self._chats[chat]
         emptied, self._emptied = self._emptied, trio.Event()
         emptied.set()

@@ -5,7 +5,8 @@
         for position in await client.get_positions():
             print(position.title, position.size)
 
-Money is `int` micros, as everywhere. Errors are those of `client_errors`.
+Money is `int` micros, as everywhere. Errors are those of `client_errors`. A call made under `caused_by(id)` sends that id
+along, so that the server's log lines of it can be found.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,8 @@ from arbiter.rpc.client_errors import (
     UncertainError,
 )
 from arbiter.rpc.client_types import Opportunity, OrderInfo, PositionInfo, PositionsUpdate, Profile
+from arbiter.rpc.wire import CORRELATION_METADATA
+from arbiter.runtime.correlation import correlation
 from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
 
 __all__ = [
@@ -261,4 +264,6 @@ class ArbiterClient:
         return self._channel
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self._token}"),) if self._token else ()
+        cause = correlation.get()
+        token = (("authorization", f"Bearer {self._token}"),) if self._token else ()
+        return (*token, (CORRELATION_METADATA, cause)) if cause else token

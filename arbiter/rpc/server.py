@@ -5,6 +5,8 @@ What purerpc 0.8 gets wrong and is repaired here (numbers as in docs/grpc.md): 1
 5 cancellation is never swallowed, 6 the listener is ours and on loopback, 10 errors carry trailers, 12 an error
 before the first message is a trailers-only answer, 13 a message that cannot be read ends its call and no other. The
 names of purerpc that this leans on are guarded by a test.
+
+Each call runs under a correlation id, the client's own where it sends one that is fit, and its trailers tell which.
 """
 
 import math
@@ -29,7 +31,8 @@ from purerpc.grpclib.status import Status, StatusCode
 from arbiter.errors import ArbiterError, ConfigError, InvalidInput
 from arbiter.rpc.server_connection import ProtocolBroken, ServerConnection, Unreadable
 from arbiter.rpc.status import status_of
-from arbiter.rpc.wire import StreamReset, close_events
+from arbiter.rpc.wire import CORRELATION_METADATA, StreamReset, close_events
+from arbiter.runtime.correlation import caused_by, fit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 CONNECTION_CAP = 1_000
@@ -38,6 +41,7 @@ LONGEST_DEADLINE_SECONDS = 10.0 * 365 * 86_400
 DROPS_TOLD_EACH_SECONDS = 60.0
 """Anybody on this machine can connect and send junk: so often at most it is logged."""
 
+Trailers = tuple[tuple[str, str], ...]
 Admit = Callable[[str, str, Any], object]
 """Decides on a call from its service, method and metadata before anything else: returns the caller or raises ArbiterError."""
 
@@ -160,19 +164,27 @@ class Server:
             with scope:
                 request = await stream.receive_event()
                 scope.deadline = _deadline(request)
-                status, trailers = await self._outcome(request, stream)
+                correlation_id = self._correlation_id(request)
+                with caused_by(correlation_id):
+                    status, trailers = await self._outcome(request, stream, correlation_id)
+                    _log.debug("call", method=_method(request), status=status.status_code.name)
             if scope.cancelled_caught:
                 if trio.current_time() < scope.deadline:
                     return  # the client reset it and wants no answer
                 status, trailers = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ()
-            await stream.close(status, custom_metadata=trailers)
+            await stream.close(status, custom_metadata=(*trailers, (CORRELATION_METADATA, correlation_id)))
         except (GRPCError, h2.exceptions.H2Error, TypeError):
             pass  # the stream was closed under us; nobody is left to hear
         finally:
             self.calls -= 1
             socket.forget(stream)
 
-    async def _outcome(self, request: RequestReceived, stream: GRPCProtoStream) -> tuple[Status, tuple[tuple[str, str], ...]]:
+    def _correlation_id(self, request: RequestReceived) -> str:
+        """The client's, where it sent one and that may stand in a log line; else a new one."""
+        sent = [value for name, value in request.custom_metadata if name == CORRELATION_METADATA]
+        return sent[0] if len(sent) == 1 and fit(sent[0]) else self._new_correlation_id()
+
+    async def _outcome(self, request: RequestReceived, stream: GRPCProtoStream, correlation_id: str) -> tuple[Status, Trailers]:
         """Run the call and say how it ended."""
         try:
             await self._run(request, stream)
@@ -184,10 +196,8 @@ class Server:
                 return single.status, ()
             if isinstance(single, ArbiterError) and (told := status_of(single)) is not None:
                 return told
-            correlation = self._new_correlation_id()
-            method = f"{request.service_name}/{request.method_name}"
-            _log.error("call failed", method=method, correlation_id=correlation, exc_info=error)
-            return Status(StatusCode.INTERNAL, f"internal error; quote {correlation} when you report it"), ()
+            _log.error("call failed", method=_method(request), exc_info=error)
+            return Status(StatusCode.INTERNAL, f"internal error; quote {correlation_id} when you report it"), ()
         return Status(StatusCode.OK), ()
 
     async def _run(self, request: RequestReceived, stream: GRPCProtoStream) -> None:
@@ -242,6 +252,10 @@ def port_of(listener: anyio.abc.Listener[anyio.abc.SocketStream]) -> int:
     """The port that it listens on."""
     port: int = listener.extra(anyio.abc.SocketAttribute.local_port)
     return port
+
+
+def _method(request: RequestReceived) -> str:
+    return f"{request.service_name}/{request.method_name}"
 
 
 def _deadline(request: Event) -> float:

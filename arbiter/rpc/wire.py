@@ -14,6 +14,9 @@ from purerpc.grpc_socket import GRPCStream
 from purerpc.grpclib.connection import GRPCConnection
 from purerpc.grpclib.events import Event
 
+CORRELATION_METADATA = "x-correlation-id"
+"""What a call was caused by: sent by a client that knows it, told by the server in each call's trailers."""
+
 
 class StreamReset(Event):  # type: ignore[misc]  # purerpc has no types
     """The peer ended this call at once."""

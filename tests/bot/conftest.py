@@ -37,6 +37,7 @@ from arbiter.rpc.client import ArbiterClient
 from arbiter.rpc.server import open_listener, port_of
 from arbiter.rpc.tokens import Keys, digest, make_signing_key
 from arbiter.runtime import Environment
+from arbiter.runtime.correlation import add_correlation
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.shells import MemoryNetwork, Shell, Wake
 from arbiter.sandbox.world import WorldEvent
@@ -68,8 +69,8 @@ def eventually() -> Callable[[Callable[[], object]], Any]:
 
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    """What is logged, as dictionaries."""
-    with structlog.testing.capture_logs() as lines:
+    """What is logged, as dictionaries, with the correlation id where there is one."""
+    with structlog.testing.capture_logs([add_correlation]) as lines:
         yield lines
 
 

@@ -383,6 +383,7 @@ async def test_a_handler_that_raises_is_logged_and_the_next_update_is_handled(
     assert handler.done == ["good"]
     (line,) = logged
     assert line["update"] == bad["update_id"]
+    assert line["correlation_id"] == f"tg-{bad['update_id']}"
     assert "in handle" in line["where"]
     assert TOKEN not in str(line)
 

@@ -10,7 +10,7 @@ from arbiter.bot import sender as sending
 from arbiter.bot.buttons import Buttons
 from arbiter.bot.sender import Sender
 from arbiter.bot.views import Answer, Button
-from arbiter.runtime import Environment
+from arbiter.runtime import Environment, caused_by
 
 BLOCKED = (403, {"ok": False, "error_code": 403, "description": "Forbidden: bot was blocked by the user"})
 TOKEN = "123456:bot-token-of-the-tests"
@@ -47,6 +47,18 @@ async def test_what_never_gets_through_is_given_up_and_logged(sender: Sender, ap
     assert len(api.texts) == sending.TRIES
     assert len(logged) == 1
     assert TOKEN not in str(logged)
+
+
+async def test_each_message_of_a_chat_is_told_under_the_id_of_the_update_that_it_answers(
+    sender: Sender, api: Any, autojump_clock: Any, logged: list[Any]
+) -> None:
+    """One task sends them all; it began with the first."""
+    api.fail("sendMessage", *(NetworkError("down") for _ in range(20)))
+    for number in (1, 2):
+        with caused_by(f"tg-{number}"):
+            await sender.send(1, 1, Answer("hello"))
+    await sender.settle()
+    assert [line["correlation_id"] for line in logged] == ["tg-1", "tg-2"]
 
 
 async def test_a_wait_beyond_the_bound_is_not_waited_for(sender: Sender, api: Any, autojump_clock: Any) -> None:

@@ -73,6 +73,20 @@ def refusal(client: Official) -> Any:
     return dict(refused.value.trailing_metadata()).get("arbiter-reason")
 
 
+def test_one_id_leads_from_a_chat_message_through_the_log_lines_of_all_that_worked_for_it(start: Callable[..., Program]) -> None:
+    program = start("--log-level", "DEBUG")
+    you = Person(program.chat)
+    you.ask(f"/start {program.link_code}", "Sandbox user")
+    you.ask("/stop CONFIRM", "stopped")
+    program.stop()
+    lines = re.findall(r"^.*correlation_id=tg-\d+.*$", re.sub(r"\x1b\[[0-9;]*m", "", program.errors.read_text()), re.MULTILINE)
+    ids = [line.rpartition("correlation_id=")[2].split()[0] for line in lines]
+    assert len(set(ids)) == 2
+    of_the_stop = [line for line, id_ in zip(lines, ids, strict=True) if id_ == ids[-1]]
+    for part in ("component=telegram", "component=grpc", "TradingService/EmergencyStop", "actor=core/journal"):
+        assert any(part in line for line in of_the_stop), part
+
+
 def test_a_person_links_looks_steers_stops_and_resumes(linked: tuple[Program, Person], connect: Callable[[str], Official]) -> None:
     program, you = linked
     client = connect(program.address)

@@ -30,6 +30,7 @@ from arbiter.domain.pair import pair_markets
 from arbiter.rpc.server import Server, open_listener, port_of
 from arbiter.rpc.tokens import Keys, digest, make_api_key, make_signing_key
 from arbiter.runtime import Environment
+from arbiter.runtime.correlation import add_correlation
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.shells import MemoryNetwork, Shell, Wake
 from arbiter.sandbox.world import WorldEvent
@@ -233,10 +234,17 @@ def connect_raw() -> Callable[[int], Any]:
     return connect
 
 
+def from_info(_logger: Any, _method: str, event: Any) -> Any:
+    """What the program tells unless it is asked for more."""
+    if event["level"] == "debug":
+        raise structlog.DropEvent
+    return event
+
+
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    """What is logged, as dictionaries."""
-    with structlog.testing.capture_logs() as lines:
+    """What is logged from INFO on, as dictionaries, with the correlation id where there is one."""
+    with structlog.testing.capture_logs([structlog.processors.add_log_level, from_info, add_correlation]) as lines:
         yield lines
 
 
