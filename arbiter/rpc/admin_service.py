@@ -3,6 +3,7 @@
 from purerpc.grpclib.events import RequestReceived
 
 from arbiter.rpc.core import Core
+from arbiter.runtime import ActorStatus
 from arbiter.v1 import admin_pb2
 from arbiter.v1.admin_grpc import AdminServiceServicer
 
@@ -14,18 +15,24 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
         self._core = core
 
     async def ListActors(self, message: admin_pb2.ListActorsRequest, request: RequestReceived) -> admin_pb2.ListActorsResponse:
-        return admin_pb2.ListActorsResponse(
-            actors=[
-                admin_pb2.Actor(
-                    name=status.name,
-                    state=status.state,
-                    restarts=status.restarts,
-                    last_error=status.last_error,
-                    mailbox_depth=status.mailbox_depth,
-                    handled=status.handled,
-                    busy_us=round(status.busy_s * 1_000_000),
-                    longest_us=round(status.longest_s * 1_000_000),
-                )
-                for status in self._core.statuses()
-            ]
-        )
+        return admin_pb2.ListActorsResponse(actors=[_actor_out(status) for status in self._core.statuses()])
+
+
+def _actor_out(status: ActorStatus) -> admin_pb2.Actor:
+    return admin_pb2.Actor(
+        name=status.name,
+        state=status.state,
+        restarts=status.restarts,
+        last_error=status.last_error,
+        mailbox_depth=status.mailbox_depth,
+        handled=status.handled,
+        busy_us=_microseconds(status.busy_s),
+        longest_us=_microseconds(status.longest_s),
+        conflated=status.conflated,
+        p99_us=_microseconds(status.p99_s),
+        histogram=status.histogram,
+    )
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000)

@@ -188,12 +188,22 @@ class BookInfo(msgspec.Struct, frozen=True):
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
+    """One actor: `name` is its path in the tree. Counts are since the program started, times in microseconds.
+
+    `histogram`: the first number counts messages below 1 microsecond, the n-th after it those from 2^(n-1) to 2^n.
+    """
+
     name: str
     state: str
     restarts: int
     last_error: str
     mailbox_depth: int
+    conflated: int
     handled: int
+    busy_us: int
+    longest_us: int
+    p99_us: int
+    histogram: tuple[int, ...]
 
 
 def outcome_ref(key: OutcomeKey) -> market_pb2.OutcomeRef:
@@ -330,4 +340,16 @@ def book(m: market_pb2.Book) -> BookInfo:
 
 
 def actor(m: admin_pb2.Actor) -> ActorInfo:
-    return ActorInfo(m.name, m.state, m.restarts, m.last_error, m.mailbox_depth, m.handled)
+    return ActorInfo(
+        m.name,
+        m.state,
+        m.restarts,
+        m.last_error,
+        m.mailbox_depth,
+        m.conflated,
+        m.handled,
+        m.busy_us,
+        m.longest_us,
+        m.p99_us,
+        tuple(m.histogram),
+    )

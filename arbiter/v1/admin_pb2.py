@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61rbiter/v1/admin.proto\x12\narbiter.v1\"\x13\n\x11ListActorsRequest\"\x97\x01\n\x05\x41\x63tor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x10\n\x08restarts\x18\x03 \x01(\x05\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x15\n\rmailbox_depth\x18\x05 \x01(\x05\x12\x0f\n\x07handled\x18\x06 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x07 \x01(\x03\x12\x12\n\nlongest_us\x18\x08 \x01(\x03\"7\n\x12ListActorsResponse\x12!\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x11.arbiter.v1.Actor2[\n\x0c\x41\x64minService\x12K\n\nListActors\x12\x1d.arbiter.v1.ListActorsRequest\x1a\x1e.arbiter.v1.ListActorsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61rbiter/v1/admin.proto\x12\narbiter.v1\"\x13\n\x11ListActorsRequest\"\xcd\x01\n\x05\x41\x63tor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x10\n\x08restarts\x18\x03 \x01(\x05\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x15\n\rmailbox_depth\x18\x05 \x01(\x05\x12\x0f\n\x07handled\x18\x06 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x07 \x01(\x03\x12\x12\n\nlongest_us\x18\x08 \x01(\x03\x12\x11\n\tconflated\x18\t \x01(\x03\x12\x0e\n\x06p99_us\x18\n \x01(\x03\x12\x11\n\thistogram\x18\x0b \x03(\x03\"7\n\x12ListActorsResponse\x12!\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x11.arbiter.v1.Actor2[\n\x0c\x41\x64minService\x12K\n\nListActors\x12\x1d.arbiter.v1.ListActorsRequest\x1a\x1e.arbiter.v1.ListActorsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACTORSREQUEST']._serialized_start=38
   _globals['_LISTACTORSREQUEST']._serialized_end=57
   _globals['_ACTOR']._serialized_start=60
-  _globals['_ACTOR']._serialized_end=211
-  _globals['_LISTACTORSRESPONSE']._serialized_start=213
-  _globals['_LISTACTORSRESPONSE']._serialized_end=268
-  _globals['_ADMINSERVICE']._serialized_start=270
-  _globals['_ADMINSERVICE']._serialized_end=361
+  _globals['_ACTOR']._serialized_end=265
+  _globals['_LISTACTORSRESPONSE']._serialized_start=267
+  _globals['_LISTACTORSRESPONSE']._serialized_end=322
+  _globals['_ADMINSERVICE']._serialized_start=324
+  _globals['_ADMINSERVICE']._serialized_end=415
 # @@protoc_insertion_point(module_scope)

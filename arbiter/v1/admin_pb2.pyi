@@ -11,7 +11,7 @@ class ListActorsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Actor(_message.Message):
-    __slots__ = ("name", "state", "restarts", "last_error", "mailbox_depth", "handled", "busy_us", "longest_us")
+    __slots__ = ("name", "state", "restarts", "last_error", "mailbox_depth", "handled", "busy_us", "longest_us", "conflated", "p99_us", "histogram")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,9 @@ class Actor(_message.Message):
     HANDLED_FIELD_NUMBER: _ClassVar[int]
     BUSY_US_FIELD_NUMBER: _ClassVar[int]
     LONGEST_US_FIELD_NUMBER: _ClassVar[int]
+    CONFLATED_FIELD_NUMBER: _ClassVar[int]
+    P99_US_FIELD_NUMBER: _ClassVar[int]
+    HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     restarts: int
@@ -28,7 +31,10 @@ class Actor(_message.Message):
     handled: int
     busy_us: int
     longest_us: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., restarts: _Optional[int] = ..., last_error: _Optional[str] = ..., mailbox_depth: _Optional[int] = ..., handled: _Optional[int] = ..., busy_us: _Optional[int] = ..., longest_us: _Optional[int] = ...) -> None: ...
+    conflated: int
+    p99_us: int
+    histogram: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., restarts: _Optional[int] = ..., last_error: _Optional[str] = ..., mailbox_depth: _Optional[int] = ..., handled: _Optional[int] = ..., busy_us: _Optional[int] = ..., longest_us: _Optional[int] = ..., conflated: _Optional[int] = ..., p99_us: _Optional[int] = ..., histogram: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

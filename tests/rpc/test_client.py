@@ -138,6 +138,40 @@ async def test_an_operator_lists_the_actors(open_client):
     assert {"journal", "arb_scanner", "rpc"} <= {actor.name.rpartition("/")[2] for actor in actors}
 
 
+async def test_an_operator_sees_all_that_is_known_of_an_actor(open_client, program):
+    async with open_client("operator") as client:
+        seen = {actor.name: actor for actor in await client.list_actors()}
+    known = {status.name: status for status in program.arbiter.core.statuses()}
+    assert list(seen) == list(known)
+    journal, rpc = (next(actor for name, actor in seen.items() if name.endswith(end)) for end in ("/journal", "/rpc"))
+    status = known[journal.name]
+    assert (journal.handled, journal.conflated, journal.mailbox_depth) == (status.handled, 0, 0)
+    assert (journal.busy_us, journal.longest_us, journal.p99_us) == tuple(
+        round(seconds * 1_000_000) for seconds in (status.busy_s, status.longest_s, status.p99_s)
+    )
+    assert journal.histogram == status.histogram
+    assert sum(journal.histogram) == journal.handled > 0
+    assert (rpc.handled, rpc.histogram, rpc.p99_us) == (0, (), 0)
+
+
+async def test_an_operator_sees_what_ended_an_actor_and_that_it_came_back(open_client, program, logged, eventually, monkeypatch):
+    async def crash(desk, order):
+        raise RuntimeError("it broke")
+
+    def desk(actors):
+        (found,) = [actor for actor in actors if actor.name.endswith("/polymarket_desk")]
+        return found
+
+    monkeypatch.setattr("arbiter.actors.paper_desk.PaperDesk._submit", crash)
+    async with open_client() as client:
+        with pytest.raises(UncertainError):
+            await client.place_order(program.poly.yes_key, Side.BUY, 460_000, 10 * MICRO, idempotency_key="k")
+    await eventually(lambda: (now := desk(program.arbiter.core.statuses())).restarts and now.state == "running")
+    async with open_client("operator") as client:
+        actor = desk(await client.list_actors())
+    assert (actor.state, actor.restarts, actor.last_error) == ("running", 1, "RuntimeError: it broke")
+
+
 async def test_many_calls_share_one_connection(open_client, program):
     async with open_client("enterprise") as client, trio.open_nursery() as nursery:
         for _ in range(50):
