@@ -167,6 +167,14 @@ class BotWorld:
         log = self.engine.people.chat_of(by, self.environment.unix_ms())
         return [message.text for message in log.messages.values() if message.from_ and message.from_.is_bot]
 
+    def waiting(self) -> list[Any]:
+        """The updates that the bot has not confirmed, as they are sent."""
+        request = Request("POST", f"/bot{TOKEN}/getUpdates", {}, {}, b"")
+        answer = self.engine.handle(request, self.environment.unix_ms())
+        assert not isinstance(answer, Deferred)
+        updates: list[Any] = json.loads(answer.body)["result"]
+        return updates
+
     async def until(self, condition: Callable[[], object], seconds: float) -> None:
         """Raises TooSlowError where that does not come true in time."""
         with trio.fail_after(seconds):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 
-from arbiter.bot import chats, reception
+from arbiter.bot import chats, handled, reception
 from arbiter.bot.throttle import BURST
 from arbiter.rpc.client_errors import NotConnected, UncertainError
 from arbiter.sandbox.telegram.limits import SendLimits
@@ -35,6 +35,18 @@ async def test_whoever_floods_the_bot_makes_nobody_else_wait(world: BotWorld, au
         refused = [answer for answer in world.seen(by) if "try again shortly" in answer]
         assert len(refused) <= 1
         assert len(world.engine.state.updates) == 0, "all is handled, and confirmed"
+
+
+async def test_to_a_stranger_an_answer_is_sent_at_once_or_never(world: BotWorld, autojump_clock: Any) -> None:
+    async with world.bot():
+        for _ in range(12):
+            world.say("/help", "Eve")
+        await trio.sleep(40)
+        assert len(world.seen("Eve")) == SendLimits().chat_burst
+        for _ in range(12):
+            world.say("/status")
+        await trio.sleep(40)
+        assert len(world.seen()) == 12, "whoever is linked gets every answer"
 
 
 async def test_pressing_without_end_makes_nobody_else_wait(world: BotWorld, autojump_clock: Any) -> None:
@@ -160,19 +172,15 @@ async def test_a_resume_that_a_stop_meets_under_way_does_not_undo_it(world: BotW
 
 
 async def test_a_stop_that_was_done_before_a_restart_is_still_the_last_word(world: BotWorld, autojump_clock: Any, tmp_path: Any) -> None:
-    world.core.gates["GetOverview"] = trio.Event()
     world.core.halted = True
-    file = tmp_path / "updates.json"
-    async with world.bot(file):
-        world.say("/status")
-        world.say("/resume CONFIRM")
-        await world.ask("/stop CONFIRM")
-        while not file.exists():  # a thread writes it, which this clock does not wait for
-            await trio.to_thread.run_sync(lambda: None)
-    del world.core.gates["GetOverview"]
-    async with world.bot(file):
-        await world.until(lambda: any("came after this" in answer for answer in world.seen()), 5)
+    world.say("/resume CONFIRM")
+    world.say("/stop CONFIRM")
+    stop = world.waiting()[-1]
+    handled.save(tmp_path / "updates.json", {stop["update_id"]: handled.fingerprint(stop)})
+    async with world.bot(tmp_path / "updates.json"):
+        await world.until(lambda: any("came after this" in answer for answer in world.seen()), 600)
     assert world.core.halted
+    assert "EmergencyStop" not in world.core.calls
 
 
 async def test_a_stop_of_who_is_not_on_the_allow_list_is_no_urgent_matter(world: BotWorld, autojump_clock: Any) -> None:
