@@ -1,15 +1,16 @@
 """Settings: defaults < TOML file < `.env` < environment < flags. Read once at the start, validated, frozen.
 
 In the environment and in `.env` a setting is `ARBITER_<NAME>`; the names that operators know (`GRPC_PORT` and so
-on) work too, and `ARBITER_*` wins over them. An unknown setting is an error that names the nearest known one.
+on) work too, and `ARBITER_*` wins over them. An unknown setting is an error that names the nearest known one. A value
+that does not fit is an error too where a later source overrides it: it is wrong, and would bite when that one goes.
 """
 
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,6 +32,11 @@ PREFIX = "ARBITER_"
 CONFIG_FILE = "arbiter.toml"
 ENV_FILE = ".env"
 LARGEST_FILE = 256 * 1024
+QUOTES = ("'", '"')
+QUOTED = re.compile(r"""(?P<quote>["'])(?P<value>.*?)(?P=quote)\s*(#.*)?""")
+"""A value of `.env` in quotes, and a comment behind them."""
+COMMENT = re.compile(r"\s#.*")
+"""A comment behind a value without quotes: `a#b` is none."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,13 +67,17 @@ SECRET = {"telegram_bot_token"}
 KNOWN: frozenset[str] = frozenset(Settings.__struct_fields__)
 
 
+class Given(NamedTuple):
+    """A value that somebody gave a setting, and where."""
+
+    name: str
+    value: Any
+    origin: str
+
+
 def allowed_users(settings: Settings) -> frozenset[int]:
-    """The Telegram ids of TELEGRAM_ALLOWED_USERS. Raises ConfigError for what is no id."""
-    ids = [part.strip() for part in settings.telegram_allowed_users.replace(";", ",").split(",") if part.strip()]
-    for each in ids:
-        if not (each.isascii() and each.isdigit() and len(each) <= 16):
-            raise ConfigError(f"telegram_allowed_users has {each!r}, which is no Telegram id", "list numbers, with commas between")
-    return frozenset(map(int, ids))
+    """The Telegram ids of TELEGRAM_ALLOWED_USERS."""
+    return frozenset(map(int, _ids(settings.telegram_allowed_users)))
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
@@ -76,29 +86,49 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> 
     Raises ConfigError naming the setting, where it came from, and what it must be.
     """
     config_file = flags.get("config") or environ.get(PREFIX + "CONFIG")
-    layers = [
-        _from_toml(Path(config_file) if config_file else folder / CONFIG_FILE, required=config_file is not None),
-        _from_environment(_parse_env_file(folder / ENV_FILE), ENV_FILE),
-        _from_environment(environ, "the environment"),
-        {name: (value, f"--{name.replace('_', '-')}") for name, value in flags.items() if value is not None and name != "config"},
+    given = [
+        *_from_toml(Path(config_file) if config_file else folder / CONFIG_FILE, required=config_file is not None),
+        *_from_environment(_parse_env_file(folder / ENV_FILE), ENV_FILE),
+        *_from_environment(environ, "the environment"),
+        *(Given(name, value, f"--{name.replace('_', '-')}") for name, value in flags.items() if value is not None and name != "config"),
     ]
-    merged: dict[str, tuple[Any, str]] = {}
-    for layer in layers:
-        merged.update(layer)
-    settings = _convert(merged)
-    _require_bot_token(settings.telegram_bot_token)
-    _require_api_url(settings.telegram_api_url)
-    allowed_users(settings)
-    return settings
+    return Settings(**_checked(given))
 
 
-def _require_bot_token(token: str) -> None:
+def _checked(given: Iterable[Given]) -> dict[str, Any]:
+    """Every value checked, the last of each setting kept."""
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    checked: dict[str, Any] = {}
+    for name, value, origin in given:
+        folded = value.upper() if name == "log_level" and isinstance(value, str) else value
+        try:
+            checked[name] = msgspec.convert(folded, types[name], strict=False)
+        except msgspec.ValidationError as error:
+            shown = "***" if name in SECRET else repr(value)
+            problem = _one_of(types[name]) or error
+            raise ConfigError(f"{name} = {shown} (from {origin}) is not valid: {problem}", f"correct it in {origin}") from None
+        if name in CHECKS:
+            CHECKS[name](checked[name], origin)
+    return checked
+
+
+def _one_of(type_: Any) -> str:
+    """What can be given where a setting has a few values only."""
+    if get_origin(type_) is not Literal:
+        return ""
+    *others, last = get_args(type_)
+    return f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}, the only one there is yet"
+
+
+def _require_bot_token(token: str, origin: str) -> None:
     """The form that BotFather gives. The value is never shown."""
     if token and not re.fullmatch(r"\d{1,20}:[A-Za-z0-9_-]{30,100}", token, re.ASCII):
-        raise ConfigError("telegram_bot_token has not the form of a bot's token (123456:letters)", "copy it whole from BotFather")
+        raise ConfigError(
+            f"telegram_bot_token (from {origin}) has not the form of a bot's token (123456:letters)", "copy it whole from BotFather"
+        )
 
 
-def _require_api_url(url: str) -> None:
+def _require_api_url(url: str, origin: str) -> None:
     """http or https, and a host; a path is allowed."""
     if not url:
         return
@@ -109,47 +139,55 @@ def _require_api_url(url: str) -> None:
         fits = False
     if not fits:
         raise ConfigError(
-            f"telegram_api_url = {url!r} is not the address of a Bot API",
+            f"telegram_api_url = {url!r} (from {origin}) is not the address of a Bot API",
             "give one such as http://127.0.0.1:8081, or leave it away for Telegram's own",
         )
 
 
-def _convert(merged: Mapping[str, tuple[Any, str]]) -> Settings:
-    checked: dict[str, Any] = {}
-    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    for name, (value, origin) in merged.items():
-        given = value.upper() if name == "log_level" and isinstance(value, str) else value
-        try:
-            checked[name] = msgspec.convert(given, types[name], strict=False)
-        except msgspec.ValidationError as error:
-            shown = "***" if name in SECRET else repr(value)
-            raise ConfigError(f"{name} = {shown} (from {origin}) is not valid: {error}", f"correct it in {origin}") from None
-    return Settings(**checked)
+def _require_ids(text: str, origin: str) -> None:
+    for each in _ids(text):
+        if not (each.isascii() and each.isdigit() and len(each) <= 16):
+            raise ConfigError(
+                f"telegram_allowed_users (from {origin}) has {each!r}, which is no Telegram id", "list numbers, with commas between"
+            )
 
 
-def _from_toml(path: Path, *, required: bool) -> dict[str, tuple[Any, str]]:
+def _ids(text: str) -> list[str]:
+    return [part.strip() for part in text.replace(";", ",").split(",") if part.strip()]
+
+
+CHECKS: dict[str, Callable[[str, str], None]] = {
+    "telegram_bot_token": _require_bot_token,
+    "telegram_api_url": _require_api_url,
+    "telegram_allowed_users": _require_ids,
+}
+"""What a type cannot say of a value; each is called with it and its origin, and raises ConfigError."""
+
+
+def _from_toml(path: Path, *, required: bool) -> list[Given]:
     if not required and not path.exists():
-        return {}
+        return []
     try:
         values = tomllib.loads(_read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", "correct that line") from None
     for name in values:
         _require_known(name, str(path))
-    return {name: (value, str(path)) for name, value in values.items()}
+    return [Given(name, value, str(path)) for name, value in values.items()]
 
 
-def _from_environment(values: Mapping[str, str], origin: str) -> dict[str, tuple[Any, str]]:
-    found: dict[str, tuple[Any, str]] = {}
+def _from_environment(values: Mapping[str, str], origin: str) -> list[Given]:
+    """A short name beside the full one is not looked at: it may be another program's, and this is how one gets round it."""
+    found: dict[str, Given] = {}
     for short, name in SHORT_NAMES.items():
         if short in values:
-            found[name] = (values[short], f"{short} in {origin}")
+            found[name] = Given(name, values[short], f"{short} in {origin}")
     for variable, value in values.items():
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name != "config":
             _require_known(name, origin, shown=variable)
-            found[name] = (value, f"{variable} in {origin}")
-    return found
+            found[name] = Given(name, value, f"{variable} in {origin}")
+    return list(found.values())
 
 
 def _require_known(name: str, origin: str, shown: str = "") -> None:
@@ -161,7 +199,7 @@ def _require_known(name: str, origin: str, shown: str = "") -> None:
 
 
 def _parse_env_file(path: Path) -> dict[str, str]:
-    """`NAME=value` lines, `export` and quotes allowed, `#` comments."""
+    """`NAME=value` lines, `export` and quotes allowed, `#` comments, also behind a value."""
     if not path.exists():
         return {}
     values: dict[str, str] = {}
@@ -172,10 +210,13 @@ def _parse_env_file(path: Path) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not name.strip().isidentifier():
             raise ConfigError(f"{path} line {number} is not NAME=value", "correct or remove that line")
-        value = value.strip()
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        values[name.strip()] = value
+        if value.strip()[:1] in QUOTES:
+            quoted = QUOTED.fullmatch(value.strip())
+            if quoted is None:
+                raise ConfigError(f"{path} line {number} has a quote that is not closed", "close it, or leave the quotes away")
+            values[name.strip()] = quoted["value"]
+        else:
+            values[name.strip()] = COMMENT.sub("", value).strip()
     return values
 
 

@@ -93,6 +93,34 @@ def test_an_env_file_may_have_comments_exports_and_quotes(read):
     assert (settings.grpc_port, settings.data, settings.recording, settings.log_level) == (1, "my data", "a=b#c", "DEBUG")
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("recordings/a.jsonl # the short one", "recordings/a.jsonl"),
+        ("a.jsonl\t# a tab does too", "a.jsonl"),
+        ("a#b.jsonl", "a#b.jsonl"),
+        ("#b.jsonl", "#b.jsonl"),
+        (" # nothing but a comment", ""),
+        ('"a # b.jsonl"', "a # b.jsonl"),
+        ("'a # b.jsonl' # and a comment", "a # b.jsonl"),
+        ('"a.jsonl" # say "hello"', "a.jsonl"),
+        ('"it\'s.jsonl"', "it's.jsonl"),
+        ("it's.jsonl # fine", "it's.jsonl"),
+        ('""', ""),
+    ],
+)
+def test_in_an_env_file_a_blank_and_a_hash_begin_a_comment_and_quotes_keep_them(read, written, value):
+    assert read(env=f"ARBITER_RECORDING={written}\nexport ARBITER_DATA={written}\nGRPC_PORT=7 # c\n") == Settings(
+        recording=value, data=value, grpc_port=7
+    )
+
+
+@pytest.mark.parametrize("written", ['"a.jsonl', "'a.jsonl # c", "\"a.jsonl'", '"a" b', "'"])
+def test_a_quote_of_an_env_file_that_is_not_closed_is_told_by_its_line_and_not_shown(read, written):
+    text = refusal(read, ".env line 2 has a quote that is not closed", env=f"GRPC_PORT=1\nARBITER_RECORDING={written}\n")
+    assert written not in text
+
+
 @pytest.mark.parametrize("level", ["debug", "Warning", "ERROR"])
 def test_a_log_level_may_be_spelt_in_any_case(read, level):
     assert read(environ={"LOG_LEVEL": level}).log_level == level.upper()
@@ -153,6 +181,40 @@ def test_a_bad_value_is_told_with_its_name_and_where_it_came_from(read, sources,
 @pytest.mark.parametrize("change", ['log_level = "LOUD"', 'mode = "live"', "recording_speed = 0", "recording_speed = 100001", "data = 7"])
 def test_every_kind_of_value_is_checked(read, change):
     refusal(read, change.partition(" ")[0], "is not valid", toml=change)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ARBITER_MODE", "live", "it must be sandbox, the only one there is yet"),
+        ("LOG_LEVEL", "loud", "it must be DEBUG, INFO, WARNING or ERROR"),
+    ],
+)
+def test_a_setting_of_few_values_names_them_when_it_is_given_another(read, variable, value, told):
+    text = refusal(read, environ={variable: value})
+    name = variable.removeprefix("ARBITER_").lower()
+    origin = f"{variable} in the environment"
+    assert text == f"{name} = {value!r} (from {origin}) is not valid: {told}; correct it in {origin}"
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ({"toml": "grpc_port = 70000"}, "grpc_port = 70000 (from "),
+        ({"env": "GRPC_PORT=abc"}, "grpc_port = 'abc' (from GRPC_PORT in .env)"),
+        ({"environ": {"GRPC_PORT": "abc"}}, "grpc_port = 'abc' (from GRPC_PORT in the environment)"),
+        ({"env": "TELEGRAM_BOT_TOKEN=short"}, "telegram_bot_token (from TELEGRAM_BOT_TOKEN in .env)"),
+        ({"env": "TELEGRAM_API_URL=nowhere"}, "telegram_api_url = 'nowhere' (from TELEGRAM_API_URL in .env)"),
+        ({"env": "TELEGRAM_ALLOWED_USERS=me"}, "telegram_allowed_users (from TELEGRAM_ALLOWED_USERS in .env) has 'me'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_also_where_a_later_source_overrides_it(read, sources, told):
+    good = {"grpc_port": 0, "telegram_bot_token": TOKEN, "telegram_api_url": "http://localhost:1", "telegram_allowed_users": "1"}
+    refusal(read, told, flags=good, **sources)
+
+
+def test_a_short_name_beside_the_full_one_may_be_another_programs_and_is_not_looked_at(read):
+    assert read(environ={"LOG_LEVEL": "trace", "ARBITER_LOG_LEVEL": "DEBUG"}).log_level == "DEBUG"
 
 
 def test_a_value_with_a_line_break_is_told_in_one_line(read):
