@@ -1,9 +1,11 @@
 """PaperDesk: an order desk, one for each venue, that fills orders against the venue's live book instead of sending them.
 
 What it decides is `domain/paper.py`. An order's new state, its fills and their ledger entries become durable in one
-group before anyone is told.
+group before anyone is told. A store that cannot be written (a full disk) takes no desk down: who asked is refused, nothing
+that rests moves, and what is due is tried again until it is durable.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import assert_never
 
@@ -15,21 +17,21 @@ from arbiter.actors.journal import Messages as JournalMessages
 from arbiter.actors.market_feed import BookUpdated, MarketData
 from arbiter.actors.position_tracker import CatchUp
 from arbiter.actors.position_tracker import Messages as TrackerMessages
-from arbiter.domain.book import Levels, Side
 from arbiter.domain.fees import UnknownFees
 from arbiter.domain.ids import FillId, OrderId, OutcomeKey, UserId, VenueId, new_id
 from arbiter.domain.ledger import FillEntry
-from arbiter.domain.market import Market
 from arbiter.domain.order import Fill, Order, OrderState
-from arbiter.domain.paper import PaperMatcher
-from arbiter.errors import ActorStopped, AskTimeout, NotFound, StoreError
+from arbiter.domain.paper import PaperMatcher, ResumedMatcher
+from arbiter.errors import ArbiterError, AskTimeout, NotFound, StoreError
 from arbiter.runtime import Actor, Environment, Message, Ref, Request, Topic
 from arbiter.store.base import AddEntry, AddFill, PutOrder, Store, Write
 
 COMMIT_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
-"""How often the desk looks for orders of stopped users."""
-NEVER_SENT = "the program stopped before it was sent"
+"""How often the desk looks for orders of stopped users, and tries again what the store did not take."""
+TELL_SECONDS = 60.0
+"""How often at most it logs that the store takes nothing: every new book finds that out again."""
+NEVER_SENT = "it was never sent: the program stopped, or its store could not write, before that"
 STOPPED = "trading is stopped"
 
 
@@ -60,11 +62,11 @@ class OrderChanged(Message, frozen=True, tag=True):
     fills: tuple[Fill, ...] = ()
 
 
-class EndStopped(Message, frozen=True, tag=True):
-    """From the desk to itself: cancel what rests of stopped users."""
+class Overdue(Message, frozen=True, tag=True):
+    """From the desk to itself: cancel what rests of stopped users and what was never sent, match what could not be recorded."""
 
 
-Messages = Submit | Cancel | Reconcile | BookUpdated | EndStopped
+Messages = Submit | Cancel | Reconcile | BookUpdated | Overdue
 
 
 def mailbox_key(message: Messages) -> object:
@@ -74,25 +76,6 @@ def mailbox_key(message: Messages) -> object:
 
 class OutOfStep(Exception):
     """Whether a write became durable is not known. Crashes the desk: its restart reads what is true from the store."""
-
-
-class _ResumedMatcher(PaperMatcher):
-    """Of an order that rested before a restart. What it took is still in the visible book, but from which level is not known.
-
-    So as much as it was filled counts as taken from the best levels of the first book that it meets.
-    """
-
-    _resumed = False
-
-    def match(
-        self, bids: Levels, asks: Levels, market: Market, now_ms: int, new_fill_id: Callable[[], FillId]
-    ) -> tuple[Order, tuple[Fill, ...]]:
-        if not self._resumed:
-            self._resumed, left = True, int(self.order.filled)
-            for price, size in asks if self.order.side is Side.BUY else bids:
-                self._taken[price] = min(size, left)
-                left -= self._taken[price]
-        return super().match(bids, asks, market, now_ms, new_fill_id)
 
 
 class PaperDesk(Actor[Messages]):
@@ -120,25 +103,35 @@ class PaperDesk(Actor[Messages]):
         self._resting: dict[OutcomeKey, dict[OrderId, PaperMatcher]] = {}
         self._unfollow: dict[OutcomeKey, Callable[[], None]] = {}
         self._never_sent: dict[OrderId, Order] = {}
-        """Cancelled at the start; a Submit that waited in the mailbox meanwhile must not revive them."""
+        """What the start found pending, as the store has it. A Submit that waited in the mailbox meanwhile must not revive them."""
+        self._unmatched: set[OutcomeKey] = set()
+        """Whose last book filled orders, but the store did not take the fills."""
+        self._told_at = float("-inf")
         self._ending: set[OrderId] = set()
         """Resting orders that a stop ends: never matched again, also after a resume, and cancelled until that is durable."""
 
     async def started(self) -> None:
-        """Orders that rested go on resting, those of stopped users end. One never matched was never acknowledged: it is cancelled."""
+        """Orders that rested go on resting, those of stopped users end. One never matched was never acknowledged: it is cancelled.
+
+        It comes up also where the store takes none of these cancels yet.
+        """
         # an empty commit is answered after all before it: what an earlier incarnation sent is durable now, or never will be
-        await self._journal.ask(Commit(()), timeout=COMMIT_SECONDS)
+        try:
+            await self._journal.ask(Commit(()), timeout=COMMIT_SECONDS)
+        except StoreError as error:  # an answer too: it shared a transaction with what could not be written
+            self._tell_trouble("the store takes no writes", error)
+        fills: defaultdict[OrderId, list[Fill]] = defaultdict(list)
+        for fill in await self._store.fills_of_open_orders():
+            fills[fill.order].append(fill)
         for order in await self._store.orders():
             if order.outcome.venue != self._venue:
                 continue
             if order.state in (OrderState.OPEN, OrderState.PARTIALLY_FILLED):
-                self._rest(_ResumedMatcher(order))
+                self._rest(ResumedMatcher(order, fills[order.id]))
             else:
-                ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=NEVER_SENT)
-                await self._keep(OrderChanged(ended))
-                self._never_sent[ended.id] = ended
-        await self._end(self._stopped(self._all_resting()))
-        self.context.start_task(self._look_for_stopped_for_ever)
+                self._never_sent[order.id] = order
+        await self._end_overdue()
+        self.context.start_task(self._look_for_overdue_for_ever)
 
     async def handle(self, message: Messages) -> object:
         match message:
@@ -152,15 +145,16 @@ class PaperDesk(Actor[Messages]):
             case BookUpdated():
                 await self._meet(message)
                 return None
-            case EndStopped():
-                await self._end(self._stopped(self._all_resting()))
+            case Overdue():
+                await self._end_overdue()
+                await self._meet_again()
                 return None
             case _:
                 assert_never(message)
 
     async def _submit(self, order: Order) -> Order:
         if order.id in self._never_sent:
-            return self._never_sent[order.id]
+            return await self._cancel(self._never_sent[order.id], NEVER_SENT)
         now = self._environment.unix_ms()
         matcher = PaperMatcher(order.become(OrderState.SUBMITTING, now))
         if self._latch.halted(order.user):
@@ -173,18 +167,33 @@ class PaperDesk(Actor[Messages]):
     async def _meet(self, book: BookUpdated) -> None:
         """What rests on this outcome against its new book. A stop is looked for right before each match, with no await between."""
         here = self._resting.get(book.outcome, {})
+        self._unmatched.discard(book.outcome)
         for matcher in tuple(here.values()):
             if not self._is_stopped(matcher.order):
-                await self._match(matcher, book)
+                try:
+                    await self._match(matcher, book)
+                except StoreError as error:  # it rests on as it was, for the next book or this one again
+                    self._unmatched.add(book.outcome)
+                    self._tell_trouble("a resting order cannot be filled: the store takes no writes", error, order=matcher.order.id)
         await self._end([order for order in self._stopped(here.values()) if order.id not in self._ending])
 
+    async def _meet_again(self) -> None:
+        """Where the store did not take the fills of a book, the newest one fills the orders, also if no other ever comes."""
+        for outcome in tuple(self._unmatched):
+            book = self._data.books.get(outcome)
+            if book is None:
+                self._unmatched.discard(outcome)
+            else:
+                await self._meet(book)
+
     async def _match(self, matcher: PaperMatcher, book: BookUpdated) -> Order:
+        """On a copy, which takes the matcher's place once what came of it is durable. Raises StoreError: nothing has changed."""
         market = self._data.markets.get(book.outcome.market_key)
         if not book.trusted or market is None:
             return matcher.order
-        before = matcher.order
+        before, tried = matcher.order, matcher.copy()
         try:
-            after, fills = matcher.match(book.bids, book.asks, market, self._environment.unix_ms(), self._new_fill_id)
+            after, fills = tried.match(book.bids, book.asks, market, self._environment.unix_ms(), self._new_fill_id)
         except UnknownFees as error:  # a resting order waits until the fees are known again
             return await self._reject(before, str(error)) if before.state is OrderState.SUBMITTING else before
         if after is not before:
@@ -194,7 +203,7 @@ class PaperDesk(Actor[Messages]):
         if after.state.is_final:
             self._forget(after)
         else:
-            self._rest(matcher)
+            self._rest(tried)
         return after
 
     async def _reject(self, order: Order, reason: str) -> Order:
@@ -215,10 +224,23 @@ class PaperDesk(Actor[Messages]):
             return order
         ended = order.become(OrderState.CANCELLED, self._environment.unix_ms(), reason=reason)
         await self._keep(OrderChanged(ended))
-        self._forget(ended)
+        self._has_ended(ended)
         return ended
 
-    # -- orders of stopped users --
+    def _has_ended(self, order: Order) -> None:
+        """It is durably cancelled."""
+        self._forget(order)
+        if order.id in self._never_sent:
+            self._never_sent[order.id] = order
+
+    # -- what has to end: orders of stopped users, and those never sent --
+
+    async def _end_overdue(self) -> None:
+        await self._end(self._stopped(self._all_resting()))
+        await self._try_to_cancel(self._pending(), NEVER_SENT)
+
+    def _pending(self) -> list[Order]:
+        return [order for order in self._never_sent.values() if not order.state.is_final]
 
     def _all_resting(self) -> Iterator[PaperMatcher]:
         return (matcher for orders in self._resting.values() for matcher in orders.values())
@@ -230,28 +252,34 @@ class PaperDesk(Actor[Messages]):
         return [matcher.order for matcher in matchers if self._is_stopped(matcher.order)]
 
     async def _end(self, stopped: list[Order]) -> None:
-        """Cancel them in one group. A store that fails must not take the desk down: they stay, unmatched, and are tried again."""
-        if not stopped:
-            return
+        """Never matched again, whether the store takes their end already or not."""
         self._ending.update(order.id for order in stopped)
+        await self._try_to_cancel(stopped, STOPPED)
+
+    async def _try_to_cancel(self, orders: list[Order], reason: str) -> None:
+        """In one group. A store that fails must not take the desk down: they stay as they are, and are tried again."""
+        if not orders:
+            return
         now = self._environment.unix_ms()
-        ended = [order.become(OrderState.CANCELLED, now, reason=STOPPED) for order in stopped]
+        ended = [order.become(OrderState.CANCELLED, now, reason=reason) for order in orders]
         try:
             await self._keep(*(OrderChanged(order) for order in ended))
         except StoreError as error:
-            self.context.log.error("orders of stopped users are not cancelled yet", orders=len(ended), problem=str(error))
+            self._tell_trouble("orders are not cancelled yet: the store takes no writes", error, orders=len(ended), reason=reason)
             return
         for order in ended:
-            self._forget(order)
+            self._has_ended(order)
 
-    async def _look_for_stopped_for_ever(self) -> None:
-        """For what the user's session does not get to: there may be none. It goes first, so what is new is left to it for one round."""
+    async def _look_for_overdue_for_ever(self) -> None:
+        """Of stopped users for what their session does not get to: there may be none. It goes first, so what is new is left to it
+        for one round.
+        """
         before: set[OrderId] = set()
         while True:
             await trio.sleep(AGAIN_SECONDS)
             found = {order.id for order in self._stopped(self._all_resting())}
-            if found & before:
-                self.context.ref.offer(EndStopped())
+            if found & before or self._unmatched or self._pending():
+                self.context.ref.offer(Overdue())
             before = found
 
     # -- becoming durable --
@@ -276,7 +304,7 @@ class PaperDesk(Actor[Messages]):
         """A tracker that is late or restarts finds the entries by itself; what is durable stands."""
         try:
             await self._tracker.ask(CatchUp(sequence), timeout=COMMIT_SECONDS)
-        except (ActorStopped, AskTimeout) as error:
+        except ArbiterError as error:
             self.context.log.warning("positions are late", problem=str(error))
 
     def _rest(self, matcher: PaperMatcher) -> None:
@@ -293,6 +321,13 @@ class PaperDesk(Actor[Messages]):
         if not orders:
             self._resting.pop(order.outcome, None)
             self._unfollow.pop(order.outcome, lambda: None)()
+
+    def _tell_trouble(self, what: str, error: StoreError, **facts: object) -> None:
+        """One line a minute for all that is tried again and again."""
+        now = self._environment.monotonic()
+        if now - self._told_at >= TELL_SECONDS:
+            self._told_at = now
+            self.context.log.error(what, problem=str(error), **facts)
 
     def _new_fill_id(self) -> FillId:
         return FillId(new_id(self._environment.unix_ms(), self._environment.random))

@@ -106,7 +106,7 @@ class Order(msgspec.Struct, frozen=True):
 class Fill(msgspec.Struct, frozen=True):
     """One execution against one order, as the venue states it: `cash` and `fee` are booked as given, in micros.
 
-    `cash` is what changed hands for the shares, without the fee, always positive.
+    `cash` is what changed hands for the shares, without the fee, always positive. `taker`: it met what rested there.
     """
 
     id: FillId
@@ -120,3 +120,4 @@ class Fill(msgspec.Struct, frozen=True):
     fee: Micros
     at_ms: int
     strategy: str = "manual"
+    taker: bool = True

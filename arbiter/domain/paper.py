@@ -5,7 +5,8 @@ limit, as a maker, when the other side later reaches it. What an order took from
 that level merely stays. Our paper orders do not see each other's fills: the visible book is the venue's, not ours.
 """
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 
 from arbiter.domain.book import Level, Levels, Side
 from arbiter.domain.fees import FeeMeter
@@ -22,6 +23,12 @@ class PaperMatcher:
         self.order = order
         self._fees: FeeMeter | None = None
         self._taken: dict[int, int] = {}
+
+    def copy(self) -> "PaperMatcher":
+        """Another one that stands where this one stands: what is matched on one changes nothing of the other."""
+        twin = copy.copy(self)
+        twin._taken, twin._fees = dict(self._taken), copy.copy(self._fees)
+        return twin
 
     def match(
         self, bids: Levels, asks: Levels, market: Market, now_ms: int, new_fill_id: Callable[[], FillId]
@@ -64,7 +71,8 @@ class PaperMatcher:
         cash = pico_ceil(pico) if order.side is Side.BUY else pico_floor(pico)
         fee = self._fees.charge(order.side, price, level.size, taker=taker)
         self.order = order.fill(level.size, now_ms)
-        return Fill(new_fill_id(), order.id, order.user, order.outcome, order.side, price, level.size, cash, fee, now_ms, order.strategy)
+        whose = order.id, order.user, order.outcome, order.side
+        return Fill(new_fill_id(), *whose, price, level.size, cash, fee, now_ms, order.strategy, taker)
 
     def _settle_remainder(self, now_ms: int) -> None:
         order = self.order
@@ -73,3 +81,31 @@ class PaperMatcher:
             self.order = order.become(OrderState.CANCELLED, now_ms, reason=reason)
         elif order.state is OrderState.SUBMITTING:
             self.order = order.become(OrderState.OPEN, now_ms)
+
+
+class ResumedMatcher(PaperMatcher):
+    """Of an order that rested before a restart, with its fills until then, oldest first. Its fees go on where they stood.
+
+    What it took is still in the visible book, but from which level is not known. So as much as it was filled counts as
+    taken from the best levels of the first book that it meets.
+    """
+
+    def __init__(self, order: Order, fills: Iterable[Fill]) -> None:
+        super().__init__(order)
+        self._before = tuple(fills)
+
+    def match(
+        self, bids: Levels, asks: Levels, market: Market, now_ms: int, new_fill_id: Callable[[], FillId]
+    ) -> tuple[Order, tuple[Fill, ...]]:
+        if self._fees is None:
+            self._fees = FeeMeter(market.fees)
+            for fill in self._before:
+                self._fees.charge(fill.side, fill.price, fill.size, taker=fill.taker)
+            self._take_best(asks if self.order.side is Side.BUY else bids)
+        return super().match(bids, asks, market, now_ms, new_fill_id)
+
+    def _take_best(self, levels: Levels) -> None:
+        left = int(self.order.filled)
+        for price, size in levels:
+            self._taken[price] = min(size, left)
+            left -= self._taken[price]

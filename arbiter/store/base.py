@@ -84,6 +84,9 @@ class Store(Protocol):
     async def accounts(self) -> list[Account]:
         """All accounts."""
 
+    async def account(self, user: UserId) -> Account | None:
+        """One account."""
+
     async def trading_statuses(self) -> list[TradingStatus]:
         """The state of every user whose trading was ever stopped."""
 
@@ -98,6 +101,9 @@ class Store(Protocol):
 
     async def order_by_key(self, user: UserId, idempotency_key: str) -> Order | None:
         """The order that a user placed under this key."""
+
+    async def fills_of_open_orders(self) -> list[Fill]:
+        """Every fill of an order that is not final, in the order in which they became durable."""
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         """The next entries after `sequence`, at most `limit`."""

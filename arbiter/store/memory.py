@@ -33,6 +33,9 @@ class MemoryStore:
     async def accounts(self) -> list[Account]:
         return sorted(self._accounts.values(), key=lambda account: account.user)
 
+    async def account(self, user: UserId) -> Account | None:
+        return self._accounts.get(user)
+
     async def trading_statuses(self) -> list[TradingStatus]:
         return sorted(self._statuses.values(), key=lambda status: status.user)
 
@@ -51,6 +54,9 @@ class MemoryStore:
     async def order_by_key(self, user: UserId, idempotency_key: str) -> Order | None:
         known = self._keys.get((user, idempotency_key))
         return None if known is None else self._orders[known]
+
+    async def fills_of_open_orders(self) -> list[Fill]:
+        return [fill for fill in self._fills.values() if not self._orders[fill.order].state.is_final]
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         return self._ledger[sequence : sequence + limit]

@@ -16,7 +16,7 @@ import trio
 from arbiter.domain.account import Account
 from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
-from arbiter.domain.order import Order
+from arbiter.domain.order import Fill, Order
 from arbiter.domain.trading_state import TradingStatus
 from arbiter.errors import ConfigError, StoreError
 from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, PutTradingStatus, Refused, Write, Writes
@@ -36,6 +36,7 @@ CREATE TABLE ledger (sequence INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT N
 _MIGRATIONS = (
     _FIRST_SCHEMA,
     "CREATE TABLE trading_statuses (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+    "CREATE INDEX fills_of_order ON fills (order_id);",
 )
 """Each brings a file from the schema before it to the next; the number of those that were applied is `user_version`."""
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -45,10 +46,14 @@ SELECT body FROM orders WHERE user = ? AND (final = 0 OR id IN (
 )) ORDER BY created_ms, id
 """
 """A LIMIT of -1 is none."""
+_FILLS_OF_OPEN_ORDERS = """
+SELECT fills.body FROM orders JOIN fills ON fills.order_id = orders.id WHERE orders.final = 0 ORDER BY fills.rowid
+"""
 
 _encode = msgspec.json.Encoder().encode
 _decode_account = msgspec.json.Decoder(Account).decode
 _decode_order = msgspec.json.Decoder(Order).decode
+_decode_fill = msgspec.json.Decoder(Fill).decode
 _decode_status = msgspec.json.Decoder(TradingStatus).decode
 _decode_entry: Callable[[bytes], LedgerEntry] = msgspec.json.Decoder(LedgerEntry).decode
 
@@ -130,7 +135,7 @@ class SqliteStore:
                 problems = [_apply_group(connection, group) for group in groups]
                 last = _last_sequence(connection)
         except apsw.Error as error:
-            raise StoreError(f"the store could not write: {error}") from error
+            raise StoreError(f"the store could not write: {_first_problem(error)}") from error
         return [Committed(last) if problem is None else Refused(problem) for problem in problems]
 
     # -- reading --
@@ -138,6 +143,10 @@ class SqliteStore:
     async def accounts(self) -> list[Account]:
         rows = await self._read("SELECT body FROM accounts ORDER BY user")
         return [_decode_account(body) for (body,) in rows]
+
+    async def account(self, user: UserId) -> Account | None:
+        rows = await self._read("SELECT body FROM accounts WHERE user = ?", (user,))
+        return _decode_account(rows[0][0]) if rows else None
 
     async def trading_statuses(self) -> list[TradingStatus]:
         rows = await self._read("SELECT body FROM trading_statuses ORDER BY user")
@@ -157,6 +166,9 @@ class SqliteStore:
     async def order_by_key(self, user: UserId, idempotency_key: str) -> Order | None:
         rows = await self._read("SELECT body FROM orders WHERE user = ? AND idempotency_key = ?", (user, idempotency_key))
         return _decode_order(rows[0][0]) if rows else None
+
+    async def fills_of_open_orders(self) -> list[Fill]:
+        return [_decode_fill(body) for (body,) in await self._read(_FILLS_OF_OPEN_ORDERS)]
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         rows = await self._read("SELECT sequence, body FROM ledger WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
@@ -187,6 +199,13 @@ def _opened(connection: apsw.Connection | None) -> apsw.Connection:
     if connection is None:
         raise StoreError("the store is not open")
     return connection
+
+
+def _first_problem(error: BaseException) -> BaseException:
+    """What a transaction failed of. A full disk ends it at once, and then each savepoint that is left complains of that."""
+    while isinstance(error.__context__, apsw.Error):
+        error = error.__context__
+    return error
 
 
 def _close(connection: apsw.Connection | None) -> None:

@@ -1,4 +1,6 @@
-"""PaperDesk: fills against the live book, durable before told, the same orders after a restart."""
+"""PaperDesk: fills against the live book, durable before told, the same orders after a restart, no less on a full disk."""
+
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -10,11 +12,12 @@ from arbiter.actors.journal import Commit
 from arbiter.actors.paper_desk import NEVER_SENT, STOPPED, Cancel, OrderChanged, Reconcile, Submit
 from arbiter.domain.book import BooksInvalid, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, OrderId, UserId
-from arbiter.domain.market import PolymarketFees
+from arbiter.domain.ledger import SettlementEntry
+from arbiter.domain.market import KalshiFees, PolymarketFees
 from arbiter.domain.money import parse_micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
 from arbiter.errors import ActorStopped, NotFound, StoreError
-from arbiter.store.base import PutOrder
+from arbiter.store.base import AddEntry, PutOrder
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 
 ANN, BOB = UserId("ann"), UserId("bob")
@@ -392,15 +395,174 @@ async def test_a_commit_that_fails_reaches_the_asker_and_the_order_stays_pending
         assert (await desk.ask(Reconcile(ANN, pending.id))).state is OrderState.CANCELLED
 
 
-async def test_a_commit_that_fails_under_a_resting_order_restarts_the_desk_and_nothing_is_lost_or_doubled(autojump_clock, scene, desk):
+async def test_a_commit_that_fails_under_a_resting_order_leaves_it_as_it_was_and_the_next_book_fills_it(autojump_clock, scene, desk):
     async with scene.running():
         await scene.quote(scene.yes, "0.40x5", "0.46x10")
         order = await desk.submit(BUY, "0.43", "10")
         scene.store.failures = 1
         await scene.quote(scene.yes, "0.40x5", "0.43x4")
-        await trio.sleep(1)
+        assert await scene.store.order(order.id) == order
+        assert await desk.ask(Reconcile(ANN, order.id)) == order
+        await scene.quote(scene.yes, "0.40x6", "0.43x4")
+        assert summary(await scene.store.order(order.id)) == (OrderState.PARTIALLY_FILLED, "4.0")
+        await trio.sleep(5)
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+        assert restarts(scene) == 0
+
+
+async def test_a_fill_that_the_store_did_not_take_comes_by_itself_where_no_other_book_does(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        scene.store.failures = 3
+        await scene.quote(scene.yes, "0.40x5", "0.43x4")
+        await trio.sleep(4)
+        assert restarts(scene) == 0
         assert summary(await scene.store.order(order.id)) == (OrderState.PARTIALLY_FILLED, "4.0")
         assert await scene.held() == {scene.yes: parse_micros("4")}
+
+
+def restarts(scene) -> int:
+    return sum(status.restarts for status in scene.supervisor.statuses())
+
+
+def told(log) -> list[str]:
+    """What was logged as an error."""
+    return [entry["event"] for entry in log if entry["log_level"] == "error"]
+
+
+def full_disk(scene) -> None:
+    scene.store.refuse = lambda groups: True
+
+
+def room_again(scene) -> None:
+    scene.store.refuse = lambda groups: False
+
+
+async def test_a_full_disk_under_many_books_stops_no_desk_is_told_once_a_minute_and_heals(autojump_clock, scene, desk, log):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        await scene.quote(scene.k_yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        full_disk(scene)
+        for number in range(110):
+            await scene.quote(scene.yes, f"0.40x{number + 1}", "0.43x4")
+            await trio.sleep(1)
+        assert told(log) == ["a resting order cannot be filled: the store takes no writes"] * 2
+        with pytest.raises(StoreError):
+            await desk.ask(Cancel(ANN, order.id))
+        room_again(scene)
+        await trio.sleep(2)
+        assert summary(await desk.ask(Cancel(ANN, order.id))) == (OrderState.CANCELLED, "4.0")
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+        assert restarts(scene) == 0
+
+
+async def test_a_desk_starts_on_a_full_disk_and_refuses_what_was_never_sent_until_its_end_is_durable(autojump_clock, scene, desk, log):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.44x4")
+        resting, lost = await desk.submit(BUY, "0.43", "10"), await desk.pending(BUY, "0.45", "10")
+        await desk.pending(BUY, "0.45", "10", outcome=scene.k_yes)
+        full_disk(scene)
+        await scene.crash(scene.desks[POLYMARKET])
+        assert restarts(scene) == 2  # it and the other desk, which was not to blame
+        for request in (Submit(lost), Reconcile(ANN, lost.id), Cancel(ANN, lost.id)):
+            with pytest.raises(StoreError, match="disk is full"):
+                await desk.ask(request)
+        assert await scene.store.order(lost.id) == lost
+        assert await desk.ask(Reconcile(ANN, resting.id)) == resting
+        await trio.sleep(30)
+        assert len([event for event in told(log) if event != "child crashed"]) == 2  # one for each desk
+        with scene.order_changes.subscribe("cut_off") as (_, changes):
+            room_again(scene)
+            with trio.fail_after(2):
+                news = {(await changes.receive()).order for _ in range(2)}
+        ended = await scene.store.order(lost.id)
+        assert ended in news
+        assert (ended.state, ended.reason) == (OrderState.CANCELLED, NEVER_SENT)
+        assert await desk.ask(Submit(lost)) == ended
+        assert await scene.store.orders() == [resting]
+        assert restarts(scene) == 2
+
+
+async def test_a_desk_starts_where_its_first_word_with_the_journal_shared_a_transaction_that_failed(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        scene.store.failures = 1
+        await scene.crash(scene.desks[POLYMARKET])
+        assert await desk.ask(Reconcile(ANN, order.id)) == order
+        assert restarts(scene) == 2
+
+
+async def test_the_real_store_on_a_full_disk_stops_no_desk_and_heals(autojump_clock, scene, desk, tmp_path):
+    store = scene.store = SqliteStore(tmp_path / "arbiter.db", InlineRunner)
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        ((pages,),) = store._writer.execute("PRAGMA page_count")
+        store._writer.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        filler = msgspec.structs.replace(order, user=BOB, state=OrderState.CANCELLED)
+        with suppress(StoreError):
+            for number in range(1000):
+                each = msgspec.structs.replace(filler, id=OrderId(f"filler {number}"), idempotency_key=f"{number}")
+                await store.commit([(PutOrder(each),)])
+        with suppress(StoreError):
+            for number in range(1000):
+                await store.commit([(AddEntry(SettlementEntry(BOB, scene.yes, parse_micros("0"), number)),)])
+        await scene.quote(scene.yes, "0.40x5", "0.43x10")
+        await trio.sleep(5)
+        assert await store.order(order.id) == order
+        assert restarts(scene) == 0
+        with pytest.raises(StoreError, match="disk is full"):
+            await desk.submit(BUY, "0.43", "10", tif=IOC)
+        store._writer.execute("PRAGMA max_page_count = 1000000").fetchall()
+        await trio.sleep(2)
+        assert summary(await store.order(order.id)) == (OrderState.FILLED, "10.0")
+        assert await scene.held() == {scene.yes: parse_micros("10")}
+        assert (await desk.submit(BUY, "0.46", "5", tif=IOC)).state is OrderState.FILLED
+
+
+async def test_a_fill_that_is_durable_is_not_made_again_where_the_positions_could_not_be_read(autojump_clock, scene, desk):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x5", "0.46x10")
+        order = await desk.submit(BUY, "0.43", "10")
+        real, failures = scene.store.ledger_after, ["once"]
+
+        async def unreadable(sequence, limit):
+            if failures:
+                failures.pop()
+                raise StoreError("the store could not read: the disk is gone")
+            return await real(sequence, limit)
+
+        scene.store.ledger_after = unreadable
+        await scene.quote(scene.yes, "0.40x5", "0.43x4")
+        assert not failures
+        assert restarts(scene) == 0
+        await scene.quote(scene.yes, "0.40x6", "0.43x4")
+        assert summary(await scene.store.order(order.id)) == (OrderState.PARTIALLY_FILLED, "4.0")
+        await trio.sleep(2)
+        assert await scene.held() == {scene.yes: parse_micros("4")}
+
+
+async def test_the_fees_of_an_order_go_on_after_a_restart_as_if_there_had_been_none(autojump_clock, scene, desk):
+    scene.other = scene.kalshi.markets[0] = msgspec.structs.replace(scene.other, fees=KalshiFees(maker_fees=True))
+    fees = []
+    async with scene.running():
+        for crash in (False, True):
+            await scene.quote(scene.k_yes, "0.30x5", "0.41x3")
+            order = await desk.ask(Submit(await desk.pending(BUY, "0.43", "20", outcome=scene.k_yes)), KALSHI)
+            for number in range(1, 5):
+                await scene.quote(scene.k_yes, "0.30x5", "0.60x3")
+                if crash:
+                    await scene.crash(scene.desks[KALSHI])
+                await scene.quote(scene.k_yes, "0.30x5", "0.61x3")  # what it took is forgotten: it is no longer there
+                await scene.quote(scene.k_yes, "0.30x5", f"0.43x{number}")
+            entries = [numbered.entry.fill for numbered in await scene.store.ledger_after(0, 100)]
+            fees.append([(fill.size, fill.fee) for fill in entries if fill.order == order.id])
+            await desk.ask(Cancel(ANN, order.id), KALSHI)
+    assert fees[0] == fees[1]
+    assert len(fees[0]) == 5
 
 
 async def test_a_commit_of_unknown_outcome_restarts_the_desk_which_then_knows_what_became_durable(autojump_clock, scene, desk):

@@ -11,7 +11,7 @@ from arbiter.domain.ids import KALSHI, FillId
 from arbiter.domain.market import KalshiFees, Market, PolymarketFees
 from arbiter.domain.money import MICRO, Micros
 from arbiter.domain.order import Fill, Order, OrderState, TimeInForce
-from arbiter.domain.paper import PaperMatcher
+from arbiter.domain.paper import PaperMatcher, ResumedMatcher
 
 FREE = PolymarketFees(Micros(0))
 S = OrderState
@@ -134,6 +134,58 @@ def test_one_fee_meter_runs_through_all_fills_of_an_order(desk: Callable[..., De
     assert [fill.fee for fill in fills] == [
         meter.charge(Side.BUY, fill.price, fill.size, taker=taker) for fill, taker in zip(fills, [True, True, False, False], strict=True)
     ]
+
+
+def test_a_fill_says_whether_it_took_what_rested(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    assert [fill.taker for fill in one.meet(asks=_levels((49, 1), (50, 1)))[1]] == [True, True]
+    assert [fill.taker for fill in one.meet(asks=_levels((48, 3)))[1]] == [False]
+
+
+@given(
+    st.sampled_from([True, False]), st.lists(st.tuples(st.integers(30, 50), st.integers(1, 3)), min_size=2, max_size=8), st.integers(1, 7)
+)
+def test_an_order_that_is_resumed_with_its_fills_pays_what_it_would_have_paid(
+    desk: Callable[..., Desk], maker_fees: bool, offers: list[tuple[int, int]], resumed_after: int
+) -> None:
+    schedule = KalshiFees(maker_fees=maker_fees)
+    books = [_levels((cents, size)) for cents, size in offers]
+    fees = []
+    for restarts in (False, True):
+        one = desk(fees=schedule)
+        filled: list[Fill] = []
+        for number, book in enumerate(books):
+            if one.matcher.order.state.is_final:
+                break
+            one.meet(asks=())  # so that what was taken is forgotten: which level that was is not known after a restart
+            if restarts and number == resumed_after:
+                one.matcher = ResumedMatcher(one.matcher.order, filled)
+                one.meet(asks=_levels((99, 1)))
+                one.meet(asks=())
+            filled += one.meet(asks=book)[1]
+        fees.append([fill.fee for fill in filled])
+    assert fees[0] == fees[1]
+
+
+def test_a_resumed_order_does_not_take_again_what_it_took(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    _, fills = one.meet(asks=_levels((49, 3)))
+    one.matcher = ResumedMatcher(one.matcher.order, fills)
+    assert one.meet(asks=_levels((49, 3)))[1] == ()
+    assert _taken(one.meet(asks=_levels((49, 4)))[1]) == [(50, 1)]
+
+
+def test_what_is_matched_on_a_copy_changes_nothing_of_the_original(desk: Callable[..., Desk]) -> None:
+    one = desk(fees=KalshiFees(maker_fees=True))
+    one.meet(asks=_levels((47, 1)))
+    original, order = one.matcher, one.matcher.order
+    outcomes = []
+    for _ in range(2):
+        one.matcher = original.copy()
+        outcomes.append([(fill.size, fill.fee) for fill in one.meet(asks=_levels((47, 3), (49, 1)))[1]])
+        assert original.order is order
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 2
 
 
 def test_without_a_fee_schedule_nothing_is_filled(desk: Callable[..., Desk]) -> None:

@@ -79,6 +79,8 @@ async def test_a_new_store_is_empty(store):
     assert await store.ledger_after(0, 10) == []
     assert await store.order(OrderId("1")) is None
     assert await store.order_by_key(ANN, "key-1") is None
+    assert await store.account(ANN) is None
+    assert await store.fills_of_open_orders() == []
 
 
 async def test_a_commit_of_no_groups_and_a_group_of_no_writes_are_fine(store):
@@ -104,6 +106,21 @@ async def test_of_a_group_that_a_constraint_refuses_nothing_is_kept(store):
     assert await store.accounts() == []
     assert await store.orders(ANN) == [first]
     assert await store.ledger_after(0, 10) == []
+
+
+async def test_one_account_can_be_read_alone(store):
+    await store.commit([(PutAccount(Account(ANN, "Ann")), PutAccount(Account(BOB, "Bob")))])
+    await store.commit([(PutAccount(Account(BOB, "Robert")),)])
+    assert await store.account(BOB) == Account(BOB, "Robert")
+
+
+async def test_fills_of_open_orders_come_in_the_order_in_which_they_became_durable(store):
+    resting, ended = order("1", state=OrderState.PARTIALLY_FILLED), order("2", state=OrderState.FILLED)
+    # neither by their ids nor by their orders
+    kept = [fill(name, of) for name, of in (("f3", resting), ("f2", ended), ("f1", resting))]
+    for each in kept:
+        await store.commit([(PutOrder(resting), PutOrder(ended), AddFill(each))])
+    assert await store.fills_of_open_orders() == [kept[0], kept[2]]
 
 
 async def test_a_bad_group_is_isolated_from_those_before_and_after_it(store):
@@ -341,7 +358,7 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date_and_keeps_what_it
     await store.commit([(PutOrder(order("1")),)])
     await store.close()
     older = apsw.Connection(str(path))
-    older.execute("DROP TABLE trading_statuses; PRAGMA user_version = 1")
+    older.execute("DROP TABLE trading_statuses; DROP INDEX fills_of_order; PRAGMA user_version = 1")
     older.close()
     await store.open()
     assert await store.orders(ANN) == [order("1")]
@@ -430,3 +447,22 @@ async def test_a_failing_medium_is_a_store_error_and_nothing_of_the_commit_is_ke
     assert await store.commit([(PutOrder(order("2")),)]) == [Committed(0)]
     other.close()
     await store.close()
+
+
+async def test_a_full_disk_is_named_keeps_nothing_of_the_commit_and_ends_when_there_is_room_again(tmp_path, runner):
+    store = SqliteStore(tmp_path / "arbiter.db", runner)
+    await store.open()
+    full_disk(store)
+    with pytest.raises(StoreError, match="could not write: database or disk is full"):
+        await store.commit([(PutOrder(order("1")),), (PutOrder(order("2", reason="x" * 10_000)),)])
+    assert await store.orders(ANN) == []
+    assert await store.commit([()]) == [Committed(0)]
+    store._writer.execute("PRAGMA max_page_count = 1000000")
+    assert await store.commit([(PutOrder(order("2", reason="x" * 10_000)),)]) == [Committed(0)]
+    await store.close()
+
+
+def full_disk(store: SqliteStore) -> None:
+    """As if no page more found room."""
+    ((pages,),) = store._writer.execute("PRAGMA page_count")
+    store._writer.execute(f"PRAGMA max_page_count = {pages}").fetchall()
