@@ -32,6 +32,7 @@ from arbiter.errors import (
     LimitExceeded,
     NotAllowed,
     NotFound,
+    NotRunning,
     OrderUncertain,
     RefusedByRisk,
     StoreError,
@@ -56,7 +57,8 @@ FINAL_KEPT = 1000
 class PlaceOrder(Request[Order], frozen=True, tag=True):
     """Place an order. The same key again returns the same order; with another body it is a Conflict.
 
-    Raises RefusedByRisk, LimitExceeded, NotFound (no such market), NotAllowed, OrderUncertain.
+    Raises RefusedByRisk, LimitExceeded, NotFound (no such market or outcome), NotAllowed, StoreError (nothing was placed),
+    OrderUncertain.
     """
 
     idempotency_key: str
@@ -166,10 +168,14 @@ class UserSession(Actor[Messages]):
         await self._pass_risk_gate(order, account)
         try:
             await self._journal.ask(Commit((PutOrder(order),)), timeout=STEP_SECONDS)
-        except AskTimeout:
+        except NotRunning:
+            raise
+        except (ActorStopped, AskTimeout) as error:
             self._remember(order)  # it may become durable yet
             self.context.start_task(self._withdraw, order)
-            raise
+            raise OrderUncertain(order.id) from error
+        except StoreError as error:
+            raise StoreError(f"nothing was placed: {error}") from error
         self._remember(order)
         return await self._submit(order)
 
@@ -206,6 +212,10 @@ class UserSession(Actor[Messages]):
         market = self._data.markets.get(order.outcome.market_key)
         if market is None or order.outcome.venue not in self._desks:
             raise NotFound(f"no market {order.outcome.market_key}")
+        try:
+            market.outcome_key(order.outcome.outcome)
+        except KeyError:
+            raise NotFound(f"market {market.key} has no outcome {order.outcome.outcome[:80]!r}") from None
         book = self._data.books.get(order.outcome)
         fresh = book is not None and self._data.fresh(book, self._environment.monotonic())
         held = await self._tracker.ask(GetHoldings(self._user), timeout=STEP_SECONDS)
@@ -228,9 +238,9 @@ class UserSession(Actor[Messages]):
         except (ActorStopped, AskTimeout) as error:
             self.context.start_task(self._reconcile, order)
             raise OrderUncertain(order.id) from error
-        except StoreError:
+        except StoreError as error:  # the desk never rests what is not durable; the pending order ends as never sent
             self.context.start_task(self._reconcile, order)
-            raise
+            raise StoreError(f"nothing was placed: {error}") from error
         self._remember(placed)
         self.context.log.info("order placed", order=placed.id, user=placed.user, outcome=str(placed.outcome), state=placed.state.value)
         return placed

@@ -256,6 +256,16 @@ async def test_a_market_that_nobody_lists_is_not_found(autojump_clock, quoted):
                 await scene.place(BUY, "0.44", "5", outcome=OutcomeKey(venue, MarketId("none"), OutcomeId("yes")))
 
 
+@pytest.mark.parametrize("side", [BUY, SELL])
+async def test_an_outcome_that_its_market_does_not_have_is_not_found(autojump_clock, quoted, scene, side):
+    async with quoted() as scene:
+        await scene.place(BUY, "0.44", "5", key="held")
+        for wrong in ("maybe", "", "x" * 10_000):
+            with pytest.raises(NotFound, match="has no outcome"):
+                await scene.place(side, "0.44", "5", outcome=scene.yes._replace(outcome=OutcomeId(wrong)))
+        assert len(await scene.orders()) == 1
+
+
 async def test_open_orders_reserve_what_they_may_cost_until_they_end(autojump_clock, quoted, scene):
     scene.add_accounts = [Account(ANN, "Ann", Tier.FREE)]
     async with quoted() as scene:
@@ -389,7 +399,7 @@ def only(orders):
 async def test_an_order_that_the_store_refused_to_keep_was_never_placed(autojump_clock, quoted):
     async with quoted() as scene:
         scene.store.failures = 1
-        with pytest.raises(StoreError, match="disk is full"):
+        with pytest.raises(StoreError, match="nothing was placed: the store could not write: the disk is full"):
             await scene.place(BUY, "0.44", "10")
         assert await scene.orders() == []
         assert (await scene.place(BUY, "0.44", "10")).state is OrderState.FILLED
@@ -455,7 +465,7 @@ async def test_a_desk_that_could_not_write_fails_the_order_and_it_is_withdrawn_b
     async with quoted() as scene:
         is_fill = lambda groups: any(isinstance(write, AddFill) for group in groups for write in group)  # noqa: E731
         scene.store.refuse = is_fill
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError, match="nothing was placed: the store could not write: the disk is full"):
             await scene.place(BUY, "0.44", "200")
         await trio.sleep(2)
         order = only(await scene.orders())
@@ -465,12 +475,34 @@ async def test_a_desk_that_could_not_write_fails_the_order_and_it_is_withdrawn_b
         assert (await scene.place(BUY, "0.44", "200", key="other")).filled == parse_micros("10")
 
 
+async def test_on_a_full_disk_orders_are_refused_sessions_go_on_and_everything_heals_by_itself(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        resting = await scene.place(BUY, "0.43", "10", key="resting")
+        scene.store.refuse = lambda groups: True
+        for number in range(20):
+            await scene.quote(scene.yes, f"0.40x{number + 1}", "0.43x4")
+            with pytest.raises(StoreError, match="nothing was placed"):
+                await scene.place(BUY, "0.44", "10", key=f"{number}")
+            with pytest.raises(StoreError):
+                await cancel(scene, resting)
+            await trio.sleep(1)
+        assert await scene.orders() == [resting]
+        assert await scene.store.orders(ANN) == [resting]
+        scene.store.refuse = lambda groups: False
+        await trio.sleep(2)
+        assert only(await scene.orders()).filled == parse_micros("4")
+        assert (await cancel(scene, resting)).state is OrderState.CANCELLED
+        assert (await scene.place(BUY, "0.43", "1", key="0")).state is OrderState.FILLED
+        assert all(status.restarts == 0 for status in scene.supervisor.statuses())
+
+
 async def test_an_order_whose_recording_took_too_long_is_withdrawn_once_the_journal_can_write(autojump_clock, quoted, scene):
     async with quoted() as scene:
         scene.store.gate = trio.Event()
-        with pytest.raises(AskTimeout):
+        with pytest.raises(OrderUncertain) as error:
             await scene.place(BUY, "0.44", "10")
         assert only(await scene.orders()).state is OrderState.PENDING
+        assert only(await scene.orders()).id == error.value.order_id
         await trio.sleep(20)
         scene.store.gate.set()
         await trio.sleep(6)
