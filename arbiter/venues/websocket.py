@@ -45,6 +45,8 @@ class WebSocket:
         """The beginning of a frame whose end has not come."""
         self._wanted = 0
         """It need not be looked at again before it has this many bytes."""
+        self._involved = True
+        """The protocol saw something since the last look: it may have an answer, or know of the end."""
         self._in_head = True
         """The answer to the upgrade is not at the end of its head yet."""
 
@@ -72,9 +74,13 @@ class WebSocket:
         data = b""  # what came with the handshake may be whole frames already
         while True:
             self._take(data, on_message, on_alive)
-            await self._flush()
-            self._require_open()
+            if self._involved:
+                self._involved = False
+                await self._flush()
+                self._require_open()
             data = await self._receive()
+            if not data:
+                raise VenueUnavailable(self._venue, "the venue closed the connection")
 
     # -- one frame, one chunk --
 
@@ -110,6 +116,7 @@ class WebSocket:
         self._rest += data[start:]
 
     def _through_protocol(self, frame: bytes, on_message: Callable[[bytes], None], on_alive: Callable[[], None]) -> None:
+        self._involved = True
         self._protocol.receive_data(frame)
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
@@ -129,12 +136,7 @@ class WebSocket:
             on_alive()
 
     async def _receive(self) -> bytes:
-        data = await self._receive_or_end()
-        if not data:
-            raise VenueUnavailable(self._venue, "the venue closed the connection")
-        return data
-
-    async def _receive_or_end(self) -> bytes:
+        """Empty at the end."""
         try:
             return bytes(await self._stream.receive_some(CHUNK))
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -164,7 +166,7 @@ class WebSocket:
         self._protocol.send_request(request)
         await self._flush()
         while self._protocol.state is State.CONNECTING and self._protocol.handshake_exc is None:
-            data = await self._receive_or_end()
+            data = await self._receive()
             if data:
                 self._take_head(data)
             else:
