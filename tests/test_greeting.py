@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -42,3 +43,20 @@ def test_elsewhere_they_name_what_they_need_in_full(commands, monkeypatch, tmp_p
     assert look == [sys.executable, "-m", "arbiter", "watch", "--data", "data"]
     assert call[:2] == [sys.executable, str(ROOT / "examples/place_order.py")]
     assert Path(call[1]).is_file()
+
+
+def test_the_command_for_the_bot_that_is_not_run_works_when_it_is_pasted_into_a_shell(monkeypatch, tmp_path):
+    """With blanks and quotes in every path; a stand-in for Python tells what reaches it."""
+    place = tmp_path / "it's a place"
+    place.mkdir()
+    python, token_file = place / "python", place / "a token"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$TELEGRAM_BOT_TOKEN" "$@"\n')
+    python.chmod(0o755)
+    token_file.write_text("123:abc\n")
+    monkeypatch.setattr(sys, "executable", str(python))
+    chat = "http://127.0.0.1:2"
+    text = greeting(Settings(bot=False), Started(place, "127.0.0.1:1", "sandbox", "token", chat, "", token_file))
+    (line,) = [line for line in text.splitlines() if "TELEGRAM_BOT_TOKEN=" in line]
+    ran = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=True)
+    reached = ["123:abc", "-m", "arbiter", "bot", "--server", "127.0.0.1:1", "--telegram-api-url", chat, "--data", str(place)]
+    assert ran.stdout.splitlines() == reached
