@@ -1,17 +1,19 @@
 """Accounts: who may use Arbiter, with which tier, credentials, settings and strategies. Durable before acknowledged."""
 
+from contextlib import suppress
 from typing import assert_never
 
 import msgspec
+import trio
 
 from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
-from arbiter.domain.account import Account, ApiKey, TelegramLink, UserSettings
+from arbiter.domain.account import Account, ApiKey, Role, TelegramLink, UserSettings
 from arbiter.domain.ids import UserId
 from arbiter.domain.link_codes import LinkCodes, NewCode, TooManyTries
-from arbiter.errors import InvalidInput, LimitExceeded, NotAllowed, NotFound
-from arbiter.runtime import Actor, Environment, Message, Ref, Request, Topic
+from arbiter.errors import ActorStopped, AskTimeout, InvalidInput, LimitExceeded, NotAllowed, NotFound, StoreError
+from arbiter.runtime import Actor, Environment, MailboxFull, Message, Ref, Request, Topic
 from arbiter.store.base import PutAccount, Store
 
 ARBITRAGE = "arbitrage"
@@ -19,6 +21,7 @@ STRATEGIES = {ARBITRAGE: "Two-venue arbitrage: buy both sides of one proposition
 """Every strategy that exists, with what it does in one line."""
 
 COMMIT_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
 LONGEST_NAME = 100
 
 
@@ -50,7 +53,7 @@ class ChangeSettings(Request[Account], frozen=True, tag=True):
 class SwitchStrategy(Request[Account], frozen=True, tag=True):
     """Switch a strategy on or off for a user. NotFound for an unknown strategy.
 
-    Switching on: NotAllowed when suspended, RefusedByRisk while trading is stopped.
+    Switching on: NotAllowed for an operator or when suspended, RefusedByRisk while trading is stopped.
     """
 
     user: UserId
@@ -97,6 +100,12 @@ class FindTelegram(Request[Account], frozen=True, tag=True):
     telegram_id: int
 
 
+class LookAgain(Message, frozen=True, tag=True):
+    """From the accounts to themselves: by now the store says what became of a change of this user's account."""
+
+    user: UserId
+
+
 class AccountChanged(Message, frozen=True, tag=True):
     """An account as it is now."""
 
@@ -115,6 +124,7 @@ Messages = (
     | Unlink
     | FindTelegram
     | SwitchAllOff
+    | LookAgain
 )
 
 
@@ -146,10 +156,8 @@ class Accounts(Actor[Messages]):
 
     async def handle(self, message: Messages) -> object:
         match message:
-            case FindApiKey(key_id):
-                return self._get(self._keys.get(key_id, UserId("")))
-            case GetAccount(user):
-                return self._get(user)
+            case FindApiKey() | GetAccount() | FindTelegram():
+                return self.answer(message)
             case PutNewAccount(account):
                 if account.user in self._accounts:
                     raise InvalidInput("user", f"{account.user} exists already")
@@ -169,14 +177,28 @@ class Accounts(Actor[Messages]):
             case Unlink(user):
                 self._codes.withdraw(user)
                 return await self._unlink(self._get(user))
+            case LookAgain(user):
+                await self._look_again(user)
+                return None
+            case _:
+                assert_never(message)
+
+    def answer(self, request: Messages) -> object:
+        match request:
+            case FindApiKey(key_id):
+                return self._get(self._keys.get(key_id, UserId("")))
+            case GetAccount(user):
+                return self._get(user)
             case FindTelegram(telegram_id):
                 return self._get(self._telegram.get(telegram_id, UserId("")))
             case _:
-                assert_never(message)
+                return NotImplemented
 
     async def _switch(self, account: Account, strategy: str, enabled: bool) -> Account:
         if strategy not in STRATEGIES:
             raise NotFound(f"there is no strategy {strategy[:40]!r}; there are: {', '.join(STRATEGIES)}")
+        if enabled and account.role is Role.OPERATOR:
+            raise NotAllowed("an operator's account does not trade")
         if enabled and account.suspended:
             raise NotAllowed("the account is suspended")
         if enabled:
@@ -211,9 +233,39 @@ class Accounts(Actor[Messages]):
         return True
 
     async def _keep(self, account: Account) -> Account:
-        await self._journal.ask(Commit((PutAccount(account),)), timeout=COMMIT_SECONDS)
+        """Durable, then remembered and told. Where that takes too long, what the store says in the end is what holds."""
+        try:
+            await self._journal.ask(Commit((PutAccount(account),)), timeout=COMMIT_SECONDS)
+        except AskTimeout:
+            self.context.start_task(self._wait_for_journal, account.user)
+            raise
         self._remember(account)
         return account
+
+    async def _wait_for_journal(self, user: UserId, after: float = 0) -> None:
+        """An empty commit is answered when everything before it is durable or never will be: then the account is read again.
+
+        By a message, so that this falls between two changes, and an urgent one, so that it comes before those that wait.
+        """
+        await trio.sleep(after)
+        while True:
+            try:
+                with suppress(StoreError):  # an answer too
+                    await self._journal.ask(Commit(()), timeout=COMMIT_SECONDS)
+                self.context.ref.offer_urgent(LookAgain(user))
+                return
+            except (ActorStopped, AskTimeout, MailboxFull):
+                await trio.sleep(AGAIN_SECONDS)
+
+    async def _look_again(self, user: UserId) -> None:
+        try:
+            account = await self._store.account(user)
+        except StoreError as error:
+            self.context.log.warning("account not read again yet", user=user, problem=str(error))
+            self.context.start_task(self._wait_for_journal, user, AGAIN_SECONDS)
+            return
+        if account is not None and account != self._accounts.get(user):
+            self._remember(account)
 
     def _remember(self, account: Account) -> None:
         before = self._accounts.get(account.user)

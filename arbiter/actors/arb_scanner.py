@@ -137,11 +137,16 @@ class ArbScanner(Actor[Messages]):
                     self._look_again(venue)
                 return None
             case GetScanStatistics():
-                counts = self._rejected | {RejectReason.NO_EDGE: self._rejected[RejectReason.NO_EDGE] + self._without_edge}
-                rejected = {reason.value: count for reason, count in counts.items() if count}
-                return ScanStatistics(self._books, self._decisions, self._opened, rejected)
+                return self.answer(message)
             case _:
                 assert_never(message)
+
+    def answer(self, request: Messages) -> object:
+        if not isinstance(request, GetScanStatistics):
+            return NotImplemented
+        counts = self._rejected | {RejectReason.NO_EDGE: self._rejected[RejectReason.NO_EDGE] + self._without_edge}
+        rejected = {reason.value: count for reason, count in counts.items() if count}
+        return ScanStatistics(self._books, self._decisions, self._opened, rejected)
 
     def _look_again(self, venue: VenueId) -> None:
         for outcome, hedges in self._index.items():

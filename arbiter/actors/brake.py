@@ -143,10 +143,13 @@ class Brake(Actor[Messages]):
                 return None
             case Resume(user):
                 return self._resume(user)
-            case GetTradingStatus(user):
-                return self._latch.status(user)
+            case GetTradingStatus():
+                return self.answer(message)
             case _:
                 assert_never(message)
+
+    def answer(self, request: Messages) -> object:
+        return self._latch.status(request.user) if isinstance(request, GetTradingStatus) else NotImplemented
 
     # -- stopping --
 

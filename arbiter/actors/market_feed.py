@@ -179,14 +179,20 @@ class MarketFeed(Actor[Messages]):
 
     async def handle(self, message: Messages) -> object:
         match message:
-            case GetMarket(key):
-                if key not in self._markets:
-                    raise NotFound(f"{key.venue} lists no market {key.market[:80]!r}")
-                return self._markets[key]
+            case GetMarket():
+                return self.answer(message)
             case SearchMarkets(words, limit):
                 return search(self._markets.values(), words, min(limit, SEARCH_LIMIT))
             case _:
                 assert_never(message)
+
+    def answer(self, request: Messages) -> object:
+        """A search is left to the mailbox: it may take long where the catalogue is large."""
+        if not isinstance(request, GetMarket):
+            return NotImplemented
+        if request.key not in self._markets:
+            raise NotFound(f"{request.key.venue} lists no market {request.key.market[:80]!r}")
+        return self._markets[request.key]
 
     async def stopped(self) -> None:
         self._distrust_all("the feed stopped")

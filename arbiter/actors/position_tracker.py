@@ -76,13 +76,20 @@ class PositionTracker(Actor[Messages]):
                 if sequence > self._sequence:
                     await self._read_on()
                 return None
+            case GetPositions() | GetHoldings():
+                return self.answer(message)
+            case _:
+                assert_never(message)
+
+    def answer(self, request: Messages) -> object:
+        match request:
             case GetPositions(user):
                 self._mark_user(user)
                 return tuple(sorted(self._held[user].values(), key=lambda change: change.position.outcome))
             case GetHoldings(user):
                 return tuple(self._ever[user].values())
             case _:
-                assert_never(message)
+                return NotImplemented
 
     async def _look_for_ever(self) -> None:
         while True:

@@ -50,6 +50,10 @@ CANCEL_ALL_SECONDS = 3.0
 """A `CancelAll` is answered by then, with what is confirmed; an emergency stop waits for it."""
 CANCELS_AT_ONCE = 50
 """So many of its cancels are under way together on each venue: enough to keep a desk busy, not enough to fill its mailbox."""
+IDLE_SECONDS = 15 * 60.0
+"""A session that nobody used for so long, and that has nothing under way, passivates: its next message makes it live again."""
+LOOK_SECONDS = 60.0
+"""How often it looks whether that is so."""
 FINAL_KEPT = 1000
 """Final orders that stay in memory, the newest; older ones are looked up in the store."""
 
@@ -90,7 +94,11 @@ class GetOrders(Request[tuple[Order, ...]], frozen=True, tag=True):
     """The user's orders that the session knows, oldest first: all that are open, and the newest `FINAL_KEPT` others."""
 
 
-Messages = PlaceOrder | CancelOrder | CancelAll | GetOrders | OrderChanged
+class LookIdle(Message, frozen=True, tag=True):
+    """From the session to itself: passivate if there is nothing to do."""
+
+
+Messages = PlaceOrder | CancelOrder | CancelAll | GetOrders | OrderChanged | LookIdle
 
 
 class UserSession(Actor[Messages]):
@@ -125,6 +133,7 @@ class UserSession(Actor[Messages]):
         self._unfollow: dict[OrderId, Callable[[], None]] = {}
         self._bucket: TokenBucket | None = None
         self._chased: set[OrderId] = set()
+        self._used_at = environment.monotonic()
 
     async def started(self) -> None:
         # twice: the first read says which orders to follow, the second what changed until they were followed
@@ -136,8 +145,11 @@ class UserSession(Actor[Messages]):
                 self.context.start_task(self._reconcile, order)
             elif not order.state.is_final and self._latch.halted(self._user):
                 self._chase(order)  # the stop's own cancel may have died with an earlier incarnation
+        self.context.send_every(LOOK_SECONDS, LookIdle())
 
     async def handle(self, message: Messages) -> object:
+        if not isinstance(message, LookIdle):
+            self._used_at = self._environment.monotonic()
         match message:
             case PlaceOrder():
                 return await self._place(message)
@@ -146,12 +158,27 @@ class UserSession(Actor[Messages]):
             case CancelAll():
                 return await self._cancel_all()
             case GetOrders():
-                return tuple(self._orders.values())
+                return self.answer(message)
             case OrderChanged(order):
                 self._remember(order)
                 return None
+            case LookIdle():
+                self._look_idle()
+                return None
             case _:
                 assert_never(message)
+
+    def answer(self, request: Messages) -> object:
+        if not isinstance(request, GetOrders):
+            return NotImplemented
+        self._used_at = self._environment.monotonic()
+        return tuple(self._orders.values())
+
+    def _look_idle(self) -> None:
+        """Nothing is lost with it: its orders and their keys are durable, and the rate limit has long been full again."""
+        idle = self._environment.monotonic() - self._used_at >= IDLE_SECONDS
+        if idle and all(order.state.is_final for order in self._orders.values()):
+            self.context.passivate()
 
     # -- placing: key -> account -> limits -> risk -> durable -> desk --
 

@@ -1,5 +1,7 @@
 """Accounts: durable before acknowledged, the same after a restart, credentials that stop working at once."""
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 import trio
@@ -9,14 +11,16 @@ from arbiter.actors.accounts import (
     ARBITRAGE,
     ChangeSettings,
     FindApiKey,
+    FindTelegram,
     GetAccount,
     PutNewAccount,
     ReplaceApiKey,
     SwitchAllOff,
     SwitchStrategy,
+    Unlink,
 )
 from arbiter.actors.brake import Halt, Resume
-from arbiter.domain.account import Account, ApiKey, Tier, UserSettings
+from arbiter.domain.account import Account, ApiKey, TelegramLink, Tier, UserSettings
 from arbiter.domain.ids import UserId
 from arbiter.domain.money import Micros
 from arbiter.errors import AskTimeout, InvalidInput, NotAllowed, NotFound, RefusedByRisk, StoreError
@@ -152,8 +156,95 @@ async def test_switching_all_off_also_ends_what_was_switched_on_without_an_answe
         scene.store.gate = trio.Event()
         with pytest.raises(AskTimeout):
             await ask(SwitchStrategy(ann, ARBITRAGE, True))
-        scene.store.gate.set()
-        await wait_all_tasks_blocked()
-        assert [account.strategies for account in await scene.store.accounts()] == [(ARBITRAGE,)]
-        assert await ask(SwitchAllOff(ann)) == ()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, SwitchAllOff(ann))
+            await wait_all_tasks_blocked()
+            scene.store.gate.set()
+        await trio.sleep(10)
         assert [account.strategies for account in await scene.store.accounts()] == [()]
+        assert (await ask(GetAccount(ann))).strategies == ()
+
+
+# -- a change of which it stayed unknown whether it became durable --
+
+
+async def in_doubt(scene, ask, request, seconds=0) -> None:
+    """The change takes longer than its asker waits; the journal can write again so many seconds after that."""
+    scene.store.gate = trio.Event()
+    with pytest.raises(AskTimeout):
+        await ask(request)
+    await trio.sleep(seconds)
+    scene.store.gate.set()
+    await wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+async def test_a_change_that_became_durable_after_its_asker_left_holds_as_soon_as_the_journal_answers(autojump_clock, scene, ask, seconds):
+    ann, link = UserId("ann"), TelegramLink(7, "Ann", 1)
+    scene.add_accounts = [Account(ann, "Ann", api_key=ApiKey("old", b"1"), telegram=link)]
+    async with scene.running():
+        with scene.account_changes.subscribe() as (_, changes):
+            await in_doubt(scene, ask, ReplaceApiKey(ann, ApiKey("new", b"2")), seconds)
+            await trio.sleep(5)
+            assert (await changes.receive()).account.api_key == ApiKey("new", b"2")
+        assert (await ask(FindApiKey("new"))).user == ann
+        with pytest.raises(NotFound):
+            await ask(FindApiKey("old"))
+        await in_doubt(scene, ask, Unlink(ann), seconds)
+        await trio.sleep(5)
+        with pytest.raises(NotFound):
+            await ask(FindTelegram(7))
+        await in_doubt(scene, ask, PutNewAccount(Account(BOB, "Bob")), seconds)
+        await trio.sleep(5)
+        accounts = [await ask(GetAccount(user)) for user in (ann, BOB)]
+        assert accounts == await scene.store.accounts()
+
+
+async def test_a_change_that_the_store_refused_after_its_asker_left_never_holds(autojump_clock, scene, ask):
+    ann = UserId("ann")
+    async with scene.running():
+        scene.store.refuse = any
+        await in_doubt(scene, ask, ChangeSettings(ann, UserSettings(Micros(9))))
+        scene.store.refuse = lambda groups: False
+        await trio.sleep(10)
+        assert (await ask(GetAccount(ann))).settings == UserSettings()
+        assert await scene.store.accounts() == [await ask(GetAccount(ann))]
+
+
+async def test_after_two_changes_in_doubt_memory_and_store_agree(autojump_clock, scene, ask):
+    ann = UserId("ann")
+    scene.add_accounts = [Account(ann, "Ann", telegram=TelegramLink(7, "Ann", 1))]
+    async with scene.running(), trio.open_nursery() as nursery:
+        scene.store.gate = trio.Event()
+        # the second waits in the mailbox until the first is given up, and both are written before the second is
+        nursery.start_soon(in_doubt_for_ever, ask, Unlink(ann))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(in_doubt_for_ever, ask, ReplaceApiKey(ann, ApiKey("new", b"2")))
+        await trio.sleep(6)
+        scene.store.gate.set()
+        await trio.sleep(10)
+        await ask(ChangeSettings(ann, UserSettings(Micros(9))))
+        assert await scene.store.accounts() == [await ask(GetAccount(ann))]
+
+
+async def in_doubt_for_ever(ask, request) -> None:
+    with suppress(AskTimeout):
+        await ask(request)
+
+
+async def test_an_account_that_cannot_be_read_again_at_once_is_read_later(autojump_clock, scene, ask):
+    ann, failures = UserId("ann"), ["once", "twice"]
+    async with scene.running():
+        real = scene.store.account
+
+        async def account(user):
+            if failures:
+                failures.pop()
+                raise StoreError("the store could not read: the disk is gone")
+            return await real(user)
+
+        scene.store.account = account
+        await in_doubt(scene, ask, ChangeSettings(ann, UserSettings(Micros(9))))
+        await trio.sleep(5)
+        assert (await ask(GetAccount(ann))).settings == UserSettings(Micros(9))
+        assert all(status.restarts == 0 for status in scene.supervisor.statuses())

@@ -388,6 +388,96 @@ async def test_an_order_is_chased_once_however_often_all_are_cancelled(autojump_
         assert 5 <= sum(entry["event"] == "order not cancelled yet" for entry in log) <= 11
 
 
+# -- passive sessions --
+
+
+def passive(scene) -> bool:
+    return len(scene.sessions) == 0
+
+
+async def test_a_session_that_nobody_uses_passivates_and_its_next_message_finds_all_its_orders(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        filled = await scene.place(BUY, "0.44", "1", key="filled")
+        await trio.sleep(1)
+        orders = [filled, await scene.place(BUY, "0.43", "1", IOC, key="cancelled")]
+        await trio.sleep(15 * 60 - 10)
+        assert not passive(scene)
+        await trio.sleep(70)
+        assert passive(scene)
+        assert await scene.orders() == orders
+        assert not passive(scene)
+        assert await cancel(scene, orders[1]) == orders[1]
+
+
+async def test_a_key_is_remembered_by_a_session_that_was_passive(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        first = await scene.place(BUY, "0.44", "5")
+        for repeat in (partial(scene.place, BUY, "0.44", "5"), partial(scene.place, BUY, "0.44", "6")):
+            await trio.sleep(17 * 60)
+            assert passive(scene)
+            with suppress(Conflict):
+                assert await repeat() == first
+        assert len(await scene.store.orders(ANN)) == 1
+        assert await scene.held() == {scene.yes: parse_micros("5")}
+
+
+async def test_a_session_with_an_open_order_never_passivates_and_hears_of_its_fill(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        await scene.place(BUY, "0.43", "10")
+        await trio.sleep(60 * 60)
+        assert not passive(scene)
+        await scene.quote(scene.yes, "0.40x5", "0.43x90")
+        assert [order.state for order in await scene.orders()] == [OrderState.FILLED]
+        await trio.sleep(17 * 60)
+        assert passive(scene)
+
+
+async def test_a_session_that_does_not_know_yet_what_became_of_an_order_never_passivates(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        scene.store.gate = trio.Event()
+        with pytest.raises(OrderUncertain):
+            await scene.place(BUY, "0.44", "10")
+        await trio.sleep(30 * 60)
+        assert not passive(scene)
+        scene.store.gate.set()
+        await trio.sleep(17 * 60)
+        assert passive(scene)
+        assert only(await scene.orders()).state is OrderState.CANCELLED
+
+
+async def test_a_session_that_is_only_looked_at_does_not_passivate(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        for _ in range(6):
+            await scene.orders()
+            await trio.sleep(14 * 60)
+            assert not passive(scene)
+
+
+async def test_orders_that_come_in_the_moment_in_which_a_session_passivates_are_all_placed_once(autojump_clock, quoted, scene):
+    async with quoted() as scene:
+        session = scene.session()  # also who kept its ref reaches it
+        placed = []
+
+        async def place(number: int, at: float) -> None:
+            await trio.sleep_until(at)
+            for _ in range(number % 7):
+                await trio.lowlevel.checkpoint()
+            placed.append(await session.ask(scene.wanted(BUY, "0.45", "1", key=f"{number}"), timeout=5))
+
+        for round_ in range(3):
+            await place(100 * round_, 0)
+            idle_at = trio.current_time() + 15 * 60
+            async with trio.open_nursery() as nursery:
+                for number in range(1, 20):
+                    nursery.start_soon(place, 100 * round_ + number, idle_at)
+            assert trio.current_time() == idle_at
+            await trio.sleep(17 * 60)
+            assert passive(scene)
+        assert len({order.id for order in placed}) == 60
+        assert {order.state for order in placed} == {OrderState.FILLED}
+        assert len(await scene.store.orders(ANN)) == 60
+
+
 # -- trouble: no order stays unresolved --
 
 
