@@ -52,16 +52,16 @@ class LivingChildren(Living[DynamicGroup[Any]]):
 
     async def start(self, key: str) -> Ref[Any]:
         """Started and ready. Raises NotRunning, StartFailed."""
+        made_here = key not in self._living and key not in self._passive
         node = self._node(key)
         if node.state == "passive":
             self._revive(node)
-        began_here = node.state == "waiting"
         if node.state not in ("waiting", "starting", "running"):
             raise NotRunning(node.spec.ref.name, "crashed and is not back yet")
         await node.ready.wait()
         if not node.was_ready:
-            cause = self._error_of(node)
-            if began_here:
+            cause = node.failure
+            if made_here and self._living.get(key) is node:
                 await self.stop(key)
             raise StartFailed(f"{node.path} could not start: {node.last_error or 'its group stops'}") from cause
         ref: Ref[Any] = node.spec.ref
@@ -81,7 +81,8 @@ class LivingChildren(Living[DynamicGroup[Any]]):
             await self._stop_node(node)
         finally:
             node.spec.mailbox.close()
-            self._forget(node)
+            if not node.alive:  # else who waited for it was cancelled: the key is taken until it is gone
+                self._forget(node)
         return True
 
     def _node(self, key: str) -> Node:
@@ -143,6 +144,11 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         self._living.clear()
         self._passive.clear()
         self._due.clear()
+
+    def _has_ended(self, node: Node, *, passive: bool) -> None:
+        super()._has_ended(node, passive=passive)
+        if node.over:
+            self._forget(node)
 
     def _retire(self, node: Node) -> None:
         super()._retire(node)

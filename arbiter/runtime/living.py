@@ -230,6 +230,7 @@ class Living(ABC, Generic[S]):
         if node.ready.is_set():  # whoever waits for the first start waits for this very event
             node.ready = trio.Event()
         node.was_ready = node.late = False
+        node.failure = None
         if node.is_actor:
             node.spec.mailbox.reopen()
         else:
@@ -254,10 +255,7 @@ class Living(ABC, Generic[S]):
         self._launch(node)
         await node.ready.wait()
         if not node.was_ready and not self.stopping and not node.over:
-            raise StartFailed(f"{node.path} could not start: {node.last_error}") from self._error_of(node)
-
-    def _error_of(self, node: Node) -> Exception | None:
-        return next((exit_.error for exit_ in reversed(self._exits) if exit_.node is node), None)
+            raise StartFailed(f"{node.path} could not start: {node.last_error}") from node.failure
 
     async def _run_child(self, node: Node) -> None:
         """The task of one incarnation. Lets nothing out but Cancelled and KeyboardInterrupt."""
@@ -285,6 +283,8 @@ class Living(ABC, Generic[S]):
             self._note(node, error)
         elif node.late:
             error = TimeoutError(node.last_error)
+        if not node.was_ready:
+            node.failure = error
         if self.stopping or node.over or (node.scope.cancel_called and not node.late):
             return
         if passive:
@@ -328,7 +328,8 @@ class Living(ABC, Generic[S]):
                 node.spec.mailbox.put_order(STOP)
             else:
                 self._inner[node].request_stop()
-            node.ended = trio.Event()
+            if node.ended is None or node.ended.is_set():  # two may wait for the same end
+                node.ended = trio.Event()
             node.scope.deadline = min(node.scope.deadline, trio.current_time() + node.spec.shutdown)
             await node.ended.wait()
         node.state = "stopped"

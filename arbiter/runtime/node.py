@@ -44,6 +44,7 @@ class Node:
         "crashes",
         "due",
         "ended",
+        "failure",
         "in_a_row",
         "key",
         "last_error",
@@ -72,6 +73,8 @@ class Node:
         self.restarts = 0
         self.in_a_row = 0
         self.last_error = ""
+        self.failure: Exception | None = None
+        """Of an incarnation that was never ready."""
         self.started_at = 0.0
         self.due: float | None = None
         """When it is to be started again."""
@@ -133,7 +136,8 @@ class Ready(trio.TaskStatus[None]):
         self._node = node
 
     def started(self, value: None = None) -> None:
-        self._node.scope.deadline = math.inf
+        if self._node.scope.deadline == self._node.start_by:  # else it is being stopped, and has its grace and no longer
+            self._node.scope.deadline = math.inf
         self._node.state = "running"
         self._node.was_ready = True
         self._node.ready.set()
