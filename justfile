@@ -25,6 +25,11 @@ run *args: _run
 watch *args: _run
     @exec {{python}} -m arbiter watch "$@"
 
+# every actor of the running program, live in the terminal
+[no-exit-message]
+top *args: _run
+    @exec {{python}} -m arbiter top "$@"
+
 # the tests, on two cores; `./just test tests/domain` runs a part
 [no-exit-message]
 test *args: _dev

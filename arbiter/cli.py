@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,6 +77,21 @@ def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
 
     reached = find_running(settings)
     trio.run(watch, server or reached.address, reached.api_key, seconds)
+
+
+@cli.command()
+@settings_options("config", "data")
+@click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
+@click.option("--once", is_flag=True, help="print one table, of what was done within a second, and end")
+def top(server: str | None, once: bool, **flags: Any) -> None:
+    """Show every actor of the running program live: what it does, what waits for it, what went wrong."""
+    settings = _settings(flags)
+    from arbiter.data_folder import OPERATOR_KEY_FILE
+    from arbiter.start import find_running
+    from arbiter.top import top
+
+    reached = find_running(settings, OPERATOR_KEY_FILE)
+    trio.run(partial(top, server or reached.address, reached.api_key, once=once))
 
 
 @cli.command("link-code")

@@ -22,6 +22,7 @@ DATABASE = "arbiter.db"
 RUNNING = "running.json"
 """Where the running program says how it can be reached; gone after a clean stop."""
 API_KEY_FILE = "sandbox_api_key"
+OPERATOR_KEY_FILE = "operator_api_key"
 _CURE = "choose another folder with --data"
 _PERMISSION = (errno.EACCES, errno.EPERM)
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH

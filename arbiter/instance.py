@@ -1,4 +1,4 @@
-"""What makes one instance its own: the secrets in its data folder, and the sandbox's first account.
+"""What makes one instance its own: the secrets in its data folder, and its first accounts: the sandbox's and the operator's.
 
 The sandbox makes its secrets at the first start; they live in the data folder, for its owner alone. One that was
 damaged since is an error that says what removing it costs.
@@ -10,14 +10,15 @@ import secrets
 
 from arbiter.actors.accounts import CreateLinkCode, GetAccount, PutNewAccount, ReplaceApiKey
 from arbiter.actors.accounts import Messages as AccountsMessages
-from arbiter.data_folder import API_KEY_FILE, DataFolder, Secret
-from arbiter.domain.account import Account, Tier
+from arbiter.data_folder import API_KEY_FILE, OPERATOR_KEY_FILE, DataFolder, Secret
+from arbiter.domain.account import Account, Role, Tier
 from arbiter.domain.ids import UserId
 from arbiter.errors import ConfigError, NotFound
 from arbiter.rpc.tokens import Keys, digest, is_signing_key, make_api_key, make_bot_credential, make_signing_key, split_api_key
 from arbiter.runtime import Ref
 
 SANDBOX_USER = UserId("sandbox")
+OPERATOR_USER = UserId("operator")
 BOT_CREDENTIAL_FILE = "bot_credential"
 ACCOUNT_SECONDS = 10.0
 
@@ -27,11 +28,15 @@ _SIGNING = Secret("token_key.pem", lambda text: is_signing_key(text.encode()), f
 _PEPPER = Secret(
     "api_key_pepper",
     re.compile("[0-9a-f]{64}").fullmatch,
-    f"restore it, or remove it and {API_KEY_FILE} and start again: new ones are made, and API keys given out before end",
+    f"restore it, or remove it, {API_KEY_FILE} and {OPERATOR_KEY_FILE} and start again: "
+    "new ones are made, and API keys given out before end",
 )
 _INSTANCE = Secret("instance", re.compile("[0-9a-f]{16}").fullmatch, f"{_REMOVE} tokens given out before end")
 _BOT = Secret(BOT_CREDENTIAL_FILE, re.compile(r"[\w-]{43}", re.ASCII).fullmatch, f"{_REMOVE} a bot that runs elsewhere needs a copy")
-_API_KEY = Secret(API_KEY_FILE, re.compile(r"arb_[0-9a-f]{16}_[\w-]{43}", re.ASCII).fullmatch, f"{_REMOVE} the one before ends")
+_API_KEY, _OPERATOR_KEY = (
+    Secret(name, re.compile(r"arb_[0-9a-f]{16}_[\w-]{43}", re.ASCII).fullmatch, f"{_REMOVE} the one before ends")
+    for name in (API_KEY_FILE, OPERATOR_KEY_FILE)
+)
 
 
 def load_keys(folder: DataFolder, mode: str) -> tuple[Keys, str]:
@@ -40,31 +45,42 @@ def load_keys(folder: DataFolder, mode: str) -> tuple[Keys, str]:
     pepper = folder.read_or_make(_PEPPER, lambda: secrets.token_hex(32)).encode()
     instance = folder.read_or_make(_INSTANCE, lambda: secrets.token_hex(8))
     credential = folder.read_or_make(_BOT, make_bot_credential)
-    folder.read_secret(_API_KEY)  # here, where nothing runs yet
+    for each in (_API_KEY, _OPERATOR_KEY):
+        folder.read_secret(each)  # here, where nothing runs yet
     return Keys(signing.encode(), pepper, f"arbiter:{mode}:{instance}", digest(credential, pepper)), credential
 
 
 async def ensure_sandbox_account(accounts: Ref[AccountsMessages], folder: DataFolder, keys: Keys) -> Account:
     """The account that a newcomer uses, with an API key in the data folder. Raises ConfigError where the key there is not its own."""
+    return await _ensure(Account(SANDBOX_USER, "Sandbox user", Tier.PRO), _API_KEY, accounts, folder, keys)
+
+
+async def ensure_operator(accounts: Ref[AccountsMessages], folder: DataFolder, keys: Keys) -> Account:
+    """The account of who runs the program, likewise: whoever reads the data folder operates it. It sees the tree and cannot trade."""
+    return await _ensure(Account(OPERATOR_USER, "Operator", role=Role.OPERATOR), _OPERATOR_KEY, accounts, folder, keys)
+
+
+async def _ensure(new: Account, secret: Secret, accounts: Ref[AccountsMessages], folder: DataFolder, keys: Keys) -> Account:
+    """The account, made where there is none, and its key in the data folder."""
     try:
-        account = await accounts.ask(GetAccount(SANDBOX_USER), timeout=ACCOUNT_SECONDS)
-        if (key := folder.read_secret(_API_KEY)) is not None:
-            _require_own(account, key, folder, keys)
+        account = await accounts.ask(GetAccount(new.user), timeout=ACCOUNT_SECONDS)
+        if (key := folder.read_secret(secret)) is not None:
+            _require_own(account, key, secret, folder, keys)
             return account
     except NotFound:
-        await accounts.ask(PutNewAccount(Account(SANDBOX_USER, "Sandbox user", Tier.PRO)), timeout=ACCOUNT_SECONDS)
+        await accounts.ask(PutNewAccount(new), timeout=ACCOUNT_SECONDS)
     text, stored = make_api_key(keys.pepper)
-    account = await accounts.ask(ReplaceApiKey(SANDBOX_USER, stored), timeout=ACCOUNT_SECONDS)
-    folder.write_private(API_KEY_FILE, text)
+    account = await accounts.ask(ReplaceApiKey(new.user, stored), timeout=ACCOUNT_SECONDS)
+    folder.write_private(secret.name, text)
     return account
 
 
-def _require_own(account: Account, key: str, folder: DataFolder, keys: Keys) -> None:
+def _require_own(account: Account, key: str, secret: Secret, folder: DataFolder, keys: Keys) -> None:
     """The key in the folder opens the account; not where the database or the pepper is another than it was made with."""
-    key_id, secret = split_api_key(key)
+    key_id, text = split_api_key(key)
     known = account.api_key
-    if known is None or key_id != known.key_id or not hmac.compare_digest(digest(secret, keys.pepper), known.digest):
-        raise ConfigError(f"{folder.path / API_KEY_FILE} is not the key of account {account.user}", _API_KEY.cure)
+    if known is None or key_id != known.key_id or not hmac.compare_digest(digest(text, keys.pepper), known.digest):
+        raise ConfigError(f"{folder.path / secret.name} is not the key of account {account.user}", secret.cure)
 
 
 async def new_link_code(accounts: Ref[AccountsMessages]) -> str:

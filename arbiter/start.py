@@ -18,7 +18,7 @@ from arbiter.config import Settings, allowed_users
 from arbiter.data_folder import API_KEY_FILE, RUNNING, DataFolder
 from arbiter.errors import ConfigError
 from arbiter.greeting import Started, greeting
-from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_sandbox_account, load_keys, new_link_code
+from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_operator, ensure_sandbox_account, load_keys, new_link_code
 from arbiter.rpc.client import ArbiterClient, ArbiterClientError
 from arbiter.rpc.server import open_listener, port_of
 from arbiter.rpc.tokens import Keys
@@ -130,6 +130,7 @@ async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Sett
             await nursery.start(_run_tree, arbiter, nursery.cancel_scope)
             accounts = arbiter.core.accounts
             account = await ensure_sandbox_account(accounts, folder, keys)
+            await ensure_operator(accounts, folder, keys)
             token, _ = arbiter.front.tokens.issue(SANDBOX_USER)
             code = "" if account.telegram is not None and not chat else await new_link_code(accounts)
             folder.write_private(RUNNING, json.dumps({"grpc": address, "chat": chat, "pid": os.getpid()}))
@@ -172,10 +173,10 @@ class Reached:
     api_key: str
 
 
-def find_running(settings: Settings) -> Reached:
-    """The program that runs on the settings' data folder. Raises ConfigError where there is none."""
+def find_running(settings: Settings, key_file: str = API_KEY_FILE) -> Reached:
+    """The program that runs on the settings' data folder, with the key in this file. Raises ConfigError where there is none."""
     folder = _folder(settings)
-    running, key = folder.read_text(RUNNING), folder.read_text(API_KEY_FILE)
+    running, key = folder.read_text(RUNNING), folder.read_text(key_file)
     if running is None or key is None:
         raise ConfigError(
             f"no Arbiter is running on the data folder {folder.path}", "start it with ./just run, or name its folder with --data"

@@ -93,16 +93,17 @@ def test_a_damaged_secret(program, tmp_path):
 
 
 def test_an_api_key_that_is_not_the_accounts(program, tmp_path):
-    """As after a cure that was carried out by half: another pepper, and the API key that was made with the first."""
+    """As after a cure that was carried out by half: another pepper, and the API keys that were made with the first."""
     ports = ("--data", "data", "--grpc-port", "0", "--chat-port", "0", "--log-level", "ERROR")
     with program.start("run", *ports) as first:
         assert first.stdout.readline().startswith("Arbiter ")
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=SECONDS)
     (tmp_path / "data" / "api_key_pepper").unlink()
-    line = program.refused("run", *ports)
-    assert line.startswith("arbiter: data/sandbox_api_key is not the key of account sandbox; remove it and start again")
-    (tmp_path / "data" / "sandbox_api_key").unlink()
+    for user in ("sandbox", "operator"):
+        line = program.refused("run", *ports)
+        assert line.startswith(f"arbiter: data/{user}_api_key is not the key of account {user}; remove it and start again")
+        (tmp_path / "data" / f"{user}_api_key").unlink()
     with program.start("run", *ports) as again:
         assert again.stdout.readline().startswith("Arbiter ")
         again.send_signal(signal.SIGINT)
@@ -156,8 +157,9 @@ def test_a_host_that_is_not_loopback(program):
     assert line == ("arbiter: grpc_host = '0.0.0.0' is not this machine itself; use localhost: other addresses need TLS, which comes later")
 
 
-def test_watching_where_nothing_runs(program):
-    line = program.refused("watch")
+@pytest.mark.parametrize("command", ["watch", "top"])
+def test_watching_where_nothing_runs(program, command):
+    line = program.refused(command)
     assert line == "arbiter: no Arbiter is running on the data folder var; start it with ./just run, or name its folder with --data"
 
 
@@ -188,6 +190,7 @@ def test_a_code_for_a_program_that_does_not_run(program):
     [
         ("bot", {"--config", "--data", "--telegram-api-url", "--log-level", "--server", "--credential", "--help"}),
         ("watch", {"--config", "--data", "--server", "--seconds", "--help"}),
+        ("top", {"--config", "--data", "--server", "--once", "--help"}),
         ("link-code", {"--config", "--data", "--server", "--api-key", "--help"}),
     ],
 )

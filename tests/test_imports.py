@@ -43,6 +43,7 @@ RULES = {
     "arbiter.config": Rule((), ("msgspec",)),
     "arbiter.data_folder": Rule((), ()),
     "arbiter.watch": Rule(("arbiter.rpc.client*", "arbiter.domain")),
+    "arbiter.top": Rule(("arbiter.rpc.client*",)),
     "arbiter.app": Rule(EVERYTHING_BUT_COMMANDS),
     "arbiter.start": Rule(("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)),
     "arbiter.instance": Rule(("arbiter.actors", "arbiter.data_folder", "arbiter.domain", "arbiter.rpc", "arbiter.runtime")),
@@ -50,8 +51,8 @@ RULES = {
     "arbiter.greeting": Rule(("arbiter.config", "arbiter.data_folder", "arbiter.__version__"), ()),
     "arbiter.cli": Rule(
         (
-            *("arbiter.app", "arbiter.start", "arbiter.watch", "arbiter.config", "arbiter.data_folder", "arbiter.rpc.client*"),
-            *("arbiter.domain", "arbiter.runtime", "arbiter.sandbox.convert", "arbiter.__version__"),
+            *("arbiter.app", "arbiter.start", "arbiter.watch", "arbiter.top", "arbiter.config", "arbiter.data_folder"),
+            *("arbiter.rpc.client*", "arbiter.domain", "arbiter.runtime", "arbiter.sandbox.convert", "arbiter.__version__"),
         )
     ),
     "arbiter.__main__": Rule(("arbiter.cli",), ()),

@@ -7,7 +7,7 @@ from arbiter.errors import ConfigError
 from arbiter.instance import load_keys
 from arbiter.rpc.tokens import make_api_key
 
-FILES = ["token_key.pem", "api_key_pepper", "instance", "bot_credential", "sandbox_api_key"]
+FILES = ["token_key.pem", "api_key_pepper", "instance", "bot_credential", "sandbox_api_key", "operator_api_key"]
 
 
 @pytest.fixture
@@ -16,7 +16,8 @@ def folder(tmp_path):
     folder = DataFolder(tmp_path / "data")
     with folder.hold("sandbox"):
         keys, _ = load_keys(folder, "sandbox")
-        folder.write_private("sandbox_api_key", make_api_key(keys.pepper)[0])
+        for name in ("sandbox_api_key", "operator_api_key"):
+            folder.write_private(name, make_api_key(keys.pepper)[0])
         yield folder
 
 

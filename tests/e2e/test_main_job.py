@@ -193,6 +193,33 @@ def test_the_one_command_of_a_newcomer_ends_with_status_0_too_also_when_a_script
     assert not any(word in program.errors.read_text() for word in ("warning", "error", "Traceback"))
 
 
+def test_top_shows_the_tree_of_a_running_program_to_its_operator_and_the_key_for_it_is_made_once(
+    start: Callable[..., Program], connect: Callable[[str], Official], tmp_path: Path
+) -> None:
+    program = start()
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+    key_file = program.data / "operator_api_key"
+    whole = [sys.executable, "-m", "arbiter", "top", "--once", "--data", str(program.data)]
+    how: dict[str, Any] = {"cwd": tmp_path, "capture_output": True, "text": True, "env": environ, "timeout": 40}
+    shown = subprocess.run(whole, check=False, **how)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    for name in ("journal", "accounts", "polymarket_feed", "kalshi_desk", "arb_scanner", "rpc", "bot"):
+        (line,) = [line for line in lines if line[:1] == [name]]
+        assert line[1:3] == ["running", "0"]
+        assert "?" not in line
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    key = key_file.read_text()
+    key_file.write_text(program.api_key)  # a trader's key opens nothing here
+    refused = subprocess.run(whole, check=False, **how)
+    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "", "arbiter: this needs the role operator\n")
+    key_file.write_text(key)
+    program.stop()
+    assert connect(start().address).authenticate(key.strip()) == "operator"
+    assert key_file.read_text() == key
+
+
 def test_watch_and_the_example_do_their_work_on_a_running_program(start: Callable[..., Program], tmp_path: Path) -> None:
     """As the greeting prints them, in a shell of its own."""
     program = start()

@@ -261,8 +261,11 @@ async def test_an_order_on_an_unknown_market_is_not_found(program, caller):
 
 
 async def test_an_operator_does_not_trade(program, caller):
-    code, reason, _ = await caller("operator").refused("TradingService/PlaceOrder", order(program.poly.yes_key))
-    assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED")
+    operator = caller("operator")
+    switch = strategy_pb2.StrategyRequest(name="arbitrage")
+    for path, request in (("TradingService/PlaceOrder", order(program.poly.yes_key)), ("StrategyService/EnableStrategy", switch)):
+        code, reason, text = await operator.refused(path, request)
+        assert (code, reason, text) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED", "an operator's account does not trade")
 
 
 async def test_too_many_orders_a_minute_are_refused_with_the_wait(program, make_official):
