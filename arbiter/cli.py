@@ -1,5 +1,6 @@
 """The commands a person types. Errors of ours are one line on standard error; exit status 2 for what the person can mend."""
 
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import trio
+from click.exceptions import NoArgsIsHelpError
 
 from arbiter import __version__
 from arbiter.config import Settings, load
@@ -19,6 +20,8 @@ UNFIT = 2
 """Exit status: the settings or the machine are unfit, and the message says what to mend."""
 GAVE_UP = 1
 """Exit status: the program ran and could not go on."""
+INTERRUPTED = 130
+"""Exit status of a command that does not serve, left with Ctrl-C: what a shell gives it."""
 
 
 OPTIONS = {
@@ -59,6 +62,8 @@ def cli() -> None:
 def run(**flags: Any) -> None:
     """Start everything against the sandbox and serve until stopped."""
     settings = _settings(flags)
+    import trio
+
     from arbiter.start import configure_logging, run
 
     configure_logging(settings.log_level)
@@ -72,7 +77,9 @@ def run(**flags: Any) -> None:
 def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
     """Show opportunities and positions live in the terminal."""
     settings = _settings(flags)
-    from arbiter.start import find_running
+    import trio
+
+    from arbiter.reach import find_running
     from arbiter.watch import watch
 
     reached = find_running(settings)
@@ -86,8 +93,10 @@ def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
 def top(server: str | None, once: bool, **flags: Any) -> None:
     """Show every actor of the running program live: what it does, what waits for it, what went wrong."""
     settings = _settings(flags)
+    import trio
+
     from arbiter.data_folder import OPERATOR_KEY_FILE
-    from arbiter.start import find_running
+    from arbiter.reach import find_running
     from arbiter.top import top
 
     reached = find_running(settings, OPERATOR_KEY_FILE)
@@ -101,7 +110,9 @@ def top(server: str | None, once: bool, **flags: Any) -> None:
 def link_code(server: str | None, api_key: str | None, **flags: Any) -> None:
     """Print a code that links a Telegram chat to the account."""
     settings = _settings(flags)
-    from arbiter.start import find_running, make_link_code, require_address
+    import trio
+
+    from arbiter.reach import find_running, make_link_code, require_address
 
     if server and api_key:
         address, key = server, api_key
@@ -137,6 +148,8 @@ def bot(server: str, credential: str, **flags: Any) -> None:
     It needs TELEGRAM_BOT_TOKEN, and keeps how far it has read in the data folder.
     """
     settings = _settings(flags)
+    import trio
+
     from arbiter.start import configure_logging, run_bot
 
     configure_logging(settings.log_level)
@@ -159,11 +172,14 @@ def main() -> None:
     """Run a command; translate what a person can mend into one line."""
     try:
         cli.main(prog_name="arbiter", standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        error.show()  # `arbiter` alone: the help
+        sys.exit(UNFIT)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"arbiter: {_misused(error)}", err=True)
         sys.exit(UNFIT)
     except click.Abort:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BaseException as error:
         told = _told(error)
         if told is None:
@@ -172,10 +188,18 @@ def main() -> None:
         sys.exit(told[1])
 
 
+def _misused(error: click.ClickException) -> str:
+    """What was typed wrong, in one line: click's words, which are sentences, as a part of ours."""
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    message = re.sub(r"\. \(?Did you mean (.+)\?\)?$", r" (did you mean \1?)", message)
+    typed = [name for name in sys.argv[1:2] if name in cli.commands]
+    return f"{message[:1].lower()}{message[1:]}; see {' '.join(['arbiter', *typed, '--help'])}"
+
+
 def _told(error: BaseException) -> tuple[str, int] | None:
     """What to say of an error, and the exit status; None for a bug, whose traceback is wanted."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted", 130
+    if isinstance(error, KeyboardInterrupt) or (isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt)):
+        return "interrupted", INTERRUPTED
     found = _find(error)
     if isinstance(found, ConfigError):
         return str(found), UNFIT

@@ -37,7 +37,8 @@ async def make_world(settings: Settings, now_ms: int) -> World:
     """What happens on the venues: generated, or played from a recording. Raises ConfigError for a bad one."""
     if not settings.recording:
         return GeneratedWorld(settings.sandbox_seed, now_ms)
-    recording = await trio.to_thread.run_sync(_load, settings.recording)
+    # abandoned: a signal does not wait for the end of a long recording, and the thread only reads
+    recording = await trio.to_thread.run_sync(_load, settings.recording, abandon_on_cancel=True)
     return RecordedWorld(recording, now_ms, speed=settings.recording_speed)
 
 

@@ -1,25 +1,28 @@
-"""Starting and stopping the program: the data folder, the sandbox, the tree, the signals."""
+"""Starting and stopping the program: the data folder, the sandbox, the tree, the signals.
+
+A signal ends the program with status 0 whenever it comes. Before `run` it leaves at once (`__main__.py`); while `run` begins things, it
+gives up the start and ends what was begun; once there is a tree, the tree stops in order.
+"""
 
 import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 import trio
 
 from arbiter.app import Arbiter, compose
 from arbiter.config import Settings, allowed_users
-from arbiter.data_folder import API_KEY_FILE, RUNNING, DataFolder
+from arbiter.data_folder import RUNNING, DataFolder
 from arbiter.errors import ConfigError
 from arbiter.greeting import Started, greeting
 from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_operator, ensure_sandbox_account, load_keys, new_link_code
-from arbiter.rpc.client import ArbiterClient, ArbiterClientError
+from arbiter.reach import require_address
 from arbiter.rpc.server import open_listener, port_of
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
@@ -30,35 +33,53 @@ from arbiter.store.sqlite import SqliteStore
 from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
 
 
+class Stop:
+    """What a signal does now. It changes as the program comes up."""
+
+    def __init__(self, now: Callable[[], None]) -> None:
+        self.now = now
+
+
 async def run(settings: Settings) -> None:
     """The whole life of the program. Raises ConfigError where it cannot start, SupervisorExhausted where it gave up."""
     if settings.bot and settings.telegram_api_url and not settings.telegram_bot_token:
         raise ConfigError("telegram_api_url is set, but no telegram_bot_token", "set both, or neither for the sandbox's own Bot API")
+    async with _signals_stop() as stop:
+        await _serve(settings, stop)
+
+
+async def _serve(settings: Settings, stop: Stop) -> None:
     environment = Environment.real()
     world = await make_world(settings, environment.unix_ms())
     folder = _folder(settings)
-    with folder.hold(settings.mode):
-        listener = await open_listener(settings.grpc_host, settings.grpc_port)
+    async with _taken(folder, settings.mode) as store:
         keys, credential = load_keys(folder, settings.mode)
+        async with await open_listener(settings.grpc_host, settings.grpc_port) as listener, trio.open_nursery() as nursery:
+            chat, token = "", settings.telegram_bot_token
+            if not token:
+                token = bot_token(folder)
+                chat = await start_chat(settings.chat_port, token, environment, nursery)
+            server = f"127.0.0.1:{port_of(listener)}"
+            api_url = chat or settings.telegram_api_url
+            make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
+            venues = await start_venues(world, environment, nursery)
+            fresh = fresh_seconds(world, settings)
+            marker = FileStopMarker(folder.path / STOP_MARKER_FILE)
+            arbiter = compose(
+                *(environment, store, venues, world.pairs, keys, listener), fresh_seconds=fresh, make_bot=make_bot, stop_marker=marker
+            )
+            await _live(arbiter, folder, keys, settings, server, chat, stop)
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _taken(folder: DataFolder, mode: str) -> AsyncIterator[SqliteStore]:
+    """The data folder held and its store open; at the end neither, and nothing in it says that a program runs."""
+    with folder.hold(mode):
         store = SqliteStore(folder.database)
         await store.open()
         try:
-            async with listener, trio.open_nursery() as nursery:
-                chat, token = "", settings.telegram_bot_token
-                if not token:
-                    token = bot_token(folder)
-                    chat = await start_chat(settings.chat_port, token, environment, nursery)
-                server = f"127.0.0.1:{port_of(listener)}"
-                api_url = chat or settings.telegram_api_url
-                make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
-                venues = await start_venues(world, environment, nursery)
-                fresh = fresh_seconds(world, settings)
-                marker = FileStopMarker(folder.path / STOP_MARKER_FILE)
-                arbiter = compose(
-                    *(environment, store, venues, world.pairs, keys, listener), fresh_seconds=fresh, make_bot=make_bot, stop_marker=marker
-                )
-                await _live(arbiter, folder, keys, settings, server, chat)
-                nursery.cancel_scope.cancel()
+            yield store
         finally:
             folder.remove(RUNNING)
             await store.close()
@@ -77,7 +98,9 @@ async def run_bot(settings: Settings, server: str, credential_file: str) -> None
     token, api_url = settings.telegram_bot_token, settings.telegram_api_url
     make_bot = _bot_maker(settings, token, credential, server, api_url, _path(settings.data), environment, check=True)
     supervisor = Supervisor(Group("root", [Child("bot", make_bot)]), environment)
-    await _until_signalled(supervisor)
+    async with _signals_stop() as stop:
+        stop.now = supervisor.stop
+        await supervisor.run()
 
 
 def _bot_maker(
@@ -113,40 +136,55 @@ def _bot_maker(
     return make
 
 
-async def _until_signalled(supervisor: Supervisor) -> None:
-    async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            nursery.start_soon(_stop_on_signal, signals, supervisor.stop)
-            await supervisor.run()
+@asynccontextmanager
+async def _signals_stop() -> AsyncIterator[Stop]:
+    """Within, a signal does what the Stop says: at first, end what runs within as if it were done."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            stop = Stop(nursery.cancel_scope.cancel)
+            nursery.start_soon(_stop_on_signal, signals, stop)
+            yield stop
             nursery.cancel_scope.cancel()
 
 
-async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, chat: str) -> None:
-    """Run the tree, say how it can be reached, stop it on a signal."""
+async def _stop_on_signal(signals: AsyncIterator[int], stop: Stop) -> None:
+    async for _ in signals:
+        stop.now()
+
+
+async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, chat: str, stop: Stop) -> None:
+    """Run the tree, say how it can be reached; a signal stops it."""
+    telling = trio.CancelScope()
+
+    def stop_tree() -> None:
+        telling.cancel()  # it asks actors, which are about to go
+        arbiter.supervisor.stop()
+
+    stop.now = stop_tree
     async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            nursery.start_soon(_stop_on_signal, signals, arbiter.supervisor.stop)
-            nursery.start_soon(settle_later)
-            await nursery.start(_run_tree, arbiter, nursery.cancel_scope)
-            accounts = arbiter.core.accounts
-            account = await ensure_sandbox_account(accounts, folder, keys)
-            await ensure_operator(accounts, folder, keys)
-            token, _ = arbiter.front.tokens.issue(SANDBOX_USER)
-            code = "" if account.telegram is not None and not chat else await new_link_code(accounts)
-            folder.write_private(RUNNING, json.dumps({"grpc": address, "chat": chat, "pid": os.getpid()}))
-            started = Started(folder.path, address, SANDBOX_USER, token, chat, code, folder.path / BOT_TOKEN.name)
-            print(greeting(settings, started), flush=True)  # noqa: T201
-            await trio.sleep_forever()
+        nursery.start_soon(settle_later)
+        await nursery.start(_run_tree, arbiter, nursery.cancel_scope)
+        with telling:
+            await _tell(arbiter, folder, keys, settings, address, chat)
+        await trio.sleep_forever()
+
+
+async def _tell(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, chat: str) -> None:
+    """See to the first accounts, and say how the program can be reached."""
+    await trio.lowlevel.checkpoint()  # the tree may have been stopped while it started
+    accounts = arbiter.core.accounts
+    account = await ensure_sandbox_account(accounts, folder, keys)
+    await ensure_operator(accounts, folder, keys)
+    token, _ = arbiter.front.tokens.issue(SANDBOX_USER)
+    code = "" if account.telegram is not None and not chat else await new_link_code(accounts)
+    folder.write_private(RUNNING, json.dumps({"grpc": address, "chat": chat, "pid": os.getpid()}))
+    started = Started(folder.path, address, SANDBOX_USER, token, chat, code, folder.path / BOT_TOKEN.name)
+    print(greeting(settings, started), flush=True)  # noqa: T201
 
 
 async def _run_tree(arbiter: Arbiter, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
     await arbiter.supervisor.run(task_status)
     scope.cancel()
-
-
-async def _stop_on_signal(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
-    async for _ in signals:
-        stop()
 
 
 def _path(text: str) -> Path:
@@ -155,47 +193,6 @@ def _path(text: str) -> Path:
 
 def _folder(settings: Settings) -> DataFolder:
     return DataFolder(_path(settings.data))
-
-
-def require_address(server: str) -> None:
-    """Raises ConfigError for what cannot be the address of a server."""
-    try:
-        ArbiterClient(server)
-    except ArbiterClientError as error:
-        raise ConfigError(f"--server: {error}", "give the address that the server prints, such as 127.0.0.1:50051") from None
-
-
-@dataclass(frozen=True)
-class Reached:
-    """Where a running program on this data folder can be reached, and with which key."""
-
-    address: str
-    api_key: str
-
-
-def find_running(settings: Settings, key_file: str = API_KEY_FILE) -> Reached:
-    """The program that runs on the settings' data folder, with the key in this file. Raises ConfigError where there is none."""
-    folder = _folder(settings)
-    running, key = folder.read_text(RUNNING), folder.read_text(key_file)
-    if running is None or key is None:
-        raise ConfigError(
-            f"no Arbiter is running on the data folder {folder.path}", "start it with ./just run, or name its folder with --data"
-        )
-    try:
-        return Reached(msgspec.json.decode(running, type=_Running).grpc, key)
-    except msgspec.DecodeError:
-        raise ConfigError(f"{folder.path / RUNNING} is damaged", "start ./just run again; it writes the file anew") from None
-
-
-class _Running(msgspec.Struct):
-    grpc: str
-
-
-async def make_link_code(address: str, api_key: str) -> str:
-    """A one-time code for the key's account. Raises ArbiterClientError."""
-    async with ArbiterClient.open(address) as client:
-        await client.authenticate(api_key)
-        return (await client.create_link_code()).code
 
 
 def configure_logging(level: str) -> None:

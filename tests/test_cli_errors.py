@@ -130,21 +130,49 @@ def test_a_recording_that_is_empty_or_has_no_events(program, tmp_path):
         assert line == f"arbiter: the recording odd.jsonl {problem}; the format is described in docs/recordings.md"
 
 
-def test_the_help_and_a_usage_error_name_the_command_as_a_person_types_it(program):
+def test_the_help_names_the_command_as_a_person_types_it(program):
     with program.start("run", "--help") as process:
         out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("Usage: arbiter run ")
     assert "reserved for the health page; nothing listens there yet" in " ".join(out.split())
-    with program.start("run", "--nonsense") as process:
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (("run", "--nope"), "arbiter: no such option '--nope'; see arbiter run --help"),
+        (("watch", "--srever"), "arbiter: no such option '--srever' (did you mean '--server'?); see arbiter watch --help"),
+        (
+            ("run", "--grpc-port", "abc"),
+            "arbiter: invalid value for '--grpc-port': 'abc' is not a valid integer; see arbiter run --help",
+        ),
+        (("run", "--data"), "arbiter: option '--data' requires an argument; see arbiter run --help"),
+        (("run", "extra"), "arbiter: got unexpected extra argument (extra); see arbiter run --help"),
+        (("bot",), "arbiter: missing option '--server'; see arbiter bot --help"),
+        (("rum",), "arbiter: no such command 'rum' (did you mean 'run'?); see arbiter --help"),
+    ],
+)
+def test_what_is_typed_wrong_is_told_in_one_line(program, typed, line):
+    assert program.refused(*typed) == line
+
+
+def test_arbiter_alone_prints_its_help(program):
+    with program.start() as process:
         out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (2, "")
-    assert err.startswith("Usage: arbiter run ")
+    assert err.startswith("Usage: arbiter ")
+    assert "\nCommands:\n" in err
 
 
 def test_an_unknown_setting(program):
     line = program.refused("run", ARBITER_GRPC_PROT="1")
     assert line == "arbiter: unknown setting ARBITER_GRPC_PROT in the environment; did you mean ARBITER_GRPC_PORT?"
+
+
+def test_a_mode_that_there_is_not(program):
+    line = program.refused("run", ARBITER_MODE="live")
+    assert line.startswith("arbiter: mode = 'live' (from ARBITER_MODE in the environment) is not valid: it must be sandbox, ")
 
 
 def test_a_bad_value(program):

@@ -45,13 +45,16 @@ RULES = {
     "arbiter.watch": Rule(("arbiter.rpc.client*", "arbiter.domain")),
     "arbiter.top": Rule(("arbiter.rpc.client*",)),
     "arbiter.app": Rule(EVERYTHING_BUT_COMMANDS),
-    "arbiter.start": Rule(("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)),
+    "arbiter.reach": Rule(("arbiter.rpc.client*", "arbiter.config", "arbiter.data_folder")),
+    "arbiter.start": Rule(
+        ("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.reach", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)
+    ),
     "arbiter.instance": Rule(("arbiter.actors", "arbiter.data_folder", "arbiter.domain", "arbiter.rpc", "arbiter.runtime")),
     "arbiter.simulated": Rule(EVERYTHING_BUT_COMMANDS),
     "arbiter.greeting": Rule(("arbiter.config", "arbiter.data_folder", "arbiter.__version__"), ()),
     "arbiter.cli": Rule(
         (
-            *("arbiter.app", "arbiter.start", "arbiter.watch", "arbiter.top", "arbiter.config", "arbiter.data_folder"),
+            *("arbiter.app", "arbiter.reach", "arbiter.start", "arbiter.watch", "arbiter.top", "arbiter.config", "arbiter.data_folder"),
             *("arbiter.rpc.client*", "arbiter.domain", "arbiter.runtime", "arbiter.sandbox.convert", "arbiter.__version__"),
         )
     ),

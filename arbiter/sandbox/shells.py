@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import trio
-from trio.testing import memory_stream_pair
 
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.http import App, Connection
@@ -190,6 +189,9 @@ class MemoryNetwork:
         await trio.lowlevel.checkpoint()
         if host not in self._hosts or not self.reachable:
             raise OSError(f"no route to {host}:{port}")
+        # imported here: `trio.testing` imports pytest where there is one, and the program uses no memory network
+        from trio.testing import memory_stream_pair
+
         ours, theirs = memory_stream_pair()
         self._nursery.start_soon(self._shell.serve_stream, self._hosts[host], theirs)
         return ours

@@ -1,0 +1,52 @@
+"""How the other commands reach a running program: its address and a key from its data folder, and calls of a line or two."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from arbiter.config import Settings
+from arbiter.data_folder import API_KEY_FILE, RUNNING, DataFolder
+from arbiter.errors import ConfigError
+from arbiter.rpc.client import ArbiterClient, ArbiterClientError
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Where a running program on this data folder can be reached, and with which key."""
+
+    address: str
+    api_key: str
+
+
+class _Running(msgspec.Struct):
+    grpc: str
+
+
+def find_running(settings: Settings, key_file: str = API_KEY_FILE) -> Reached:
+    """The program that runs on the settings' data folder, with the key in this file. Raises ConfigError where there is none."""
+    folder = DataFolder(Path(settings.data).expanduser())
+    running, key = folder.read_text(RUNNING), folder.read_text(key_file)
+    if running is None or key is None:
+        raise ConfigError(
+            f"no Arbiter is running on the data folder {folder.path}", "start it with ./just run, or name its folder with --data"
+        )
+    try:
+        return Reached(msgspec.json.decode(running, type=_Running).grpc, key)
+    except msgspec.DecodeError:
+        raise ConfigError(f"{folder.path / RUNNING} is damaged", "start ./just run again; it writes the file anew") from None
+
+
+def require_address(server: str) -> None:
+    """Raises ConfigError for what cannot be the address of a server."""
+    try:
+        ArbiterClient(server)
+    except ArbiterClientError as error:
+        raise ConfigError(f"--server: {error}", "give the address that the server prints, such as 127.0.0.1:50051") from None
+
+
+async def make_link_code(address: str, api_key: str) -> str:
+    """A one-time code for the key's account. Raises ArbiterClientError."""
+    async with ArbiterClient.open(address) as client:
+        await client.authenticate(api_key)
+        return (await client.create_link_code()).code
