@@ -12,7 +12,7 @@ import trio
 from arbiter.errors import ActorStopped, ArbiterError
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.mailbox import Mailbox, Order
-from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
+from arbiter.runtime.ref import Position, Ref, ReplySlot, require_told, sender
 from arbiter.runtime.statistics import Statistics
 from arbiter.runtime.topic import Topic
 
@@ -141,6 +141,7 @@ class Context(Generic[M]):
 
     def send_after(self, seconds: float, message: M) -> Timer:
         """Deliver this message to the actor itself once, so many seconds from now."""
+        require_told(message)
         if not 0 <= seconds < math.inf:
             raise ValueError(f"a message after {seconds} s makes no sense")
         timer = Timer()
@@ -152,6 +153,7 @@ class Context(Generic[M]):
 
         While the actor is behind, none is added to one that still waits for room.
         """
+        require_told(message)
         if not 0 < seconds < math.inf:
             raise ValueError(f"a message every {seconds} s makes no sense")
         timer = Timer()
@@ -238,6 +240,9 @@ class Context(Generic[M]):
         while True:
             item = mailbox.get_nowait()
             if item is None:
+                if caused_by:  # what happens meanwhile was not caused by the last message
+                    correlation.set("")
+                    caused_by = ""
                 item = await mailbox.get()
                 began = now()
             message, slot, cause = item

@@ -26,7 +26,7 @@ from arbiter.runtime.environment import Environment
 from arbiter.runtime.group import LivingGroup
 from arbiter.runtime.living import Inner, Living, SupervisorExhausted
 from arbiter.runtime.mailbox import Backpressure, Mailbox, Policy
-from arbiter.runtime.message import Request
+from arbiter.runtime.message import Message, Request
 from arbiter.runtime.node import Node
 from arbiter.runtime.ref import Ref
 from arbiter.runtime.reply import ReplySlot
@@ -217,6 +217,10 @@ class Probe(Generic[M]):
 
 
 # -- crashes on purpose --
+
+
+class Nonsense(Message, frozen=True, tag=True):
+    """What no actor understands: it crashes the one that gets it, where its `match` ends in `assert_never`."""
 
 
 class InjectedCrash(Exception):

@@ -8,6 +8,7 @@ from arbiter.actors.arb_scanner import SCANNER_STOPPED, SWEEP_SECONDS, GetScanSt
 from arbiter.actors.market_feed import FRESH_SECONDS
 from arbiter.domain.book import BooksInvalid
 from arbiter.domain.money import parse_micros
+from arbiter.runtime.testing import Nonsense
 
 
 @pytest.fixture
@@ -226,7 +227,7 @@ async def test_what_vanished_while_the_scanner_was_away_stays_closed(autojump_cl
     async with scene.running():
         await open_one()
         readings = reader()
-        scene.scanner.ref.offer("nonsense")
+        scene.scanner.ref.offer(Nonsense())
         await wait_all_tasks_blocked()
         await scene.quote(scene.k_no, "0.48x10", "0.70x4")
         await trio.sleep(1)

@@ -216,11 +216,34 @@ async def test_a_request_whose_asker_left_is_still_handled_and_its_reply_dropped
     assert world.seen == ["double 1", "double 2"]
 
 
-async def test_an_ask_with_no_time_at_all_is_not_delivered(world, living):
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+async def test_an_ask_without_a_deadline_is_refused_at_the_call(world, living, seconds):
     async with living(Group("root", [world.child])):
-        with pytest.raises(AskTimeout):
-            await world.ref.ask(Double(1), timeout=0)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="an ask has a deadline"):
+                await world.ref.ask(Double(1), timeout=seconds)
         assert len(world.child.mailbox) == 0
+    assert world.seen == []
+
+
+@pytest.mark.parametrize("message", ["text", None, 7, Note, Double(1)], ids=["text", "nothing", "number", "class", "request"])
+async def test_what_is_no_message_is_refused_when_it_is_told(world, message):
+    says = "is a request: ask it" if isinstance(message, Double) else r"is no arbiter\.runtime\.Message"
+    with pytest.raises(TypeError, match=says):
+        await world.ref.tell(message)
+    with pytest.raises(TypeError, match=says):
+        world.ref.offer(message)
+    with pytest.raises(TypeError, match=says):
+        world.ref.offer_urgent(message)
+    assert len(world.child.mailbox) == 0
+
+
+@pytest.mark.parametrize("request_", ["text", None, Double, Note("x")], ids=["text", "nothing", "class", "message"])
+async def test_what_is_no_request_is_refused_when_it_is_asked(world, request_):
+    says = "without a reply" if isinstance(request_, Note) else r"is no arbiter\.runtime\.Request"
+    with pytest.raises(TypeError, match=says):
+        await world.ref.ask(request_, timeout=1)
+    assert len(world.child.mailbox) == 0
 
 
 async def test_after_the_tree_is_gone_a_waiting_send_says_so_at_once(world, living, nursery):

@@ -437,7 +437,7 @@ async def test_a_stop_in_any_instant_of_a_restart_lets_nothing_start_after_its_s
 
 async def test_a_permanent_child_is_restarted_also_when_it_ended_well(world, living, autojump_clock):
     async with living(Group("root", [world.child("a")])) as supervisor:
-        world.children["a"].ref.offer_urgent(STOP)
+        world.children["a"].mailbox.put_order(STOP)
         await trio.sleep(SETTLED)
         assert (states(supervisor), restarts(supervisor)) == ({"a": "running"}, {"a": 1})
 
@@ -445,7 +445,7 @@ async def test_a_permanent_child_is_restarted_also_when_it_ended_well(world, liv
 async def test_a_transient_child_is_restarted_when_it_crashed_and_not_when_it_ended_well(world, living, autojump_clock):
     async with living(Group("root", [world.child("a", restart="transient"), world.child("b")])) as supervisor:
         assert await world.crash("a") == ["-a", "+a"]
-        world.children["a"].ref.offer_urgent(STOP)
+        world.children["a"].mailbox.put_order(STOP)
         await trio.sleep(SETTLED)
         assert states(supervisor) == {"a": "stopped", "b": "running"}
         assert await world.crash("b") == ["-b", "+b"]
