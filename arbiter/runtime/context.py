@@ -168,7 +168,8 @@ class Context(Generic[M]):
                 await self._mailbox.put(message)
                 if every is None:
                     return
-                due = max(due + every, trio.current_time())
+                now = trio.current_time()
+                due = due + every if due + every > now else now + every  # what was missed is not made up for
 
     def stop(self) -> None:
         """End after the message in hand. What then becomes of it is its restart type's affair: a permanent one comes back."""
