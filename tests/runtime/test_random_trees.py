@@ -54,7 +54,7 @@ from arbiter.runtime.group import LivingGroup
 from arbiter.runtime.node import Exit, Node
 from arbiter.runtime.testing import run_seeded
 
-SEEDS = int(os.environ.get("RUNTIME_SEEDS", "300"))
+SEEDS = int(os.environ.get("RUNTIME_SEEDS", "400"))
 BLOCKS = 8
 CALM_SECONDS = 400.0
 """Longer than all backoffs, a few retries of what is parked, and any handler."""

@@ -305,12 +305,20 @@ async def test_an_actor_may_not_wait_for_one_that_stands_later(world, living, ve
     assert str(error).startswith(f"a/early may not {verb} desk")
 
 
-async def test_an_actor_may_not_wait_for_itself(living):
+@pytest.mark.parametrize("verb", ["tell", "ask"])
+async def test_an_actor_may_not_wait_for_itself(living, verb):
     outcome: list[Any] = []
-    child: Child[Note] = doer("self", lambda: child.ref.tell(Note("to myself")), outcome)
+    ref: Any
+
+    async def deed() -> object:
+        return await (ref.tell(Note("to myself")) if verb == "tell" else ref.ask(Double(1), timeout=1))
+
+    child: Child[Note] = doer("self", deed, outcome)
+    ref = child.ref
     async with living(Group("root", [child])):
         pass
     assert isinstance(outcome[0], DirectionError)
+    assert str(outcome[0]).startswith(f"self may not {verb} self")
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["in its own task", "in a child task"])

@@ -374,6 +374,17 @@ async def test_one_dragged_along_that_does_not_stop_is_cancelled_after_its_grace
         assert errors(supervisor) == {"a": "ValueError: a crashed", "b": ""}
 
 
+async def test_a_crash_of_an_earlier_one_takes_along_one_that_backs_off_and_brings_both_back_in_order(world, living, autojump_clock):
+    async with living(world.group("abc", strategy="rest_for_one", backoff=Backoff(first=8, longest=8))) as supervisor:
+        world.story.clear()
+        world.tell("b")
+        await trio.sleep(1)
+        world.tell("a")
+        await trio.sleep(20)
+        assert world.story == ["-b", "-c", "-a", "+a", "+b", "+c"]
+        assert restarts(supervisor) == {"a": 1, "b": 1, "c": 1}
+
+
 # -- a stop in the middle --
 
 
@@ -666,6 +677,45 @@ async def test_a_cancellation_from_outside_passes_and_restarts_nothing(world, en
     assert sorted(world.story) == ["+a", "+b", "+c", "-a", "-b", "-c"]
     assert restarts(supervisor) == {"a": 0, "b": 0, "c": 0}
     assert set(states(supervisor).values()) == {"stopped"}
+
+
+class Stubborn(Actor[Do]):
+    """Answers a cancellation with an error, beside a task that takes it as it should."""
+
+    async def handle(self, message: Do) -> object:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            nursery.start_soon(self._fail)
+        return None
+
+    async def _fail(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("instead of being cancelled")
+
+
+@pytest.mark.parametrize("how", ["cancelled from outside", "stopped beyond its grace"])
+async def test_of_a_group_of_a_cancellation_and_an_error_the_error_is_noted_and_the_cancellation_passes(
+    world, environment, nursery, how, logs, autojump_clock
+):
+    stubborn: Child[Do] = Child("stubborn", Stubborn)
+    supervisor = Supervisor(Group("root", [world.child("a"), stubborn]), environment)
+    stubborn.ref.offer(Do("wait"))
+    with trio.move_on_after(3) as scope:
+        if how == "stopped beyond its grace":
+            scope.deadline = 100
+            await nursery.start(supervisor.run)
+            await wait_all_tasks_blocked()
+            supervisor.stop()
+            await world.until("-a")
+        else:
+            await supervisor.run()
+    assert scope.cancelled_caught is (how == "cancelled from outside")
+    assert world.story == ["+a", "-a"]
+    assert errors(supervisor) == {"a": "", "stubborn": "ValueError: instead of being cancelled"}
+    assert restarts(supervisor) == {"a": 0, "stubborn": 0}
+    assert [entry["child"] for entry in logs if entry["event"] == "child crashed"] == ["root/stubborn"]
 
 
 async def test_the_cleaning_up_of_a_cancelled_child_has_its_grace(world, environment, autojump_clock):
