@@ -94,6 +94,14 @@ def test_a_signal_at_any_moment_of_a_start_ends_it_with_status_0_and_leaves_noth
     assert start().stop()[0] == 0  # on the same folder
 
 
+def test_a_signal_does_not_wait_for_the_end_of_a_long_recording(begin: Callable[..., Starting], tmp_path: Path) -> None:
+    endless = tmp_path / "endless.jsonl"
+    os.mkfifo(endless)
+    starting = begin("run", "--recording", str(endless))
+    with endless.open("w"):  # which returns when the program has opened the other end
+        assert starting.end(signal.SIGINT) == (0, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_impatient_second_signal_changes_nothing_of_the_end(begin: Callable[..., Starting], tmp_path: Path, number: int) -> None:
     starting = run(begin)
