@@ -35,6 +35,10 @@ top *args: _run
 test *args: _dev
     @exec {{python}} -m pytest -n 2 --dist loadgroup "$@"
 
+# what the tests do, far more often: 2,000 random trees of actors
+nightly: _dev
+    @exec env RUNTIME_SEEDS=2000 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime
+
 # format, lint, types, the import rule, generated code, that the installed packages fit together
 check: _dev
     {{python}} -m ruff format --check .
