@@ -79,6 +79,29 @@ def run(begin: Callable[..., Starting], *, background: bool = False) -> Starting
     return begin("run", "--grpc-port", "0", "--chat-port", "0", background=background)
 
 
+SIGNALLED = """
+import os, runpy, signal, sys
+number, module, ignored, *sys.argv[1:] = sys.argv[1:]
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), int(number))
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+runpy.run_module("arbiter", run_name="__main__")
+"""
+"""`arbiter` in a Python in which the import of a module signals it."""
+
+
+@pytest.mark.parametrize("module", ["arbiter.cli", "click", "trio", "arbiter.start", "arbiter.sandbox.exchange"])
+@pytest.mark.parametrize(("number", "ignored"), [(signal.SIGINT, ""), (signal.SIGINT, "ignored"), (signal.SIGTERM, "")])
+def test_a_signal_during_any_import_of_a_start_ends_it_with_status_0(tmp_path: Path, module: str, number: int, ignored: str) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(int(number)), module, ignored, "run", "--data", str(tmp_path / "var")]
+    ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert not (tmp_path / "var").exists()
+
+
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_any_moment_of_a_start_ends_it_with_status_0_and_leaves_nothing_behind(
