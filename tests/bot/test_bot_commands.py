@@ -4,13 +4,16 @@ import html
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from arbiter.bot.commands import copy
 from arbiter.bot.commands.settings import parse_cents
 from arbiter.bot.commands.table import ACTIONS, BY_NAME, COMMANDS
+from arbiter.domain.account import Tier
 from arbiter.domain.book import Side
+from arbiter.domain.limits import TIERS
 from arbiter.domain.money import parse_micros
 from arbiter.domain.order import OrderState, TimeInForce
 from arbiter.rpc.client import RateLimitError, RefusedError
@@ -461,7 +464,9 @@ async def test_a_wrong_credential_is_the_operators_business(program: Any, make_c
         assert "operator" in await chat.say(f"/start {await program.code()}")
 
 
-async def test_the_cores_rate_limit_is_answered_with_when(program: Any, chat: Any) -> None:
+async def test_the_cores_rate_limit_is_answered_with_when(program: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # one call a second, so that none comes free before the chat asks
+    monkeypatch.setitem(TIERS, Tier.FREE, msgspec.structs.replace(TIERS[Tier.FREE], requests_per_second=1))
     await chat.say(f"/start {await program.code('free')}")
     async with program.client("free") as client:
         with suppress(RateLimitError):
