@@ -466,7 +466,8 @@ async def test_a_wrong_credential_is_the_operators_business(program: Any, make_c
 
 async def test_the_cores_rate_limit_is_answered_with_when(program: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # one call a second, so that none comes free before the chat asks
-    monkeypatch.setitem(TIERS, Tier.FREE, msgspec.structs.replace(TIERS[Tier.FREE], requests_per_second=1))
+    slow = msgspec.structs.replace(TIERS[Tier.FREE], requests_per_second=1)
+    monkeypatch.setattr("arbiter.rpc.gate.TIERS", {**TIERS, Tier.FREE: slow})
     await chat.say(f"/start {await program.code('free')}")
     async with program.client("free") as client:
         with suppress(RateLimitError):
