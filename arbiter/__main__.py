@@ -1,8 +1,8 @@
 """`arbiter` and `python -m arbiter`: what a signal does before the program can take it in order, then the command."""
 
+import _signal  # type: ignore[import-not-found]  # `signal` without its enums, whose import takes a part of the start that a signal may fall into
 import atexit
 import os
-import signal
 import sys
 
 SERVING = {"run", "bot"}
@@ -27,10 +27,10 @@ def _end_on_signals() -> None:
     A KeyboardInterrupt instead would come up as a traceback of whatever import or nursery it hit; and a shell starts what it puts
     into the background with SIGINT ignored.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))
+    for number in (_signal.SIGINT, _signal.SIGTERM):
+        _signal.signal(number, lambda *_: os._exit(0))
         # Python, when it ends, puts the system's own answer back: a second Ctrl-C would then change the status
-        atexit.register(signal.signal, number, signal.SIG_IGN)
+        atexit.register(_signal.signal, number, _signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from arbiter.data_folder import API_KEY_FILE, RUNNING, DataFolder
 from arbiter.errors import ConfigError
 from arbiter.rpc.client import ArbiterClient, ArbiterClientError
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -38,11 +40,13 @@ def find_running(settings: Settings, key_file: str = API_KEY_FILE) -> Reached:
 
 
 def require_address(server: str) -> None:
-    """Raises ConfigError for what cannot be the address of a server."""
+    """Raises ConfigError for what cannot be the address of a server, and for one that secrets would reach over the network in clear."""
     try:
         ArbiterClient(server)
     except ArbiterClientError as error:
         raise ConfigError(f"--server: {error}", "give the address that the server prints, such as 127.0.0.1:50051") from None
+    if server.rpartition(":")[0].strip("[]") not in LOOPBACK:
+        raise ConfigError(f"--server: {server} is not this machine itself", "other addresses need TLS, which comes later")
 
 
 async def make_link_code(address: str, api_key: str) -> str:

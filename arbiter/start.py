@@ -19,7 +19,7 @@ import trio
 from arbiter.app import Arbiter, compose
 from arbiter.config import Settings, allowed_users
 from arbiter.data_folder import RUNNING, DataFolder
-from arbiter.errors import ConfigError
+from arbiter.errors import ConfigError, StoreError
 from arbiter.greeting import Started, greeting
 from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_operator, ensure_sandbox_account, load_keys, new_link_code
 from arbiter.reach import require_address
@@ -64,12 +64,22 @@ async def _serve(settings: Settings, stop: Stop) -> None:
             make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
             venues = await start_venues(world, environment, nursery)
             fresh = fresh_seconds(world, settings)
-            marker = FileStopMarker(folder.path / STOP_MARKER_FILE)
+            marker = await _readable(FileStopMarker(folder.path / STOP_MARKER_FILE))
             arbiter = compose(
                 *(environment, store, venues, world.pairs, keys, listener), fresh_seconds=fresh, make_bot=make_bot, stop_marker=marker
             )
             await _live(arbiter, folder, keys, settings, server, chat, stop)
             nursery.cancel_scope.cancel()
+
+
+async def _readable(marker: FileStopMarker) -> FileStopMarker:
+    """Raises ConfigError for a marker that does not say whose trading is stopped."""
+    try:
+        await marker.read()
+    except StoreError as error:
+        cure = "put back what it held; without it nobody's trading stays stopped but by the database, so remove it only if that is right"
+        raise ConfigError(str(error), cure) from None
+    return marker
 
 
 @asynccontextmanager

@@ -92,6 +92,17 @@ def test_a_damaged_secret(program, tmp_path):
         (tmp_path / "data" / name).unlink()
 
 
+def test_a_damaged_stop_marker_is_refused_since_nobody_knows_whose_trading_it_stopped(program, tmp_path):
+    (tmp_path / "data").mkdir(mode=0o700)
+    marker = tmp_path / "data" / "stops_not_in_the_database.json"
+    for body in ("", "junk", "{}", '[{"user":"ann"}]'):
+        marker.write_text(body)
+        line = program.refused("run", "--data", "data", "--grpc-port", "0", "--chat-port", "0")
+        assert line.startswith("arbiter: data/stops_not_in_the_database.json names whose trading is stopped and ")
+        assert "put back what it held" in line
+    assert marker.exists()
+
+
 def test_an_api_key_that_is_not_the_accounts(program, tmp_path):
     """As after a cure that was carried out by half: another pepper, and the API keys that were made with the first."""
     ports = ("--data", "data", "--grpc-port", "0", "--chat-port", "0", "--log-level", "ERROR")
@@ -195,6 +206,11 @@ def test_watching_where_nothing_runs(program, command):
 def test_a_bot_for_a_server_that_cannot_be(program, server):
     line = program.refused("bot", "--server", server)
     assert line == f"arbiter: --server: {server!r} is not host:port; give the address that the server prints, such as 127.0.0.1:50051"
+
+
+def test_a_bots_credential_never_leaves_the_machine_in_clear(program):
+    line = program.refused("bot", "--server", "192.0.2.1:50051")
+    assert line == "arbiter: --server: 192.0.2.1:50051 is not this machine itself; other addresses need TLS, which comes later"
 
 
 def test_a_bot_without_a_token_or_a_credential(program):

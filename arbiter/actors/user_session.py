@@ -44,6 +44,8 @@ from arbiter.store.base import PutOrder, Store
 STEP_SECONDS = 5.0
 """The longest that one step (a commit, a desk's answer) may take."""
 
+TELL_SECONDS = 60.0
+"""How often it is logged that an order is still not cancelled."""
 RECONCILE_SECONDS = 1.0
 """How long to wait before asking again what became of an order."""
 CANCEL_ALL_SECONDS = 3.0
@@ -348,13 +350,16 @@ class UserSession(Actor[Messages]):
             self.context.start_task(self._chase_until_final, order)
 
     async def _chase_until_final(self, order: Order) -> None:
+        told_at = float("-inf")
         while order.outcome.venue in self._desks:
             await trio.sleep(RECONCILE_SECONDS)
             try:
                 if (await self._cancel(order.id)).state.is_final:
                     break
             except ArbiterError as error:
-                self.context.log.warning("order not cancelled yet", order=order.id, problem=str(error))
+                if self._environment.monotonic() - told_at >= TELL_SECONDS:
+                    told_at = self._environment.monotonic()
+                    self.context.log.warning("order not cancelled yet", order=order.id, problem=str(error))
         self._chased.discard(order.id)
 
     def _remember(self, order: Order) -> None:

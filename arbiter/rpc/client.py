@@ -66,7 +66,8 @@ class ArbiterClient:
 
     def __init__(self, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS) -> None:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host.replace(":", "/")
+        if not bare or "/" in bare or not port.isdecimal() or len(port) > 5 or not 0 < int(port) <= 65_535:
             raise ArbiterClientError(f"{address!r} is not host:port", "BAD_ADDRESS")
         self._host, self._port = host.strip("[]"), int(port)
         self._token = token

@@ -378,15 +378,24 @@ async def test_a_session_that_starts_while_trading_is_stopped_chases_what_is_ope
         assert [order.state for order in await scene.orders()] == [OrderState.CANCELLED]
 
 
-async def test_an_order_is_chased_once_however_often_all_are_cancelled(autojump_clock, quoted, scene, log):
+async def test_an_order_is_chased_once_however_often_all_are_cancelled_and_told_of_once_a_minute(autojump_clock, quoted, scene, log):
+    tries = []
+
+    def refuse(groups):
+        hit = any(isinstance(write, PutOrder) for group in groups for write in group)
+        tries.extend([trio.current_time()] * hit)
+        return hit
+
     async with quoted() as scene:
         await scene.place(BUY, "0.43", "10")
-        scene.store.refuse = lambda groups: any(isinstance(write, PutOrder) for group in groups for write in group)
+        scene.store.refuse = refuse
         for _ in range(10):
             await cancel_all(scene)
         log.clear()
+        tries.clear()
         await trio.sleep(10.5)
-        assert 5 <= sum(entry["event"] == "order not cancelled yet" for entry in log) <= 11
+        assert 5 <= len(tries) <= 11
+        assert sum(entry["event"] == "order not cancelled yet" for entry in log) == 1
 
 
 # -- passive sessions --

@@ -250,7 +250,21 @@ async def test_a_refused_stream_raises_at_its_first_message(open_client):
         assert (await client.get_profile()).tier == "free"
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:", ":50051", "localhost:port", "localhost:65536", "localhost:99999999"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "localhost",
+        "localhost:",
+        ":50051",
+        "localhost:port",
+        "localhost:65536",
+        "localhost:99999999",
+        "localhost:0",
+        "http://localhost:1",
+        "::1:50051",
+    ],
+)
 def test_an_address_that_is_not_host_and_port_is_refused(address):
     with pytest.raises(ArbiterClientError, match="is not host:port"):
         ArbiterClient(address)

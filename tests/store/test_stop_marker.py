@@ -1,7 +1,9 @@
 """What every stop marker must do; then what only a file can get wrong."""
 
+import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from arbiter.domain.trading_state import TradingState, TradingStatus
 from arbiter.errors import StoreError
 from arbiter.store.memory import MemoryStopMarker
 from arbiter.store.sqlite import InlineRunner, ThreadRunner
-from arbiter.store.stop_marker import FileStopMarker
+from arbiter.store.stop_marker import RESERVED_BYTES, FileStopMarker
 
 ANN = TradingStatus(UserId("ann"), TradingState.HALTED, 5, "enough \u2013 for today")
 BOB = TradingStatus(UserId("bob"), TradingState.HALTED, 6)
@@ -36,12 +38,37 @@ async def test_what_was_written_last_is_read_by_the_next(make):
         assert await make().read() == stops
 
 
-async def test_the_file_is_its_owners_alone_and_gone_where_there_is_nothing_to_keep(file):
+async def test_the_file_is_its_owners_alone_and_gone_where_there_is_nothing_to_keep_but_its_room_on_the_disk(file):
     marker = FileStopMarker(file)
     await marker.write((ANN,))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     await marker.write(())
-    assert list(file.parent.iterdir()) == []
+    assert not file.exists()
+    (reserved,) = file.parent.iterdir()
+    assert reserved.stat().st_size == RESERVED_BYTES
+
+
+async def test_a_stop_is_written_also_where_the_disk_became_full_after_the_start(file, monkeypatch):
+    marker = FileStopMarker(file, InlineRunner)
+    assert await marker.read() == ()
+    blocks = file.with_name(f".{file.name}.new").stat().st_blocks
+
+    def no_new_file(path, flags, *more, **named):
+        if flags & os.O_CREAT and not Path(path).exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, flags, *more, **named)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", no_new_file)
+    await marker.write((ANN,))
+    assert await marker.read() == (ANN,)
+    assert file.stat().st_blocks == blocks
+
+
+async def test_a_marker_of_someone_who_is_not_stopped_is_damaged(file):
+    file.write_text('[{"user":"ann"}]')
+    with pytest.raises(StoreError, match="damaged"):
+        await FileStopMarker(file, InlineRunner).read()
 
 
 async def test_a_write_that_was_cut_off_leaves_what_was_there_and_hinders_no_later_one(file, monkeypatch):

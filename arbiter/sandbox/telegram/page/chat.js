@@ -280,8 +280,17 @@ async function watch() {
 
 // -- what the person does --
 
-async function act(name, what) {
-  const answer = await fetch(`/chat/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ by: person, ...what }) });
+let last = Promise.resolve();
+
+// One after the other: two requests side by side may arrive in the other order, and a stop and a resume must not.
+function act(name, what) {
+  const done = last.then(() => post(name, what));
+  last = done.catch(() => {});
+  return done;
+}
+
+async function post(name, what) {
+  const answer = await fetch(`/chat/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ by: person, ...what }), signal: AbortSignal.timeout(15000) });
   const told = await answer.json();
   if (!told.ok) throw new Error(told.description);
   return told.result;
