@@ -35,7 +35,7 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from arbiter.actors.arb_scanner import ArbScanner, GetScanStatistics, Messages, OpportunityChanged, ScanStatistics, mailbox_key
+from arbiter.actors.arb_scanner import ArbScanner, GetScanStatistics, OpportunityChanged, ScanStatistics, mailbox_key
 from arbiter.actors.market_feed import FRESH_SECONDS, BookUpdated, MarketData, MarketFeed
 from arbiter.domain.ids import KALSHI, POLYMARKET, OpportunityId
 from arbiter.domain.market import Market
@@ -102,13 +102,11 @@ class TimedScanner(ArbScanner):
 
     decided: memoryview
 
-    async def handle(self, message: Messages) -> object:
-        reply = await super().handle(message)
-        if type(message) is BookUpdated:
-            number = message.venue_ms - BASE_MS
-            if 0 <= number < len(self.decided):
-                self.decided[number] = time.monotonic_ns()
-        return reply
+    def _look_at(self, book: BookUpdated) -> None:
+        super()._look_at(book)
+        number = book.venue_ms - BASE_MS
+        if 0 <= number < len(self.decided):
+            self.decided[number] = time.monotonic_ns()
 
 
 class Generator:

@@ -127,9 +127,7 @@ class ArbScanner(Actor[Messages]):
     async def handle(self, message: Messages) -> object:
         match message:
             case BookUpdated():
-                self._books += 1
-                for hedge in self._index.get(message.outcome, ()):
-                    self._decide(hedge)
+                self._look_at(message)
                 return None
             case FeedStatus(venue, connected):
                 if self._connected.get(message.key) != connected:
@@ -140,6 +138,18 @@ class ArbScanner(Actor[Messages]):
                 return self.answer(message)
             case _:
                 assert_never(message)
+
+    def take(self, message: Messages) -> bool:
+        """A changed book, as soon as it is told: nearly all end at the best prices, in less time than a task switch takes."""
+        if not isinstance(message, BookUpdated):
+            return False
+        self._look_at(message)
+        return True
+
+    def _look_at(self, book: BookUpdated) -> None:
+        self._books += 1
+        for hedge in self._index.get(book.outcome, ()):
+            self._decide(hedge)
 
     def answer(self, request: Messages) -> object:
         if not isinstance(request, GetScanStatistics):

@@ -22,12 +22,16 @@ class Actor(Generic[M]):
     answers_at_once: ClassVar[bool] = False
     """Whether it overrides `answer`."""
 
+    takes_at_once: ClassVar[bool] = False
+    """Whether it overrides `take`."""
+
     cleans_up: ClassVar[bool] = False
     """Whether it overrides `stopped`."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls.answers_at_once = cls.answer is not Actor.answer
+        cls.takes_at_once = cls.take is not Actor.take
         cls.cleans_up = cls.stopped is not Actor.stopped
 
     async def started(self) -> None:
@@ -44,6 +48,15 @@ class Actor(Generic[M]):
         look and compute, but neither wait nor take long. What it raises means what it means in `handle`.
         """
         return NotImplemented
+
+    def take(self, message: M) -> bool:
+        """Handle an offer that needs no waiting and say True, or False to have it handled in its turn.
+
+        Called in the task of who offers, while the actor has nothing else to do: for news that come by the thousand and are
+        mostly looked at for a few microseconds. As with `answer`: it may neither wait nor take long, and its fault is the
+        actor's crash, not that of who offered. What it offers to itself meanwhile is queued.
+        """
+        return False
 
     async def stopped(self) -> None:
         """After the last message, also after a crash; shielded, within the shutdown grace."""

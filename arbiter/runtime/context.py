@@ -27,7 +27,7 @@ PASSIVATE = Order()
 
 
 class _Crashed(Order):
-    """End by what was raised while answering in an asker's task."""
+    """End by what was raised while answering or taking in another's task."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -37,6 +37,7 @@ class Incarnation(Protocol):
     """What the loop needs of an actor (`actor.py` says what each means)."""
 
     answers_at_once: ClassVar[bool]
+    takes_at_once: ClassVar[bool]
     batch: ClassVar[int]
     cleans_up: ClassVar[bool]
     context: Any
@@ -46,6 +47,8 @@ class Incarnation(Protocol):
     async def handle(self, message: Any) -> object: ...
 
     def answer(self, request: Any) -> object: ...
+
+    def take(self, message: Any) -> bool: ...
 
     async def stopped(self) -> None: ...
 
@@ -202,10 +205,12 @@ class Context(Generic[M]):
                     await actor.started()
                     if actor.answers_at_once:
                         self._mailbox.answer = partial(self._answer, actor)
+                    if actor.takes_at_once:
+                        self._mailbox.take = self._taker(actor.take)
                     task_status.started()
                     await self._loop(actor)
                 finally:
-                    self._mailbox.answer = None
+                    self._mailbox.answer = self._mailbox.take = None
                     self._let_go()
                     if actor.cleans_up:
                         with trio.move_on_after(grace, shield=True):
@@ -226,12 +231,35 @@ class Context(Generic[M]):
         except ArbiterError:
             raise
         except Exception as error:  # noqa: BLE001 handed to the actor, whose crash it is
-            self._mailbox.answer = None
-            self._mailbox.put_order(_Crashed(error))
+            self._crash(error)
             raise ActorStopped(self.name) from None
         if reply is not NotImplemented:
             self._stats.record(trio.current_time() - began)
         return reply
+
+    def _taker(self, take: Callable[[M], bool]) -> Callable[[M], bool]:
+        """Whether the actor handled an offer, in the task of who offers. A fault crashes the actor, and the message is gone."""
+        mailbox, stats, now = self._mailbox, self._stats, trio.lowlevel.current_clock().current_time
+
+        def take_at_once(message: M) -> bool:
+            mailbox.take = None  # what it offers to itself waits
+            began = now()
+            try:
+                taken = take(message)
+            except Exception as error:  # noqa: BLE001 handed to the actor, whose crash it is
+                self._crash(error)
+                return True
+            mailbox.take = take_at_once
+            if taken:
+                stats.record(now() - began)
+            return taken
+
+        return take_at_once
+
+    def _crash(self, error: Exception) -> None:
+        """Nothing more at once; the loop ends by this."""
+        self._mailbox.answer = self._mailbox.take = None
+        self._mailbox.put_order(_Crashed(error))
 
     async def _loop(self, actor: Incarnation) -> None:
         mailbox, stats, handle, now = self._mailbox, self._stats, actor.handle, trio.lowlevel.current_clock().current_time

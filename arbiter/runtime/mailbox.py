@@ -78,6 +78,7 @@ class Mailbox:
         "policy",
         "quick",
         "sleeper",
+        "take",
     )
 
     def __init__(self, name: str, policy: Policy) -> None:
@@ -91,6 +92,8 @@ class Mailbox:
         self.dropped = 0
         self.answer: Callable[[Any], object] | None = None
         """Of the incarnation that lives, where it answers some requests at once; see `Actor.answer`."""
+        self.take: Callable[[Any], bool] | None = None
+        """Of the incarnation that lives, where it takes some offers at once; see `Actor.take`."""
         self.quick = 0
         """How many requests were answered at once."""
         self.sleeper: Callable[[], None] | None = None
@@ -121,6 +124,8 @@ class Mailbox:
         """Take the message if that needs no waiting; False when there is no room or the mailbox is closed."""
         if self._closed:
             return False
+        if self.take is not None and self._reader is not None and slot is None and self.take(message):
+            return True
         if self._keyed is not None and slot is None:
             keyed, key = self._keyed, self._key(message)  # type: ignore[misc]  # both or neither
             if key in keyed:

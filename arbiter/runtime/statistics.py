@@ -21,11 +21,10 @@ class Statistics:
         self.busy_s += seconds
         if seconds > self.longest_s:
             self.longest_s = seconds
-        histogram = self.histogram
-        if histogram is None:  # an actor that never handled anything needs none
-            histogram = self.histogram = [0] * BUCKETS
+        if self.histogram is None:  # an actor that never handled anything needs none
+            self.histogram = [0] * BUCKETS
         bucket = int(seconds * 1e6).bit_length()
-        histogram[bucket if bucket < BUCKETS else -1] += 1
+        self.histogram[bucket if bucket < BUCKETS else -1] += 1
 
     def percentile(self, percent: float) -> float:
         """An upper bound of the handling time in seconds that so many percent of the messages stayed below; 0 where there were none."""

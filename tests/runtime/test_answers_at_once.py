@@ -159,3 +159,88 @@ async def test_requests_answered_at_once_are_counted_too(adder, tree, living, au
         await wait_all_tasks_blocked()
         await adder.ref.ask(GetSum(), timeout=1)
         assert supervisor.statuses()[0].handled == 1
+
+
+class Urge(Message, frozen=True, tag=True):
+    """Taken at once; raises where it says so."""
+
+    text: str
+    fault: bool = False
+
+
+class Again(Message, frozen=True, tag=True):
+    """Taken at once; offers itself two more."""
+
+
+class Taker(Actor[Any]):
+    """Writes down what it handled and which way it came."""
+
+    story: list[str]
+    ref: Any
+
+    def take(self, message: Any) -> bool:
+        match message:
+            case Urge(text, fault):
+                if fault:
+                    raise ZeroDivisionError("a fault on purpose")
+                self.story.append(f"{text} at once")
+                return True
+            case Again():
+                self.story.append("again begins")
+                self.context.ref.offer(Urge("one"))
+                self.context.ref.offer(Urge("two"))
+                self.story.append("again ends")
+                return True
+        return False
+
+    async def handle(self, message: Any) -> object:
+        match message:
+            case Urge(text):
+                self.story.append(f"{text} in its turn")
+            case Rest(seconds):
+                await trio.sleep(seconds)
+        return None
+
+
+@pytest.fixture
+def taker() -> Child[Any]:
+    Taker.story = []
+    return Child("taker", Taker)
+
+
+async def test_an_idle_actor_takes_an_offer_at_once_and_a_busy_one_in_its_turn(taker, living, autojump_clock):
+    async with living(Group("root", [taker])) as supervisor:
+        await wait_all_tasks_blocked()
+        assert taker.ref.offer(Urge("a"))
+        assert Taker.story == ["a at once"]
+        taker.ref.offer(Rest(1))
+        await wait_all_tasks_blocked()
+        taker.ref.offer(Urge("b"))
+        taker.ref.offer(Urge("c"))
+        assert Taker.story == ["a at once"]
+        await trio.sleep(2)
+        assert Taker.story == ["a at once", "b in its turn", "c in its turn"]
+        assert supervisor.statuses()[0].handled == 4
+
+
+async def test_what_an_actor_offers_itself_while_it_takes_waits_for_its_turn(taker, living, autojump_clock):
+    async with living(Group("root", [taker])):
+        await wait_all_tasks_blocked()
+        taker.ref.offer(Again())
+        assert Taker.story == ["again begins", "again ends"]
+        await wait_all_tasks_blocked()
+        assert Taker.story[2:] == ["one in its turn", "two in its turn"]
+        taker.ref.offer(Urge("a"))
+        assert Taker.story[-1] == "a at once"
+
+
+async def test_a_fault_while_taking_is_the_actors_crash_and_nothing_to_who_offered(taker, living, autojump_clock):
+    tree = Group("root", [taker], intensity=Intensity(100, 1), backoff=Backoff(first=0))
+    async with living(tree) as supervisor:
+        await wait_all_tasks_blocked()
+        assert taker.ref.offer(Urge("a", fault=True))
+        assert taker.ref.offer(Urge("b"))
+        await trio.sleep(1)
+        (status,) = supervisor.statuses()
+        assert (status.restarts, status.last_error) == (1, "ZeroDivisionError: a fault on purpose")
+        assert Taker.story == ["b in its turn"]
