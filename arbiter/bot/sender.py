@@ -12,7 +12,7 @@ from typing import TypeVarTuple
 
 import structlog
 import trio
-from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 
@@ -55,7 +55,7 @@ Work = Callable[[_Attempts], Awaitable[object]]
 class Sender:
     """Sends answers for one bot; what waits is sent by tasks of the nursery."""
 
-    def __init__(self, bot: Bot, buttons: Buttons, environment: Environment, nursery: trio.Nursery) -> None:
+    def __init__(self, bot: TelegramBot, buttons: Buttons, environment: Environment, nursery: trio.Nursery) -> None:
         self._bot = bot
         self._buttons = buttons
         self._environment = environment
@@ -153,8 +153,7 @@ class Sender:
     # -- one call --
 
     async def _send_one(self, chat: int, text: str, markup: InlineKeyboardMarkup | None) -> object:
-        preview = LinkPreviewOptions(is_disabled=True)
-        return await self._bot.send_message(chat, text, parse_mode=ParseMode.HTML, reply_markup=markup, link_preview_options=preview)
+        return await self._bot.send_text(chat, text, markup)
 
     async def _edit_one(self, chat: int, message: int, text: str, markup: InlineKeyboardMarkup | None) -> object:
         try:

@@ -9,7 +9,8 @@ from typing import Any
 # RetryAfter warns of its own attribute's type at each construction unless one opts in to the coming type
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 
-from telegram import Bot
+from telegram import Bot, InlineKeyboardMarkup, LinkPreviewOptions
+from telegram.constants import ParseMode
 from telegram.error import InvalidToken, RetryAfter, TelegramError
 
 from arbiter.bot.http import PoolRequest
@@ -17,6 +18,9 @@ from arbiter.bot.http import PoolRequest
 # these log URLs, and a Bot API URL holds the token
 for _name in ("httpx", "httpcore", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+_NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 
 class TelegramBot(Bot):
@@ -39,6 +43,13 @@ class TelegramBot(Bot):
         if not isinstance(fetched, list):
             raise TelegramError("getUpdates answered with something that is no list")
         return fetched
+
+    async def send_text(self, chat: int, text: str, markup: InlineKeyboardMarkup | None) -> None:
+        """sendMessage in HTML, without link previews. What comes back is not read: that takes as long as sending it."""
+        data = {"chat_id": chat, "text": text, "parse_mode": ParseMode.HTML, "link_preview_options": _NO_PREVIEW}
+        if markup is not None:
+            data["reply_markup"] = markup
+        await self._post("sendMessage", data)
 
     async def shutdown(self) -> None:
         """Close the connections. Nothing happens the second time."""
