@@ -18,7 +18,7 @@ from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, Tele
 
 from arbiter.bot.buttons import Buttons
 from arbiter.bot.faults import redacted, where
-from arbiter.bot.telegram_bot import retry_seconds
+from arbiter.bot.telegram_bot import TelegramBot, retry_seconds
 from arbiter.bot.text import cut, split
 from arbiter.bot.views import Answer, Keyboard
 from arbiter.runtime import Environment, caused_by, correlation
