@@ -152,8 +152,8 @@ class Sender:
 
     # -- one call --
 
-    async def _send_one(self, chat: int, text: str, markup: InlineKeyboardMarkup | None) -> object:
-        return await self._bot.send_text(chat, text, markup)
+    async def _send_one(self, chat: int, text: str, markup: InlineKeyboardMarkup | None) -> None:
+        await self._bot.send_text(chat, text, markup)
 
     async def _edit_one(self, chat: int, message: int, text: str, markup: InlineKeyboardMarkup | None) -> object:
         try:
