@@ -25,6 +25,9 @@ class Actor(Generic[M]):
     takes_at_once: ClassVar[bool] = False
     """Whether it overrides `take`."""
 
+    starts_up: ClassVar[bool] = False
+    """Whether it overrides `started`."""
+
     cleans_up: ClassVar[bool] = False
     """Whether it overrides `stopped`."""
 
@@ -32,6 +35,7 @@ class Actor(Generic[M]):
         super().__init_subclass__(**keywords)
         cls.answers_at_once = cls.answer is not Actor.answer
         cls.takes_at_once = cls.take is not Actor.take
+        cls.starts_up = cls.started is not Actor.started
         cls.cleans_up = cls.stopped is not Actor.stopped
 
     async def started(self) -> None:

@@ -236,7 +236,7 @@ class Living(ABC, Generic[S]):
         else:
             self._inner[node].reopen()
         node.start_by = trio.current_time() + START_SECONDS
-        node.scope = trio.CancelScope(deadline=node.start_by)
+        node.scope = trio.CancelScope()
         node.started_at = self._environment.monotonic()
         self._nursery.start_soon(self._run_child, node, name=node.path)
 
@@ -266,8 +266,12 @@ class Living(ABC, Generic[S]):
                 if node.is_actor:
                     spec: Child[Any] = node.spec
                     context = Context(spec.ref, node.position, spec.mailbox, node.stats, may_passivate=self._may_passivate)
-                    passive = await context.run(spec.make(), spec.shutdown, Ready(node))
+                    actor = spec.make()
+                    if actor.starts_up:
+                        node.scope.deadline = min(node.scope.deadline, node.start_by)
+                    passive = await context.run(actor, spec.shutdown, Ready(node))
                 else:
+                    node.scope.deadline = min(node.scope.deadline, node.start_by)
                     await self._inner[node].run(Ready(node))
         except Exception as caught:  # noqa: BLE001 this is the place where crashes end
             error = caught

@@ -20,6 +20,7 @@ M = TypeVar("M")
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "rest_for_one", "one_for_all"]
 Exhausted = Literal["escalate", "park"]
+_RESTARTS = get_args(Restart)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Child(Generic[M]):
         _require_name(name)
         if not callable(make):
             raise TypeError(f"{name}: make must be a function that makes the actor, not {make!r}")
-        _require_one_of(name, "restart", restart, Restart)
+        _require_one_of(name, "restart", restart, _RESTARTS)
         if not 0 <= shutdown < math.inf:
             raise ValueError(f"{name}: a shutdown of {shutdown} s makes no sense")
         self.name = name
@@ -98,9 +99,9 @@ class Group:
 
     def __post_init__(self) -> None:
         _require_name(self.name)
-        _require_one_of(self.name, "strategy", self.strategy, Strategy)
-        _require_one_of(self.name, "exhausted", self.exhausted, Exhausted)
-        _require_one_of(self.name, "restart", self.restart, Restart)
+        _require_one_of(self.name, "strategy", self.strategy, get_args(Strategy))
+        _require_one_of(self.name, "exhausted", self.exhausted, get_args(Exhausted))
+        _require_one_of(self.name, "restart", self.restart, _RESTARTS)
         for child in self.children:
             if not isinstance(child, Child | Group | DynamicGroup):
                 raise TypeError(f"{self.name}: {child!r} is no Child, Group or DynamicGroup")
@@ -198,6 +199,6 @@ def _require_name(name: str) -> None:
         raise ValueError(f"{name!r} is no name for a part of the tree: names are parts of a path")
 
 
-def _require_one_of(name: str, what: str, value: object, allowed: Any) -> None:
-    if value not in get_args(allowed):
-        raise ValueError(f"{name}: {what} must be one of {', '.join(get_args(allowed))}, not {value!r}")
+def _require_one_of(name: str, what: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}: {what} must be one of {', '.join(allowed)}, not {value!r}")
