@@ -163,11 +163,11 @@ async def test_the_same_through_the_page_in_a_browser(start: Callable[..., Progr
         await browser.wait_for("!document.querySelector('#start').hidden")
         await browser.click("#start")
         await browser.wait_for_text("Sandbox user")
-        for command, answer in (("/status", "P&L"), ("/positions", "osition"), ("/arb", "rbitrage")):
+        for command, answer in (("/status", "P&L"), ("/positions", "no open positions"), ("/arb", "Least edge")):
             await browser.type("#text", command)
             await browser.wait_for_text(answer)
         await browser.type("#text", "/home")
-        await browser.wait_for("[...document.querySelectorAll('button')].some(each => each.innerText.includes('Start Arb'))")
+        await browser.wait_for("[...document.querySelectorAll('button')].some(each => each.innerText.includes('Copy Trades'))")
         await browser.click("button", "Start Arb")
         await browser.wait_for("[...document.querySelectorAll('button')].some(each => each.innerText.includes('Stop Arb'))")
         toast = "!document.querySelector('#toast').hidden && document.querySelector('#toast').innerText.includes('Arbitrage is on')"
