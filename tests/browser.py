@@ -74,10 +74,10 @@ class Browser:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_drain, process.stderr)
                 browser = await cls._connect(address)
-                await browser._attach(width, height, dark)
-                yield browser
+                async with browser._stream:
+                    await browser._attach(width, height, dark)
+                    yield browser
                 nursery.cancel_scope.cancel()
-                await browser._stream.aclose()
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
