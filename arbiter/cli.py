@@ -79,11 +79,13 @@ def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
     settings = _settings(flags)
     import trio
 
-    from arbiter.reach import find_running
+    from arbiter.reach import find_running, require_address
     from arbiter.watch import watch
 
     reached = find_running(settings)
-    trio.run(watch, server or reached.address, reached.api_key, seconds)
+    address = server or reached.address
+    require_address(address)
+    trio.run(watch, address, reached.api_key, seconds)
 
 
 @cli.command()
@@ -96,11 +98,13 @@ def top(server: str | None, once: bool, **flags: Any) -> None:
     import trio
 
     from arbiter.data_folder import OPERATOR_KEY_FILE
-    from arbiter.reach import find_running
+    from arbiter.reach import find_running, require_address
     from arbiter.top import top
 
     reached = find_running(settings, OPERATOR_KEY_FILE)
-    trio.run(partial(top, server or reached.address, reached.api_key, once=once))
+    address = server or reached.address
+    require_address(address)
+    trio.run(partial(top, address, reached.api_key, once=once))
 
 
 @cli.command("link-code")

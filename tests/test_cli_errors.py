@@ -213,6 +213,15 @@ def test_a_bots_credential_never_leaves_the_machine_in_clear(program):
     assert line == "arbiter: --server: 192.0.2.1:50051 is not this machine itself; other addresses need TLS, which comes later"
 
 
+@pytest.mark.parametrize("command", ["watch", "top"])
+def test_the_key_of_the_data_folder_never_leaves_the_machine_in_clear(program, tmp_path, command):
+    (tmp_path / "data").mkdir(mode=0o700)
+    for name, body in (("running.json", '{"grpc":"127.0.0.1:1"}'), ("sandbox_api_key", "k"), ("operator_api_key", "k")):
+        (tmp_path / "data" / name).write_text(body)
+    line = program.refused(command, "--data", "data", "--server", "192.0.2.1:50051")
+    assert line == "arbiter: --server: 192.0.2.1:50051 is not this machine itself; other addresses need TLS, which comes later"
+
+
 def test_a_bot_without_a_token_or_a_credential(program):
     token = {"TELEGRAM_BOT_TOKEN": f"123456:{'a' * 35}"}
     assert "telegram_bot_token is not set" in program.refused("bot", "--server", "localhost:50051")

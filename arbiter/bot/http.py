@@ -1,4 +1,4 @@
-"""HTTP for python-telegram-bot over httpcore2, the pool that the venues' connectors use: its own httpx costs as much again.
+"""HTTP for python-telegram-bot over httpcore2, the pool that the venues' connectors use, without the layers of its own httpx above it.
 
 It speaks trio by itself, needs no body in pieces, and keeps few connections: Telegram takes about 30 messages a second.
 """

@@ -45,7 +45,7 @@ class TelegramBot(Bot):
         return fetched
 
     async def send_text(self, chat: int, text: str, markup: InlineKeyboardMarkup | None) -> None:
-        """sendMessage in HTML, without link previews. What comes back is not read: that takes as long as sending it."""
+        """sendMessage in HTML, without link previews. What comes back is not read, since nobody needs it."""
         data = {"chat_id": chat, "text": text, "parse_mode": ParseMode.HTML, "link_preview_options": _NO_PREVIEW}
         if markup is not None:
             data["reply_markup"] = markup
