@@ -4,13 +4,23 @@ from collections.abc import Mapping
 
 from purerpc.grpclib.status import Status, StatusCode
 
+from arbiter.rpc import details
+from arbiter.rpc.status import REASON_TRAILER, RETRY_TRAILER
+from arbiter.rpc.wire import CORRELATION_METADATA
+
 
 class ArbiterClientError(Exception):
-    """Root of the client's errors: `reason` for programs, `str()` for people."""
+    """Root of the client's errors: `reason` for programs, `str()` for people.
+
+    `correlation_id` finds the server's log lines of the call; empty where the server did not answer. `metadata` is what else
+    the server told of the reason: `order_id`, `venue`, `code` (the venue's own), `part` or `class`.
+    """
 
     def __init__(self, message: str, reason: str = "ERROR") -> None:
         super().__init__(message)
         self.reason = reason
+        self.correlation_id = ""
+        self.metadata: Mapping[str, str] = {}
 
 
 class NotConnected(ArbiterClientError):
@@ -37,7 +47,9 @@ class RateLimitError(ArbiterClientError):
 
 
 class InvalidRequestError(ArbiterClientError):
-    """The request is wrong as it is; the message names the field."""
+    """The request is wrong as it is. `field` is what must change (a dotted path), empty where the server named none."""
+
+    field = ""
 
 
 class NotFoundError(ArbiterClientError):
@@ -49,7 +61,12 @@ class RefusedError(ArbiterClientError):
 
 
 class UnavailableError(ArbiterClientError):
-    """The server cannot answer now: try again."""
+    """The server cannot answer now: try again, after `retry_after_ms` where it is not None.
+
+    None: part of the work may have been done, so repeat with care, an order with the same idempotency key only.
+    """
+
+    retry_after_ms: int | None = None
 
 
 class UncertainError(ArbiterClientError):
@@ -70,10 +87,28 @@ _KINDS: dict[StatusCode, type[ArbiterClientError]] = {
 
 
 def error_of(status: Status, trailers: Mapping[str, str | bytes]) -> ArbiterClientError:
-    """The error that a failed status stands for."""
-    reason = str(trailers.get("arbiter-reason", status.status_code.name))
+    """The error that a failed status stands for. Trailers as received; the value of a `-bin` one is bytes."""
+    told = details.read(trailers)
+    reason = told.reason or str(trailers.get(REASON_TRAILER, status.status_code.name))
     message = status.status_message or reason
+    error: ArbiterClientError
     if status.status_code is StatusCode.RESOURCE_EXHAUSTED:
-        after = str(trailers.get("retry-after-ms", ""))
-        return RateLimitError(message, reason, int(after) if after.isdigit() else 1000)
-    return _KINDS.get(status.status_code, ArbiterClientError)(message, reason)
+        wait = _wait(told, trailers)
+        error = RateLimitError(message, reason, 1000 if wait is None else wait)
+    else:
+        error = _KINDS.get(status.status_code, ArbiterClientError)(message, reason)
+    if isinstance(error, UnavailableError):
+        error.retry_after_ms = _wait(told, trailers)
+    elif isinstance(error, InvalidRequestError) and told.violations:
+        error.field = told.violations[0][0]
+    error.correlation_id = str(trailers.get(CORRELATION_METADATA, ""))
+    error.metadata = told.metadata
+    return error
+
+
+def _wait(told: details.Details, trailers: Mapping[str, str | bytes]) -> int | None:
+    """The server's wish in ms, from the details or else from the plain trailer."""
+    if told.retry_after_ms is not None:
+        return told.retry_after_ms
+    after = str(trailers.get(RETRY_TRAILER, ""))
+    return int(after) if after.isdecimal() and len(after) < 12 else None

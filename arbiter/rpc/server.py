@@ -30,7 +30,7 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.errors import ArbiterError, ConfigError, InvalidInput
 from arbiter.rpc.server_connection import ProtocolBroken, ServerConnection, Unreadable
-from arbiter.rpc.status import status_of
+from arbiter.rpc.status import Trailers, status_of
 from arbiter.rpc.wire import CORRELATION_METADATA, StreamReset, close_events
 from arbiter.runtime.correlation import caused_by, fit
 
@@ -41,7 +41,6 @@ LONGEST_DEADLINE_SECONDS = 10.0 * 365 * 86_400
 DROPS_TOLD_EACH_SECONDS = 60.0
 """Anybody on this machine can connect and send junk: so often at most it is logged."""
 
-Trailers = tuple[tuple[str, str], ...]
 Admit = Callable[[str, str, Any], object]
 """Decides on a call from its service, method and metadata before anything else: returns the caller or raises ArbiterError."""
 

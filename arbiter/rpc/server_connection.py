@@ -1,11 +1,16 @@
 """The server's side of one connection, without I/O: a message that cannot be read ends its call, and no other with it."""
 
+from collections.abc import Iterable
+from urllib.parse import quote
+
 import h2.events
 from purerpc.grpclib.buffers import MessageReadBuffer
 from purerpc.grpclib.events import Event, RequestEnded
 from purerpc.grpclib.exceptions import MessageTooLargeError, UnsupportedMessageEncodingError
+from purerpc.grpclib.headers import b64encode, sanitize_headers
 from purerpc.grpclib.status import Status, StatusCode
 
+from arbiter.rpc.details import DETAILS_TRAILER
 from arbiter.rpc.wire import Connection
 
 STREAMS_PER_CONNECTION = 1_000
@@ -62,10 +67,23 @@ class ServerConnection(Connection):
         self.forget(event.stream_id)
         return [Unreadable(event.stream_id, status)]
 
-    def respond_status(self, stream_id: int, status: Status, content_type_suffix: str = "", custom_metadata: object = ()) -> None:
-        if not isinstance(status, _Compressed):
-            super().respond_status(stream_id, status, content_type_suffix, custom_metadata)
-            return
-        headers = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", "identity")]
-        self.h2_connection.send_headers(stream_id, headers)
-        self.end_response(stream_id, status, custom_metadata)
+    def respond_status(
+        self, stream_id: int, status: Status, content_type_suffix: str = "", custom_metadata: Iterable[tuple[str, str | bytes]] = ()
+    ) -> None:
+        headers = [(":status", "200"), ("content-type", "application/grpc")]
+        if isinstance(status, _Compressed):
+            self.h2_connection.send_headers(stream_id, [*headers, ("grpc-accept-encoding", "identity")])
+            headers = []
+        self.h2_connection.send_headers(stream_id, [*headers, *_ending(status, custom_metadata)], end_stream=True)
+
+    def end_response(self, stream_id: int, status: Status, custom_metadata: Iterable[tuple[str, str | bytes]] = ()) -> None:
+        self.h2_connection.send_headers(stream_id, _ending(status, custom_metadata), end_stream=True)
+
+
+def _ending(status: Status, metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
+    """A call's trailers, with the details of an error, which purerpc would refuse for their name."""
+    headers = [("grpc-status", str(status.int_value))]
+    if status.status_message:
+        headers.append(("grpc-message", quote(status.status_message, safe="")))
+    headers += [(name, b64encode(value)) for name, value in metadata if name == DETAILS_TRAILER]
+    return headers + list(sanitize_headers((name, value) for name, value in metadata if name != DETAILS_TRAILER))

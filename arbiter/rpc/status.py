@@ -1,4 +1,8 @@
-"""Our errors as gRPC statuses, and back. The reason code travels in the trailer `arbiter-reason`."""
+"""Our errors as gRPC statuses: the code says how to react, the trailers and their details what it was.
+
+The reason code travels twice: in the trailer `arbiter-reason`, for clients that read text alone, and in the ErrorInfo of
+`grpc-status-details-bin`. So does the time to wait: in `retry-after-ms` and in RetryInfo.
+"""
 
 from purerpc.grpclib.status import Status, StatusCode
 
@@ -19,9 +23,18 @@ from arbiter.errors import (
     VenueRejected,
     VenueUnavailable,
 )
+from arbiter.rpc.details import DETAILS_TRAILER, Details, write
 
 REASON_TRAILER = "arbiter-reason"
 RETRY_TRAILER = "retry-after-ms"
+LONGEST_MESSAGE_BYTES = 1_000
+"""It is sent twice, once with up to three bytes for each: with that the trailers stay under the 8 KiB that clients take."""
+RESTART_MS = 500
+"""A part that is not running is back by then, as a rule."""
+OUTAGE_MS = 1_000
+"""A venue that names no time itself, a store that takes nothing."""
+
+Trailers = tuple[tuple[str, str | bytes], ...]
 
 _CODES: dict[type[ArbiterError], StatusCode] = {
     Unauthenticated: StatusCode.UNAUTHENTICATED,
@@ -41,13 +54,49 @@ _CODES: dict[type[ArbiterError], StatusCode] = {
 }
 
 
-def status_of(error: ArbiterError) -> tuple[Status, tuple[tuple[str, str], ...]] | None:
-    """The status and the trailers that a client gets for one of our errors; None for one that is not meant for clients."""
+def status_of(error: ArbiterError) -> tuple[Status, Trailers] | None:
+    """The status and the trailers that a client gets for one of our errors; None for one that is not meant for clients.
+
+    The value of a trailer whose name ends in `-bin` is bytes; whoever sends it encodes them.
+    """
     code = _CODES.get(type(error))
     if code is None:
         return None
-    reason = error.code if isinstance(error, RefusedByRisk) else error.reason
-    trailers = [(REASON_TRAILER, reason)]
-    if isinstance(error, LimitExceeded):
-        trailers.append((RETRY_TRAILER, str(max(1, error.retry_after_ms))))
-    return Status(code, str(error)), tuple(trailers)
+    text = _short(str(error))
+    details = _details(error)
+    trailers: list[tuple[str, str | bytes]] = [(REASON_TRAILER, details.reason)]
+    if details.retry_after_ms is not None:
+        trailers.append((RETRY_TRAILER, str(details.retry_after_ms)))
+    trailers.append((DETAILS_TRAILER, write(code.value, text, details)))
+    return Status(code, text), tuple(trailers)
+
+
+def _details(error: ArbiterError) -> Details:
+    match error:
+        case LimitExceeded():
+            return Details(error.reason, retry_after_ms=max(1, error.retry_after_ms))
+        case InvalidInput():
+            return Details(error.reason, violations=((_short(error.field), _short(error.problem)),))
+        case RefusedByRisk():
+            return Details(error.code, {"class": error.reason})
+        case VenueUnavailable():
+            wait = OUTAGE_MS if error.retry_after_ms is None else max(1, error.retry_after_ms)
+            return Details(error.reason, {"venue": error.venue}, wait)
+        case VenueRejected():
+            return Details(error.reason, {"venue": error.venue} | ({"code": _short(error.code)} if error.code else {}))
+        case OrderUncertain():
+            return Details(error.reason, {"order_id": error.order_id})
+        case NotRunning():
+            return Details(error.reason, {"part": error.actor}, RESTART_MS)
+        case ActorStopped() | AskTimeout():
+            # no RetryInfo: it may have been done, and what repeats by itself on RetryInfo must not do it twice
+            return Details(error.reason, {"part": error.actor})
+        case StoreError():
+            return Details(error.reason, retry_after_ms=OUTAGE_MS)
+        case _:
+            return Details(error.reason)
+
+
+def _short(text: str) -> str:
+    """Text that a header and protobuf can carry: valid UTF-8, and not too long."""
+    return text.encode(errors="replace")[:LONGEST_MESSAGE_BYTES].decode(errors="ignore")

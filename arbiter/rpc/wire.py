@@ -12,7 +12,10 @@ import h2.exceptions
 from hpack import Encoder
 from purerpc.grpc_socket import GRPCStream
 from purerpc.grpclib.connection import GRPCConnection
-from purerpc.grpclib.events import Event
+from purerpc.grpclib.events import Event, ResponseEnded
+from purerpc.grpclib.headers import b64decode
+
+from arbiter.rpc.details import DETAILS_TRAILER
 
 CORRELATION_METADATA = "x-correlation-id"
 """What a call was caused by: sent by a client that knows it, told by the server in each call's trailers."""
@@ -60,9 +63,24 @@ class Connection(GRPCConnection):  # type: ignore[misc]  # purerpc has no types
         self.forget(event.stream_id)  # the rest of a call that was answered early
         return []
 
+    def _response_received(self, event: h2.events.ResponseReceived) -> list[Event]:
+        return _with_details(super()._response_received(event), event.headers)
+
+    def _trailers_received(self, event: h2.events.TrailersReceived) -> list[Event]:
+        return _with_details(super()._trailers_received(event), event.headers)
+
     def _stream_reset(self, event: h2.events.StreamReset) -> list[Event]:
         self.message_read_buffers.pop(event.stream_id, None)
         return [StreamReset(event.stream_id)]
+
+
+def _with_details(events: list[Event], headers: list[tuple[str, str]]) -> list[Event]:
+    """The events with an error's details among the trailers; purerpc drops every name that begins with `grpc-`."""
+    found = tuple((DETAILS_TRAILER, b64decode(value)) for name, value in headers if name == DETAILS_TRAILER)
+    for event in events:
+        if isinstance(event, ResponseEnded):
+            event.custom_metadata = (*event.custom_metadata, *found)
+    return events
 
 
 def close_events(stream: GRPCStream) -> None:
