@@ -5,7 +5,7 @@
     ref.py          how one actor reaches another: tell, offer, ask (reply.py: where the answer arrives)
     actor.py        what one writes: an `Actor` with `started`, `handle`, `stopped`
     context.py      what an incarnation may do beside handling: tasks, timers, topics, later answers, ending itself
-    topic.py        news for many: snapshot, then changes
+    topic.py        news for many: snapshot, then changes; follower.py: where they end at a mailbox
     spec.py         the tree as data: children, groups, intensity, backoff
     supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, node.py one child
     statistics.py   what an actor did; correlation.py what its messages were caused by

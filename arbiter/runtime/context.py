@@ -11,6 +11,7 @@ import trio
 
 from arbiter.errors import ActorStopped, ArbiterError
 from arbiter.runtime.correlation import correlation
+from arbiter.runtime.follower import Follower
 from arbiter.runtime.mailbox import Mailbox, Order
 from arbiter.runtime.ref import Position, Ref, ReplySlot, require_told, sender
 from arbiter.runtime.statistics import Statistics
@@ -109,10 +110,16 @@ class Context(Generic[M]):
         self._nursery.start_soon(function, *args, name=name or f"{self.name}.{getattr(function, '__name__', 'task')}")
 
     def follow(self, topic: Topic[Any, Any]) -> None:
-        """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends."""
+        """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends.
+
+        The mailbox's policy is what happens when the actor is slow. Of what a full one refuses, the newest of each key is
+        delivered as soon as there is room.
+        """
         if self._exit is None:
             self._exit = ExitStack()
-        self._exit.enter_context(topic.deliver_to(self._mailbox.offer))
+        follower: Follower[Any, Any] = Follower(self._mailbox, self.start_task)
+        self._exit.callback(follower.close)
+        self._exit.enter_context(topic.deliver_each_to(follower.offer))
 
     def follow_key(self, topic: Topic[K, E], key: K, when: Callable[[E, E], bool] | None = None) -> Callable[[], None]:
         """Like `follow`, for one key alone. Call what it returns to stop earlier.
@@ -120,7 +127,9 @@ class Context(Generic[M]):
         `when` is asked, with the event before and the new one, whether a change matters; what does not is never queued.
         """
         following = ExitStack()
-        following.enter_context(topic.deliver_key_to(key, self._mailbox.offer, when))
+        follower: Follower[K, E] = Follower(self._mailbox, self.start_task)
+        following.callback(follower.close)
+        following.enter_context(topic.deliver_key_to(key, partial(follower.offer, key), when))
         followed = self._followed = self._followed if self._followed is not None else set()
         followed.add(following)
 

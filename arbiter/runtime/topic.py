@@ -1,30 +1,42 @@
 """Topics: news for many. A subscriber gets a snapshot, then the changes, without gap or duplicate.
 
-Events are published under a key; the newest of each key is retained and is the snapshot. Publishing never waits: a
-subscriber chooses what happens when it is slow (conflate by key, drop the oldest, or be cut off).
+Events are published under a key; the newest of each key is retained and is the snapshot. Publishing never waits, so a slow
+subscriber slows neither the publisher nor the others. What happens to itself it chooses:
+
+- `conflate`: it gets the newest event of each key that changed meanwhile, in the order in which the keys changed first. Bounded by
+  the number of keys. `missed` counts what was replaced.
+- `backpressure`: it gets everything, and at most `capacity` events wait for it. The consequence of one more: the subscription ends
+  there. It still hands out what waited, then raises Lagged, for good; whoever wants to go on subscribes anew and gets a snapshot.
+- `drop_oldest`: it gets the newest `capacity` events. `missed` counts what was dropped.
+
+An actor that follows a topic (`Context.follow`) is a subscriber too; its mailbox is its policy.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import trio
 
 K = TypeVar("K")
 E = TypeVar("E")
 
-SlowPolicy = Literal["conflate", "drop_oldest", "cut_off"]
+SlowPolicy = Literal["conflate", "backpressure", "drop_oldest"]
 
 
 class Lagged(Exception):
-    """A subscriber that chose to see everything fell too far behind and was cut off."""
+    """A subscriber that chose to see everything fell further behind than its bound: its subscription ended where the gap begins."""
 
 
 class Subscription(Generic[K, E]):
     """One reader's end. Iterate it, or `await receive()`. Bounded by the policy it was made with."""
 
     def __init__(self, policy: SlowPolicy, capacity: int) -> None:
+        if policy not in get_args(SlowPolicy):
+            raise ValueError(f"a subscriber's policy is one of {', '.join(get_args(SlowPolicy))}, not {policy!r}")
+        if capacity < 1:
+            raise ValueError(f"a subscription needs room for at least 1 event, not {capacity}")
         self._policy = policy
         self._capacity = capacity
         self._newest: dict[K, E] = {}
@@ -36,7 +48,7 @@ class Subscription(Generic[K, E]):
     def push(self, key: K, event: E) -> None:
         """Called by the topic: take an event without waiting."""
         if self._lagged:
-            return  # what came after the cut would hide the gap
+            return  # what came after the gap would hide it
         if self._policy == "conflate":
             self.missed += key in self._newest
             self._newest[key] = event
@@ -51,7 +63,7 @@ class Subscription(Generic[K, E]):
         self._wake.set()
 
     async def receive(self) -> E:
-        """The next event. Raises Lagged after the last event before the cut."""
+        """The next event. Raises Lagged after the last event before the gap."""
         await trio.lowlevel.checkpoint()
         while True:
             if self._queue:
@@ -59,7 +71,7 @@ class Subscription(Generic[K, E]):
             if self._newest:
                 return self._newest.pop(next(iter(self._newest)))
             if self._lagged:
-                raise Lagged(f"more than {self._capacity} events waited")
+                raise Lagged(f"more than {self._capacity} events waited: subscribe anew for a snapshot")
             self._wake = trio.Event()
             await self._wake.wait()
 
@@ -192,7 +204,11 @@ class Topic(Generic[K, E]):
 
     @contextmanager
     def subscribe(self, policy: SlowPolicy = "conflate", *, capacity: int = 1024) -> Iterator[tuple[list[E], Subscription[K, E]]]:
-        """The snapshot and, from that instant on, every change. Leaving the block unsubscribes."""
+        """The snapshot and, from that instant on, every change. Leaving the block unsubscribes.
+
+        `policy` says what happens when this subscriber is slow (see the module); `capacity` bounds what waits for it, in events
+        (`conflate` needs no other bound than the number of keys). Raises ValueError for a policy that there is not or no room.
+        """
         subscription: Subscription[K, E] = Subscription(policy, capacity)
         with self._sink(subscription.push):
             yield self.values(), subscription
@@ -200,9 +216,16 @@ class Topic(Generic[K, E]):
     @contextmanager
     def deliver_to(self, offer: Callable[[E], object]) -> Iterator[None]:
         """Hand the snapshot and then every change to `offer`, which never waits (a ref's, usually)."""
-        with self._sink(lambda _key, event: offer(event)):
-            for event in self.values():
-                offer(event)
+        with self.deliver_each_to(lambda _key, event: offer(event)):
+            yield
+
+    @contextmanager
+    def deliver_each_to(self, offer: Callable[[K, E], object]) -> Iterator[None]:
+        """The same, each event with its key."""
+        with self._sink(offer):
+            for each in tuple(self._keys.values()):
+                if each.newest is not None:
+                    offer(each.key, each.newest)
             yield
 
     @contextmanager

@@ -55,7 +55,7 @@ def reader(scene):
     opened = []
 
     def start() -> Reader:
-        manager = scene.opportunities.subscribe("cut_off")
+        manager = scene.opportunities.subscribe("backpressure")
         opened.append(manager)
         return Reader(*manager.__enter__())
 

@@ -150,7 +150,7 @@ async def test_an_opportunity_opens_and_closes_and_an_order_becomes_a_position_t
         core = program.arbiter.core
         assert {key: core.data.status.get((key, 0)).connected for key in (POLYMARKET, KALSHI)} == {POLYMARKET: True, KALSHI: True}
         await core.accounts.ask(PutNewAccount(Account(ANN, "Ann", Tier.PRO)), timeout=10)
-        with core.opportunities.subscribe("cut_off") as (snapshot, changes), trio.fail_after(60):
+        with core.opportunities.subscribe("backpressure") as (snapshot, changes), trio.fail_after(60):
             assert snapshot == []
             world.show(1, "0.58x100", "0.60x100")  # Kalshi's NO can be had for 42 cents
             opened = await changes.receive()
@@ -223,7 +223,7 @@ async def test_half_a_minute_of_the_generated_world_opens_and_closes_and_every_r
     async with program.running():
         core = program.arbiter.core
         lives: dict[str, list[str]] = {}
-        with core.opportunities.subscribe("cut_off", capacity=100_000) as (snapshot, changes):
+        with core.opportunities.subscribe("backpressure", capacity=100_000) as (snapshot, changes):
             for change in snapshot:
                 lives[change.id] = ["opened"]
             with trio.move_on_after(30):

@@ -70,7 +70,7 @@ async def test_changes_set_add_and_remove_levels_and_those_of_one_delta_apply_to
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
         await scene.quote(scene.no, "0.55x10", "0.60x10")
-        with scene.data.books.subscribe("cut_off") as (_, changes):
+        with scene.data.books.subscribe("backpressure") as (_, changes):
             await tell(
                 BookDelta(
                     (
@@ -192,7 +192,7 @@ async def test_one_connections_life_proves_nothing_for_the_books_of_another(auto
 
 async def test_proof_of_life_is_passed_on_at_most_once_a_second(autojump_clock, scene, tell):
     async with scene.running():
-        with scene.data.status.subscribe("cut_off", capacity=10_000) as (_, changes):
+        with scene.data.status.subscribe("backpressure", capacity=10_000) as (_, changes):
             for _ in range(100):
                 await scene.quote(scene.yes, "0.40x10", "0.45x10")
                 await trio.sleep(0.1)
@@ -287,7 +287,7 @@ async def test_a_catalogue_that_never_comes_is_given_up_and_asked_for_again(auto
 async def test_a_crash_of_the_feed_leaves_no_trusted_book_behind_and_it_comes_back_by_itself(autojump_clock, scene):
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
-        with scene.data.books.subscribe("cut_off") as (_, changes):
+        with scene.data.books.subscribe("backpressure") as (_, changes):
             await scene.crash(scene.feeds[POLYMARKET])
             assert not (await changes.receive()).trusted
             assert (await changes.receive()).trusted

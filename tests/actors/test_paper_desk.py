@@ -99,7 +99,7 @@ async def test_each_level_is_a_fill_with_its_own_price_and_fee_in_one_durable_gr
         await scene.quote(scene.yes, "0.42x5", "0.44x10 0.45x20")
         pending = await desk.pending(BUY, "0.45", "15", IOC)
         scene.store.commits.clear()
-        with scene.order_changes.subscribe("cut_off") as (_, changes):
+        with scene.order_changes.subscribe("backpressure") as (_, changes):
             order = await desk.ask(Submit(pending))
             change = await changes.receive()
         assert change == OrderChanged(order, change.fills)
@@ -121,7 +121,7 @@ async def test_nothing_is_told_before_it_is_durable_and_positions_come_before_th
             answers.append(await desk.ask(Submit(pending)))
             answers.append(await scene.held())
 
-        with scene.order_changes.subscribe("cut_off") as (_, changes):
+        with scene.order_changes.subscribe("backpressure") as (_, changes):
             scene.store.gate = trio.Event()
             nursery.start_soon(submit)
             with trio.move_on_after(3) as early:
@@ -219,7 +219,7 @@ async def test_a_cancelled_order_is_durable_told_and_never_filled_again(autojump
     async with scene.running():
         await scene.quote(scene.yes, "0.40x5", "0.46x10")
         order = await desk.submit(BUY, "0.43", "10")
-        with scene.order_changes.subscribe("cut_off") as (_, changes):
+        with scene.order_changes.subscribe("backpressure") as (_, changes):
             ended = await desk.ask(Cancel(ANN, order.id))
             assert (await changes.receive()).order == ended
         assert (ended.state, ended.reason) == (OrderState.CANCELLED, "cancelled by the user")
@@ -349,7 +349,7 @@ async def test_all_that_rests_of_a_stopped_user_ends_in_one_group_and_is_told(au
         orders = [await desk.submit(BUY, "0.43", "10", outcome=outcome) for outcome in (scene.yes, scene.no, scene.yes)]
         await halt(scene)
         scene.store.commits.clear()
-        with scene.order_changes.subscribe("cut_off") as (_, changes):
+        with scene.order_changes.subscribe("backpressure") as (_, changes):
             with trio.fail_after(3):
                 told = [(await changes.receive()).order for _ in orders]
         assert sorted(order.id for order in told) == [order.id for order in orders]
@@ -473,7 +473,7 @@ async def test_a_desk_starts_on_a_full_disk_and_refuses_what_was_never_sent_unti
         assert await desk.ask(Reconcile(ANN, resting.id)) == resting
         await trio.sleep(30)
         assert len([event for event in told(log) if event != "child crashed"]) == 2  # one for each desk
-        with scene.order_changes.subscribe("cut_off") as (_, changes):
+        with scene.order_changes.subscribe("backpressure") as (_, changes):
             room_again(scene)
             with trio.fail_after(2):
                 news = {(await changes.receive()).order for _ in range(2)}

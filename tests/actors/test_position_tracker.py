@@ -119,7 +119,7 @@ async def test_after_a_crash_and_after_a_restart_of_the_program_positions_are_th
 
 async def test_a_closed_position_is_told_once_more_with_size_zero_and_is_then_gone(autojump_clock, scene, ledger):
     async with scene.running():
-        with scene.position_changes.subscribe("cut_off") as (_, changes):
+        with scene.position_changes.subscribe("backpressure") as (_, changes):
             await ledger.write(ledger.entry("10"))
             await ledger.write(ledger.entry("10", side=Side.SELL, price="0.60"))
             sizes = [(await changes.receive()).position.size for _ in range(2)]
@@ -156,7 +156,7 @@ async def test_subscribers_hear_of_another_value_within_a_second_and_of_nothing_
         await ledger.write(ledger.entry("10"))
         await scene.quote(scene.yes, "0.60x40", "0.62x10")
         await trio.sleep(1.01)
-        with scene.position_changes.subscribe("cut_off") as (snapshot, changes):
+        with scene.position_changes.subscribe("backpressure") as (snapshot, changes):
             assert [change.mark.price for change in snapshot] == [parse_micros("0.61")]
             with trio.move_on_after(5) as quiet:
                 await changes.receive()

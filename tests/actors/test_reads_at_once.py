@@ -97,7 +97,7 @@ async def test_positions_that_are_asked_for_are_valued_now_and_the_change_is_tol
     async with scene.running():
         await scene.quote(scene.yes, "0.42x50", "0.44x10")
         await scene.place(Side.BUY, "0.44", "10")
-        with scene.position_changes.subscribe("cut_off") as (_, changes):
+        with scene.position_changes.subscribe("backpressure") as (_, changes):
             await scene.quote(scene.yes, "0.30x50", "0.32x10")
             (asked,) = await scene.tracker.ref.ask(GetPositions(ANN), timeout=5)
             assert await changes.receive() == asked

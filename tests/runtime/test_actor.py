@@ -514,3 +514,51 @@ async def test_a_conflating_follower_handles_the_newest_when_it_was_slow(studio,
         studio.gate.set()
         await wait_all_tasks_blocked()
         assert studio.seen == ["started", "wait", "a4", "b4"]
+
+
+@pytest.mark.parametrize("how", ["follow", "follow_key"])
+async def test_a_follower_whose_mailbox_is_full_gets_the_newest_of_each_key_as_soon_as_there_is_room(how, studio, living, autojump_clock):
+    topic: Topic[str, Any] = Topic("prices")
+    studio.child = Child("worker", lambda: Worker(studio), mailbox=Backpressure(1))
+    studio.ref = studio.child.ref
+    studio.group.children = [studio.child]
+    for key in ("w", "a", "b"):
+        studio.at_start.append(lambda context, key=key: context.follow_key(topic, key))
+    if how == "follow":
+        studio.at_start = [lambda context: context.follow(topic)]
+    async with living(studio.group):
+        topic.publish("w", Note("wait"))
+        await wait_all_tasks_blocked()
+        for number in range(5):
+            topic.publish("a", Note(f"a{number}"))
+            topic.publish("b", Note(f"b{number}"))
+            await wait_all_tasks_blocked()
+        studio.gate.set()
+        await wait_all_tasks_blocked()
+        seen = studio.seen[2:]
+        for key in "ab":
+            of_key = [each for each in seen if each.startswith(key)]
+            assert of_key == sorted(set(of_key)), seen
+            assert of_key[-1] == f"{key}4"
+        assert len(seen) < 10
+        topic.publish("a", Note("a5"))
+        await wait_all_tasks_blocked()
+        assert studio.seen[-1] == "a5"
+
+
+async def test_what_is_late_for_a_follower_dies_with_the_incarnation_and_comes_back_as_its_snapshot(studio, living, autojump_clock):
+    topic: Topic[str, Any] = Topic("prices")
+    studio.child = Child("worker", lambda: Worker(studio), mailbox=Backpressure(1))
+    studio.ref = studio.child.ref
+    studio.group.children = [studio.child]
+    studio.at_start.append(lambda context: context.follow(topic))
+    async with living(studio.group):
+        topic.publish_passing("w", Note("wait"))
+        await wait_all_tasks_blocked()
+        for event in ("crash", "a", "b"):
+            topic.publish_passing("x", Note(event)) if event == "crash" else topic.publish(event, Note(event))
+        studio.gate.set()
+        await wait_all_tasks_blocked(0.01)
+        await trio.sleep(1)
+        after = studio.seen[studio.seen.index("started", 1) :]
+        assert sorted(set(after[1:])) == ["a", "b"], studio.seen

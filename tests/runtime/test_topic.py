@@ -31,7 +31,7 @@ async def nothing_more(subscription: Subscription[Any, Any]) -> bool:
 async def test_a_subscriber_gets_the_newest_of_each_key_and_then_every_change_without_gap_or_duplicate(topic, autojump_clock):
     for key, event in (("a", "a1"), ("b", "b1"), ("a", "a2")):
         topic.publish(key, event)
-    with topic.subscribe("cut_off") as (snapshot, changes):
+    with topic.subscribe("backpressure") as (snapshot, changes):
         topic.publish("b", "b2")
         topic.publish("c", "c1")
         assert snapshot == ["a2", "b1"]
@@ -60,7 +60,7 @@ async def test_a_reader_that_waits_is_woken_by_a_change(topic, nursery):
 
 
 async def test_a_receive_that_is_cancelled_loses_no_event(topic):
-    with topic.subscribe("cut_off") as (_, changes):
+    with topic.subscribe("backpressure") as (_, changes):
         topic.publish("a", "a1")
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -87,8 +87,8 @@ async def test_drop_oldest_keeps_the_newest_and_counts_what_was_missed(topic, au
         assert await nothing_more(changes)
 
 
-async def test_a_subscriber_that_must_see_everything_is_cut_off_where_the_gap_begins(topic):
-    with topic.subscribe("cut_off", capacity=2) as (_, changes):
+async def test_backpressure_keeps_everything_up_to_its_bound_and_one_more_ends_the_subscription_where_the_gap_begins(topic):
+    with topic.subscribe("backpressure", capacity=2) as (_, changes):
         for number in range(3):
             topic.publish("a", f"a{number}")
         assert await changes.receive() == "a0"
@@ -96,16 +96,31 @@ async def test_a_subscriber_that_must_see_everything_is_cut_off_where_the_gap_be
         topic.publish("a", "a3")
         assert await changes.receive() == "a1"
         for _ in range(2):
-            with pytest.raises(Lagged, match="more than 2"):
+            with pytest.raises(Lagged, match="more than 2 events waited: subscribe anew"):
                 await changes.receive()
+        with topic.subscribe("backpressure", capacity=2) as (snapshot, anew):
+            topic.publish("a", "a4")
+            assert (snapshot, await anew.receive()) == (["a3"], "a4")
 
 
-async def test_a_slow_subscriber_costs_the_others_nothing(topic):
-    with topic.subscribe("cut_off", capacity=1) as (_, slow), topic.subscribe("cut_off") as (_, quick):
+def test_a_policy_that_there_is_not_and_a_subscription_without_room_are_refused_at_the_call(topic):
+    for policy, capacity, problem in (
+        ("cut_off", 1, "one of conflate, backpressure, drop_oldest, not 'cut_off'"),
+        ("conflate", 0, "not 0"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            topic.subscribe(policy, capacity=capacity).__enter__()
+    assert topic.subscribers == 0
+
+
+@pytest.mark.parametrize("policy", ["conflate", "backpressure", "drop_oldest"])
+async def test_a_slow_subscriber_costs_the_others_nothing(topic, policy, autojump_clock):
+    with topic.subscribe(policy, capacity=1) as (_, slow), topic.subscribe("backpressure") as (_, quick):
         for number in range(3):
             topic.publish("a", f"a{number}")
         assert await take(quick, 3) == ["a0", "a1", "a2"]
-        assert await slow.receive() == "a0"
+        assert await slow.receive() == ("a0" if policy == "backpressure" else "a2")
+    assert trio.current_time() == 0
 
 
 @pytest.mark.parametrize("how", ["subscribe", "deliver_to", "deliver_key_to"])
@@ -224,7 +239,7 @@ def test_a_passing_event_reaches_subscribers_and_ends_its_key(topic):
 async def test_starting_over_begins_an_epoch_with_nothing_retained_and_keeps_the_subscribers(topic):
     topic.publish("a", "a1")
     topic.publish("b", "b1")
-    with topic.subscribe("cut_off") as (_, changes):
+    with topic.subscribe("backpressure") as (_, changes):
         topic.start_over()
         assert (topic.epoch, topic.sequence, topic.values()) == (1, 0, [])
         topic.publish("a", "a rebuilt")
