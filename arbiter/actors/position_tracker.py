@@ -5,6 +5,7 @@ asks it to catch up, and it looks by itself each second in case nobody could.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import assert_never
 
 import trio
@@ -13,12 +14,13 @@ from arbiter.actors.market_feed import MarketData
 from arbiter.domain.ids import OutcomeKey, UserId
 from arbiter.domain.ledger import LedgerFold, Position
 from arbiter.domain.marks import Mark, mark
-from arbiter.runtime import Actor, Environment, Message, Request, Topic
-from arbiter.store.base import Store
+from arbiter.runtime import Actor, Cursor, Environment, Message, Request, Topic
+from arbiter.store.base import NumberedEntry, Store
 
 MARK_SECONDS = 1.0
 """How often held positions are valued anew, and the ledger is looked at unasked."""
 PAGE = 1000
+"""Ledger entries read together."""
 
 
 class PositionChanged(Message, frozen=True, tag=True):
@@ -50,18 +52,27 @@ class GetHoldings(Request[tuple[Position, ...]], frozen=True, tag=True):
 Messages = CatchUp | GetPositions | GetHoldings
 
 
+class _Ledger:
+    """The store's ledger as a log."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read_after(self, position: int, limit: int) -> Sequence[NumberedEntry]:
+        return await self._store.ledger_after(position, limit)
+
+
 class PositionTracker(Actor[Messages]):
     """Folds entries into positions and publishes each change of a position or of its value."""
 
     def __init__(
         self, store: Store, data: MarketData, changes: Topic[tuple[UserId, OutcomeKey], PositionChanged], environment: Environment
     ) -> None:
-        self._store = store
+        self._cursor: Cursor[NumberedEntry] = Cursor(_Ledger(store), batch=PAGE)  # from the beginning: the fold is in memory
         self._data = data
         self._changes = changes
         self._environment = environment
         self._fold = LedgerFold()
-        self._sequence = 0
         self._ever: dict[UserId, dict[OutcomeKey, Position]] = defaultdict(dict)
         self._held: dict[UserId, dict[OutcomeKey, PositionChanged]] = defaultdict(dict)
 
@@ -73,7 +84,7 @@ class PositionTracker(Actor[Messages]):
     async def handle(self, message: Messages) -> object:
         match message:
             case CatchUp(sequence):
-                if sequence > self._sequence:
+                if sequence > self._cursor.position:
                     await self._read_on()
                 return None
             case GetPositions() | GetHoldings():
@@ -99,17 +110,14 @@ class PositionTracker(Actor[Messages]):
                 self._mark_user(user)
 
     async def _read_on(self) -> None:
-        """Apply what the ledger holds beyond the cursor. Two tasks may be here: an entry is applied once, by its number."""
-        while True:
-            page = await self._store.ledger_after(self._sequence, PAGE)
-            for numbered in page:
-                if numbered.sequence > self._sequence:
-                    self._sequence = numbered.sequence
-                    position = self._fold.apply(numbered.entry)
-                    self._ever[position.user][position.outcome] = position
-                    self._tell(position)
-            if len(page) < PAGE:
-                return
+        """Apply what the ledger holds beyond the cursor."""
+        await self._cursor.read_on(self._apply)
+
+    async def _apply(self, page: Sequence[NumberedEntry]) -> None:
+        for numbered in page:
+            position = self._fold.apply(numbered.entry)
+            self._ever[position.user][position.outcome] = position
+            self._tell(position)
 
     # -- telling --
 

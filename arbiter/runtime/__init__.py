@@ -6,6 +6,7 @@
     actor.py        what one writes: an `Actor` with `started`, `handle`, `stopped`
     context.py      what an incarnation may do beside handling: tasks, timers, topics, later answers, ending itself
     topic.py        news for many: snapshot, then changes; follower.py: where they end at a mailbox
+    cursor.py       what must not be lost: read from a log in a store, each entry in its place
     spec.py         the tree as data: children, groups, intensity, backoff
     supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, node.py one child
     statistics.py   what an actor did; correlation.py what its messages were caused by
@@ -20,6 +21,7 @@ not to the incarnation, so a ref and the tells in it survive a restart.
 from arbiter.runtime.actor import Actor
 from arbiter.runtime.context import Context, Timer
 from arbiter.runtime.correlation import caused_by, correlation
+from arbiter.runtime.cursor import Bookmarks, Cursor, Log
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.living import StartFailed, SupervisorExhausted
 from arbiter.runtime.mailbox import Backpressure, Conflate, DropOldest, MailboxFull
@@ -35,9 +37,11 @@ __all__ = [
     "ActorStatus",
     "Backoff",
     "Backpressure",
+    "Bookmarks",
     "Child",
     "Conflate",
     "Context",
+    "Cursor",
     "DirectionError",
     "DropOldest",
     "DynamicGroup",
@@ -45,6 +49,7 @@ __all__ = [
     "Group",
     "Intensity",
     "Lagged",
+    "Log",
     "MailboxFull",
     "Message",
     "Ref",
