@@ -48,9 +48,9 @@ check: _dev
     {{python}} proto/generate.py --check
     {{python}} -m pip check
 
-# write arbiter/v1 from proto/
-proto: _dev
-    @exec {{python}} proto/generate.py
+# write arbiter/v1, docs/api.md and the stored API from proto/; refuses what breaks clients
+proto *args: _dev
+    @exec {{python}} proto/generate.py "$@"
 
 # measure: `./just bench pipeline`, `./just bench pipeline --quick`
 [no-exit-message]
