@@ -4,7 +4,7 @@ root                    one_for_one; exhausted -> the program ends with a non-ze
 ├─ core                 rest_for_one
 │   ├─ journal          the only writer of the store
 │   ├─ brake            whether each user's trading goes on: the kill switch
-│   ├─ inputs           parked when exhausted: accounts, a market feed for each venue
+│   ├─ inputs           parked when exhausted: accounts, auditor, a market feed for each venue
 │   ├─ trading          rest_for_one: position_tracker, an order desk for each venue, a session for each active user
 │   └─ strategies       parked when exhausted: arb_scanner
 └─ front                one_for_one: rpc, bot (the Telegram bridge)
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arbiter.actors import accounts, arb_scanner, brake, journal, market_feed, paper_desk, position_tracker, user_session
+from arbiter.actors import accounts, arb_scanner, auditor, brake, journal, market_feed, paper_desk, position_tracker, user_session
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
 from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
@@ -59,8 +59,9 @@ def compose(
     latch, marker = brake.Latch(), stop_marker or MemoryStopMarker()
     brake_child = Child("brake", lambda: brake.Brake(store, journal_child.ref, latch, environment, marker))
     accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes, latch, environment))
+    auditor_child = Child("auditor", lambda: auditor.Auditor(journal_child.ref))
     feeds = {venue.name: _feed(venue, data, environment) for venue in venues}
-    inputs = Group("inputs", [accounts_child, *feeds.values()], exhausted="park")
+    inputs = Group("inputs", [accounts_child, auditor_child, *feeds.values()], exhausted="park")
 
     tracker = Child("position_tracker", lambda: position_tracker.PositionTracker(store, data, position_changes, environment))
     desks = {venue.name: _desk(venue.name, store, journal_child, tracker, data, order_changes, latch, environment) for venue in venues}
@@ -95,6 +96,7 @@ def compose(
         environment=environment,
         data=data,
         accounts=accounts_child.ref,
+        auditor=auditor_child.ref,
         brake=brake_child.ref,
         feeds={name: feed.ref for name, feed in feeds.items()},
         tracker=tracker.ref,

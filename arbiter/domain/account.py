@@ -5,7 +5,7 @@ from enum import Enum
 import msgspec
 
 from arbiter.domain.ids import UserId
-from arbiter.domain.money import Micros
+from arbiter.domain.money import MICRO, Micros
 
 
 class Tier(Enum):
@@ -24,9 +24,14 @@ class Role(Enum):
 
 
 class UserSettings(msgspec.Struct, frozen=True):
-    """What a user may set. `min_edge`: the least net profit a contract, in micros, worth showing or taking."""
+    """What a user may set. `min_edge`: the least net profit a contract, in micros, worth showing or taking.
+
+    `totp_above`: an order that may cost more (price x size, micros of a dollar) needs a code of the authenticator, where
+    codes are asked for at all.
+    """
 
     min_edge: Micros = Micros(1_000)
+    totp_above: Micros = Micros(50 * MICRO)
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -45,7 +50,11 @@ class TelegramLink(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One account. `strategies` holds the names of those that the user switched on."""
+    """One account. `strategies` holds the names of those that the user switched on.
+
+    `session_epoch` counts how often all sign-ins were ended: what was signed in under an earlier one is worth nothing, but
+    for the token family `kept_family`, which the last time spared.
+    """
 
     user: UserId
     name: str
@@ -56,3 +65,10 @@ class Account(msgspec.Struct, frozen=True):
     settings: UserSettings = UserSettings()
     strategies: tuple[str, ...] = ()
     telegram: TelegramLink | None = None
+    session_epoch: int = 0
+    kept_family: str = ""
+
+
+def sessions_ended(account: Account, kept_family: str = "") -> Account:
+    """The account with every sign-in ended, but for one token family where it names one."""
+    return msgspec.structs.replace(account, session_epoch=account.session_epoch + 1, kept_family=kept_family)

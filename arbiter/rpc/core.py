@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from arbiter.actors import brake, market_feed, position_tracker, user_session
+from arbiter.actors import auditor, brake, market_feed, position_tracker, user_session
 from arbiter.actors.accounts import AccountChanged
 from arbiter.actors.accounts import Messages as AccountsMessages
 from arbiter.actors.arb_scanner import OpportunityChanged
@@ -19,6 +19,7 @@ class Core:
     environment: Environment
     data: market_feed.MarketData
     accounts: Ref[AccountsMessages]
+    auditor: Ref[auditor.Messages]
     brake: Ref[brake.Messages]
     feeds: Mapping[VenueId, Ref[market_feed.Messages]]
     tracker: Ref[position_tracker.Messages]

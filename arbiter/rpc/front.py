@@ -6,6 +6,7 @@ import anyio.abc
 
 from arbiter.domain.ids import new_id
 from arbiter.rpc.admin_service import AdminService
+from arbiter.rpc.audit import Audit
 from arbiter.rpc.core import Core
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.market_service import MarketService
@@ -25,12 +26,13 @@ class Front:
     def __init__(self, core: Core, keys: Keys, listener: Listener) -> None:
         self.tokens = TokenAuthority(keys, core.environment)
         gate = Gate(core, self.tokens)
+        audit = Audit(core.auditor, core.environment)
         services = [
             UserService(core, self.tokens, keys).service,
             TradingService(core, gate).service,
             StrategyService(core, gate).service,
             MarketService(core).service,
-            AdminService(core).service,
+            audit.every_call(AdminService(core).service),
         ]
         environment = core.environment
         self.server = Server(services, gate.admit, lambda: new_id(environment.unix_ms(), environment.random))

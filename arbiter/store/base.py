@@ -10,9 +10,12 @@ from typing import Protocol
 import msgspec
 
 from arbiter.domain.account import Account
+from arbiter.domain.audit import AuditRecord, NumberedAudit
+from arbiter.domain.families import Family
 from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
 from arbiter.domain.order import Fill, Order
+from arbiter.domain.second_factor import SecondFactor
 from arbiter.domain.trading_state import TradingStatus
 
 
@@ -46,7 +49,39 @@ class PutTradingStatus(msgspec.Struct, frozen=True, tag=True):
     status: TradingStatus
 
 
-Write = PutOrder | AddFill | AddEntry | PutAccount | PutTradingStatus
+class PutFamily(msgspec.Struct, frozen=True, tag=True):
+    """Insert or update a token family."""
+
+    family: Family
+
+
+class DropFamily(msgspec.Struct, frozen=True, tag=True):
+    """Forget a token family; nothing happens where there is none."""
+
+    id: str
+
+
+class PutSecondFactor(msgspec.Struct, frozen=True, tag=True):
+    """Insert or update a user's second factor."""
+
+    factor: SecondFactor
+
+
+class DropSecondFactor(msgspec.Struct, frozen=True, tag=True):
+    """Forget a user's second factor; nothing happens where there is none."""
+
+    user: UserId
+
+
+class AddAudit(msgspec.Struct, frozen=True, tag=True):
+    """Append to the audit. Nothing changes or removes a record."""
+
+    record: AuditRecord
+
+
+Write = (
+    PutOrder | AddFill | AddEntry | PutAccount | PutTradingStatus | PutFamily | DropFamily | PutSecondFactor | DropSecondFactor | AddAudit
+)
 Writes = tuple[Write, ...]
 
 
@@ -107,6 +142,15 @@ class Store(Protocol):
 
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         """The next entries after `sequence`, at most `limit`."""
+
+    async def families(self) -> list[Family]:
+        """All token families."""
+
+    async def second_factors(self) -> list[SecondFactor]:
+        """Every user's second factor."""
+
+    async def audit_after(self, sequence: int, limit: int) -> list[NumberedAudit]:
+        """The next audit records after `sequence`, at most `limit`."""
 
 
 class StopMarker(Protocol):

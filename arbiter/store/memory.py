@@ -3,10 +3,29 @@
 from collections.abc import Sequence
 
 from arbiter.domain.account import Account
+from arbiter.domain.audit import NumberedAudit
+from arbiter.domain.families import Family
 from arbiter.domain.ids import FillId, OrderId, UserId
 from arbiter.domain.order import Fill, Order
+from arbiter.domain.second_factor import SecondFactor
 from arbiter.domain.trading_state import TradingStatus
-from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, PutTradingStatus, Refused, Writes
+from arbiter.store.base import (
+    AddAudit,
+    AddEntry,
+    AddFill,
+    Committed,
+    DropFamily,
+    DropSecondFactor,
+    NumberedEntry,
+    PutAccount,
+    PutFamily,
+    PutOrder,
+    PutSecondFactor,
+    PutTradingStatus,
+    Refused,
+    Write,
+    Writes,
+)
 
 
 class MemoryStore:
@@ -19,6 +38,9 @@ class MemoryStore:
         self._fills: dict[FillId, Fill] = {}
         self._ledger: list[NumberedEntry] = []
         self._statuses: dict[UserId, TradingStatus] = {}
+        self._families: dict[str, Family] = {}
+        self._second_factors: dict[UserId, SecondFactor] = {}
+        self._audit: list[NumberedAudit] = []
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -61,24 +83,46 @@ class MemoryStore:
     async def ledger_after(self, sequence: int, limit: int) -> list[NumberedEntry]:
         return self._ledger[sequence : sequence + limit]
 
+    async def families(self) -> list[Family]:
+        return sorted(self._families.values(), key=lambda family: family.id)
+
+    async def second_factors(self) -> list[SecondFactor]:
+        return sorted(self._second_factors.values(), key=lambda factor: factor.user)
+
+    async def audit_after(self, sequence: int, limit: int) -> list[NumberedAudit]:
+        return self._audit[sequence : sequence + limit]
+
     def _apply_group(self, group: Writes) -> str | None:
         problem = self._problem(group)
         if problem is not None:
             return problem
         for write in group:
-            match write:
-                case PutOrder(order):
-                    self._orders[order.id] = order
-                    self._keys[order.user, order.idempotency_key] = order.id
-                case AddFill(fill):
-                    self._fills[fill.id] = fill
-                case AddEntry(entry):
-                    self._ledger.append(NumberedEntry(len(self._ledger) + 1, entry))
-                case PutAccount(account):
-                    self._accounts[account.user] = account
-                case PutTradingStatus(status):
-                    self._statuses[status.user] = status
+            self._apply(write)
         return None
+
+    def _apply(self, write: Write) -> None:
+        match write:
+            case PutOrder(order):
+                self._orders[order.id] = order
+                self._keys[order.user, order.idempotency_key] = order.id
+            case AddFill(fill):
+                self._fills[fill.id] = fill
+            case AddEntry(entry):
+                self._ledger.append(NumberedEntry(len(self._ledger) + 1, entry))
+            case PutAccount(account):
+                self._accounts[account.user] = account
+            case PutTradingStatus(status):
+                self._statuses[status.user] = status
+            case PutFamily(family):
+                self._families[family.id] = family
+            case DropFamily(id_):
+                self._families.pop(id_, None)
+            case PutSecondFactor(factor):
+                self._second_factors[factor.user] = factor
+            case DropSecondFactor(user):
+                self._second_factors.pop(user, None)
+            case AddAudit(record):
+                self._audit.append(NumberedAudit(len(self._audit) + 1, record))
 
     def _problem(self, group: Writes) -> str | None:
         """What SQLite's constraints would say of this group."""

@@ -14,12 +14,31 @@ import msgspec
 import trio
 
 from arbiter.domain.account import Account
+from arbiter.domain.audit import AuditRecord, NumberedAudit
+from arbiter.domain.families import Family
 from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
 from arbiter.domain.order import Fill, Order
+from arbiter.domain.second_factor import SecondFactor
 from arbiter.domain.trading_state import TradingStatus
 from arbiter.errors import ConfigError, StoreError
-from arbiter.store.base import AddEntry, AddFill, Committed, NumberedEntry, PutAccount, PutOrder, PutTradingStatus, Refused, Write, Writes
+from arbiter.store.base import (
+    AddAudit,
+    AddEntry,
+    AddFill,
+    Committed,
+    DropFamily,
+    DropSecondFactor,
+    NumberedEntry,
+    PutAccount,
+    PutFamily,
+    PutOrder,
+    PutSecondFactor,
+    PutTradingStatus,
+    Refused,
+    Write,
+    Writes,
+)
 
 T = TypeVar("T")
 
@@ -33,10 +52,20 @@ CREATE INDEX orders_not_final ON orders (created_ms) WHERE final = 0;
 CREATE TABLE fills (id TEXT PRIMARY KEY, order_id TEXT NOT NULL REFERENCES orders (id), body BLOB NOT NULL) STRICT;
 CREATE TABLE ledger (sequence INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT;
 """
+_SIGNING_IN = """
+CREATE TABLE token_families (id TEXT PRIMARY KEY, user TEXT NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE second_factors (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+"""
 _MIGRATIONS = (
     _FIRST_SCHEMA,
     "CREATE TABLE trading_statuses (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
     "CREATE INDEX fills_of_order ON fills (order_id);",
+    _SIGNING_IN,
 )
 """Each brings a file from the schema before it to the next; the number of those that were applied is `user_version`."""
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -55,6 +84,9 @@ _decode_account = msgspec.json.Decoder(Account).decode
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_fill = msgspec.json.Decoder(Fill).decode
 _decode_status = msgspec.json.Decoder(TradingStatus).decode
+_decode_family = msgspec.json.Decoder(Family).decode
+_decode_factor = msgspec.json.Decoder(SecondFactor).decode
+_decode_audit = msgspec.json.Decoder(AuditRecord).decode
 _decode_entry: Callable[[bytes], LedgerEntry] = msgspec.json.Decoder(LedgerEntry).decode
 
 
@@ -174,6 +206,16 @@ class SqliteStore:
         rows = await self._read("SELECT sequence, body FROM ledger WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
         return [NumberedEntry(number, _decode_entry(body)) for number, body in rows]
 
+    async def families(self) -> list[Family]:
+        return [_decode_family(body) for (body,) in await self._read("SELECT body FROM token_families ORDER BY id")]
+
+    async def second_factors(self) -> list[SecondFactor]:
+        return [_decode_factor(body) for (body,) in await self._read("SELECT body FROM second_factors ORDER BY user")]
+
+    async def audit_after(self, sequence: int, limit: int) -> list[NumberedAudit]:
+        rows = await self._read("SELECT sequence, body FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?", (sequence, limit))
+        return [NumberedAudit(number, _decode_audit(body)) for number, body in rows]
+
     async def _read(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         def fetch() -> list[tuple[Any, ...]]:
             try:
@@ -265,6 +307,22 @@ def _apply(connection: apsw.Connection, write: Write) -> None:
                 "INSERT INTO trading_statuses VALUES (?, ?) ON CONFLICT (user) DO UPDATE SET body = excluded.body",
                 (status.user, _encode(status)),
             )
+        case PutFamily(family):
+            connection.execute(
+                "INSERT INTO token_families VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+                (family.id, family.user, _encode(family)),
+            )
+        case DropFamily(id_):
+            connection.execute("DELETE FROM token_families WHERE id = ?", (id_,))
+        case PutSecondFactor(factor):
+            connection.execute(
+                "INSERT INTO second_factors VALUES (?, ?) ON CONFLICT (user) DO UPDATE SET body = excluded.body",
+                (factor.user, _encode(factor)),
+            )
+        case DropSecondFactor(user):
+            connection.execute("DELETE FROM second_factors WHERE user = ?", (user,))
+        case AddAudit(record):
+            connection.execute("INSERT INTO audit (at_ms, who, body) VALUES (?, ?, ?)", (record.at_ms, record.who, _encode(record)))
 
 
 def _last_sequence(connection: apsw.Connection) -> int:

@@ -34,6 +34,7 @@ from arbiter.runtime.correlation import add_correlation
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.shells import MemoryNetwork, Shell, Wake
 from arbiter.sandbox.world import WorldEvent
+from arbiter.store.base import Store
 from arbiter.store.memory import MemoryStore
 from arbiter.v1 import user_pb2
 from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
@@ -319,8 +320,9 @@ ACCOUNTS = {
 class Program:
     """The composed tree, serving, with one account of each kind."""
 
-    def __init__(self, arbiter: Arbiter, world: ScriptedWorld, port: int, api_keys: dict[str, str]) -> None:
+    def __init__(self, arbiter: Arbiter, world: ScriptedWorld, port: int, api_keys: dict[str, str], store: Store) -> None:
         self.arbiter = arbiter
+        self.store = store
         self.world = world
         self.port = port
         self.api_keys = api_keys
@@ -361,7 +363,8 @@ async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[
             Polymarket(hosts, network, environment),
             Kalshi(kalshi_hosts, KalshiSigner(KEY_ID, private), network, environment),
         ]
-        arbiter = compose(environment, MemoryStore(), venues, world.pairs, keys, listener)
+        store = MemoryStore()
+        arbiter = compose(environment, store, venues, world.pairs, keys, listener)
         await nursery.start(arbiter.supervisor.run)
         api_keys = {}
         for user, account in ACCOUNTS.items():
@@ -369,7 +372,7 @@ async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[
             await arbiter.core.accounts.ask(PutNewAccount(msgspec.structs.replace(account, api_key=stored)), timeout=5)
         books = arbiter.core.data.books
         await until(lambda: all(books.get(m.yes_key) and books.get(m.no_key) for m in world.markets))
-        yield Program(arbiter, world, port_of(listener), api_keys)
+        yield Program(arbiter, world, port_of(listener), api_keys, store)
         arbiter.supervisor.stop()
         nursery.cancel_scope.cancel()
 

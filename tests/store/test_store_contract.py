@@ -358,7 +358,10 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date_and_keeps_what_it
     await store.commit([(PutOrder(order("1")),)])
     await store.close()
     older = apsw.Connection(str(path))
-    older.execute("DROP TABLE trading_statuses; DROP INDEX fills_of_order; PRAGMA user_version = 1")
+    later = (
+        "DROP TABLE trading_statuses; DROP INDEX fills_of_order; DROP TABLE token_families; DROP TABLE second_factors; DROP TABLE audit;"
+    )
+    older.execute(f"{later} PRAGMA user_version = 1")
     older.close()
     await store.open()
     assert await store.orders(ANN) == [order("1")]
