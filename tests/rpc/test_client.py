@@ -143,14 +143,14 @@ async def test_an_operator_sees_all_that_is_known_of_an_actor(open_client, progr
         seen = {actor.name: actor for actor in await client.list_actors()}
     known = {status.name: status for status in program.arbiter.core.statuses()}
     assert list(seen) == list(known)
-    journal, rpc = (next(actor for name, actor in seen.items() if name.endswith(end)) for end in ("/journal", "/rpc"))
-    status = known[journal.name]
-    assert (journal.handled, journal.conflated, journal.mailbox_depth) == (status.handled, 0, 0)
-    assert (journal.busy_us, journal.longest_us, journal.p99_us) == tuple(
+    accounts, rpc = (next(actor for name, actor in seen.items() if name.endswith(end)) for end in ("/accounts", "/rpc"))
+    status = known[accounts.name]
+    assert (accounts.handled, accounts.conflated, accounts.mailbox_depth) == (status.handled, 0, 0)
+    assert (accounts.busy_us, accounts.longest_us, accounts.p99_us) == tuple(
         round(seconds * 1_000_000) for seconds in (status.busy_s, status.longest_s, status.p99_s)
     )
-    assert journal.histogram == status.histogram
-    assert sum(journal.histogram) == journal.handled > 0
+    assert accounts.histogram == status.histogram
+    assert sum(accounts.histogram) == accounts.handled > 0
     assert (rpc.handled, rpc.histogram, rpc.p99_us) == (0, (), 0)
 
 
