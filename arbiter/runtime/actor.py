@@ -63,4 +63,8 @@ class Actor(Generic[M]):
         return False
 
     async def stopped(self) -> None:
-        """After the last message, also after a crash; shielded, within the shutdown grace."""
+        """After the last message, also after a crash; shielded.
+
+        At most the shutdown grace long. A stop in all takes no longer than that: what is in hand when three quarters of it
+        are over is cancelled, and this has what then is left.
+        """

@@ -68,13 +68,13 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         return ref
 
     async def stop(self, key: str) -> bool:
-        """Within its grace; it is forgotten, and its ref is dead."""
+        """Within its grace; it is forgotten, and its ref is dead. Returns when it is gone, also for the second of two who stop it."""
         passive = self._passive.pop(key, None)
         if passive is not None:
             passive.spec.mailbox.close()
             return True
         node = self._living.get(key)
-        if node is None or node.over:
+        if node is None:
             return False
         node.over = True
         try:

@@ -54,6 +54,16 @@ class Incarnation(Protocol):
     async def stopped(self) -> None: ...
 
 
+class Life(Protocol):
+    """What the loop needs of its supervisor."""
+
+    stop_by: float
+    """When the incarnation is to be gone, where it is being stopped."""
+
+    def started(self) -> None:
+        """It is ready."""
+
+
 class Timer:
     """A message to come. It dies with the incarnation that asked for it."""
 
@@ -203,8 +213,11 @@ class Context(Generic[M]):
 
     # -- the loop, run by the supervisor --
 
-    async def run(self, actor: Incarnation, grace: float, task_status: trio.TaskStatus[None]) -> bool:
-        """One incarnation: start, handle until stopped, clean up. Raises what crashed it; whether it ended to be passive."""
+    async def run(self, actor: Incarnation, grace: float, life: Life) -> bool:
+        """One incarnation: start, handle until stopped, clean up. Raises what crashed it; whether it ended to be passive.
+
+        Cleaning up takes at most `grace` seconds; in a stop, what the stop has left.
+        """
         actor.context = self
         token = sender.set((self.name, self.position))
         try:
@@ -216,13 +229,13 @@ class Context(Generic[M]):
                         self._mailbox.answer = partial(self._answer, actor)
                     if actor.takes_at_once:
                         self._mailbox.take = self._taker(actor.take)
-                    task_status.started()
+                    life.started()
                     await self._loop(actor)
                 finally:
                     self._mailbox.answer = self._mailbox.take = None
                     self._let_go()
                     if actor.cleans_up:
-                        with trio.move_on_after(grace, shield=True):
+                        with trio.CancelScope(deadline=min(trio.current_time() + grace, life.stop_by), shield=True):
                             await actor.stopped()
                 nursery.cancel_scope.cancel()
         finally:

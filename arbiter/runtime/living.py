@@ -16,7 +16,7 @@ import trio
 from arbiter.errors import ActorStopped
 from arbiter.runtime.context import STOP, Context
 from arbiter.runtime.environment import Environment
-from arbiter.runtime.node import ActorStatus, Exit, Node, Ready
+from arbiter.runtime.node import ActorStatus, Exit, Node
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
 
@@ -92,12 +92,20 @@ class Living(ABC, Generic[S]):
 
     # -- from outside --
 
-    def request_stop(self) -> None:
-        """Stop everything; `run` returns when it is done."""
+    def request_stop(self, by: float = math.inf) -> None:
+        """Stop everything; `run` returns when it is done, and whoever is cancelled on the way has cleaned up by then."""
         self.stopping = True
         self._changed.set()
         for node in self.nodes:
             node.ready.set()  # a stop does not wait for a start
+        self.hurry(by)
+
+    def hurry(self, by: float) -> None:
+        """Everything below is to be gone by then."""
+        for node in self.nodes:
+            node.stop_by = min(node.stop_by, by)
+            if not node.is_actor:
+                self._inner[node].hurry(by)
 
     def reopen(self) -> None:
         """It is to run again."""
@@ -236,6 +244,7 @@ class Living(ABC, Generic[S]):
         else:
             self._inner[node].reopen()
         node.start_by = trio.current_time() + START_SECONDS
+        node.stop_by = math.inf
         node.scope = trio.CancelScope()
         node.started_at = self._environment.monotonic()
         self._nursery.start_soon(self._run_child, node, name=node.path)
@@ -267,12 +276,13 @@ class Living(ABC, Generic[S]):
                     spec: Child[Any] = node.spec
                     context = Context(spec.ref, node.position, spec.mailbox, node.stats, may_passivate=self._may_passivate)
                     actor = spec.make()
+                    node.cleans_up = actor.cleans_up
                     if actor.starts_up:
                         node.scope.deadline = min(node.scope.deadline, node.start_by)
-                    passive = await context.run(actor, spec.shutdown, Ready(node))
+                    passive = await context.run(actor, spec.shutdown, node)
                 else:
                     node.scope.deadline = min(node.scope.deadline, node.start_by)
-                    await self._inner[node].run(Ready(node))
+                    await self._inner[node].run(node)
         except Exception as caught:  # noqa: BLE001 this is the place where crashes end
             error = caught
         except BaseExceptionGroup as group:
@@ -325,16 +335,16 @@ class Living(ABC, Generic[S]):
             await self._stop_node(node)
 
     async def _stop_node(self, node: Node) -> None:
-        """Ask it to stop, wait its grace, then cancel it."""
+        """Ask it to stop, and cancel it in time to be gone when its grace is over."""
         self._no_longer_due(node)
         if node.alive:
+            node.stop_within(node.spec.shutdown)
             if node.is_actor:
                 node.spec.mailbox.put_order(STOP)
             else:
-                self._inner[node].request_stop()
+                self._inner[node].request_stop(node.stop_by)
             if node.ended is None or node.ended.is_set():  # two may wait for the same end
                 node.ended = trio.Event()
-            node.scope.deadline = min(node.scope.deadline, trio.current_time() + node.spec.shutdown)
             await node.ended.wait()
         node.state = "stopped"
         # an exit queued by the stop itself is no crash

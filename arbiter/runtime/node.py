@@ -8,7 +8,7 @@ from typing import Any, Literal
 import trio
 
 from arbiter.runtime.ref import Position
-from arbiter.runtime.spec import Child, Restart
+from arbiter.runtime.spec import Child, DynamicGroup, Restart
 from arbiter.runtime.statistics import Statistics
 
 State = Literal["waiting", "starting", "running", "backing_off", "parked", "stopping", "stopped", "passive"]
@@ -32,6 +32,10 @@ class ActorStatus:
     """Handled messages by their time, see `Statistics`."""
 
 
+WORK_SHARE = 0.75
+"""Of the grace of an actor that cleans up, or of a dynamic group, whose children stop one after the other however many there are:
+what is still being done then is cancelled, so that cleaning up has the rest."""
+
 _NO_SCOPE = trio.CancelScope()
 """Of a child that was never started."""
 
@@ -41,6 +45,7 @@ class Node:
 
     __slots__ = (
         "__weakref__",
+        "cleans_up",
         "crashes",
         "due",
         "ended",
@@ -60,6 +65,7 @@ class Node:
         "started_at",
         "state",
         "stats",
+        "stop_by",
         "was_ready",
     )
 
@@ -82,6 +88,10 @@ class Node:
         self.stats = Statistics()
         self.scope = _NO_SCOPE
         self.start_by = 0.0
+        self.stop_by = math.inf
+        """Of an incarnation that is being stopped: when it is to be gone."""
+        self.cleans_up = isinstance(spec, DynamicGroup)
+        """Whether the actor that lives overrides `stopped`; one below may, in a group on demand."""
         self.ready = trio.Event()
         self.was_ready = False
         self.late = False
@@ -89,6 +99,21 @@ class Node:
         """It stops for good: what becomes of this incarnation interests nobody."""
         self.ended: trio.Event | None = None
         """Made by who waits for it."""
+
+    def started(self, value: None = None) -> None:
+        """It is ready (a `trio.TaskStatus`)."""
+        if self.scope.deadline == self.start_by:  # else it is being stopped, and has its grace and no longer
+            self.scope.deadline = math.inf
+        self.state = "running"
+        self.was_ready = True
+        self.ready.set()
+
+    def stop_within(self, grace: float) -> None:
+        """Stop the incarnation that lives: what it does is cancelled in time for its cleaning up to be over by then as well."""
+        now = trio.current_time()
+        self.stop_by = min(self.stop_by, now + grace)
+        at_work = grace * WORK_SHARE if self.cleans_up else grace
+        self.scope.deadline = min(self.scope.deadline, now + at_work)
 
     @property
     def alive(self) -> bool:
@@ -127,17 +152,3 @@ class Exit:
 
     node: Node
     error: Exception | None
-
-
-class Ready(trio.TaskStatus[None]):
-    """Tells the supervisor that a child is ready."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def started(self, value: None = None) -> None:
-        if self._node.scope.deadline == self._node.start_by:  # else it is being stopped, and has its grace and no longer
-            self._node.scope.deadline = math.inf
-        self._node.state = "running"
-        self._node.was_ready = True
-        self._node.ready.set()

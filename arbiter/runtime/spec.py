@@ -57,6 +57,7 @@ class Backoff:
 class Child(Generic[M]):
     """The spec of one actor: how to make it, what its mailbox is, when to restart it. Owns the mailbox and the ref.
 
+    `shutdown` is its grace, in seconds: a stop takes no longer, its cleaning up (`Actor.stopped`) included.
     Raises ValueError or TypeError for what cannot be right.
     """
 
@@ -182,7 +183,7 @@ class DynamicGroup(Generic[M]):
         return await self._require().start(key)
 
     async def stop(self, key: str) -> bool:
-        """Stop the key's actor within its grace and forget it: its ref is dead. False where there was none."""
+        """Stop the key's actor within its grace and forget it: its ref is dead. Returns when it is gone; False where there was none."""
         return await self._require().stop(key)
 
     def _require(self) -> Children[M]:

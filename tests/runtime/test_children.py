@@ -190,7 +190,46 @@ async def test_a_child_that_does_not_stop_in_its_grace_is_cancelled(house, livin
         (await house.group.start("a")).offer(Say("hang"))
         await wait_all_tasks_blocked()
         assert await house.group.stop("a")
-        assert (trio.current_time(), house.story) == (2, ["+a", "a: hang", "-a"])
+        assert (trio.current_time(), house.story) == (1.5, ["+a", "a: hang", "-a"])  # the last quarter is for cleaning up
+
+
+@pytest.mark.parametrize("busy", [True, False])
+@pytest.mark.parametrize(("cleaning", "gone"), [(0.4, True), (1.9, False), (10, False)])
+async def test_a_stop_ends_within_the_grace_and_cleaning_up_has_what_is_left_of_it(house, living, busy, cleaning, gone, autojump_clock):
+    house.stop_seconds = cleaning
+    async with living(house.tree):
+        (await house.group.start("a")).offer(Say("hang" if busy else "nothing"))
+        await wait_all_tasks_blocked()
+        assert await house.group.stop("a")
+        assert trio.current_time() == pytest.approx(min(2, cleaning + 1.5 * busy))
+        assert ("-a" in house.story) == (gone or (not busy and cleaning < 2))
+
+
+async def test_one_that_crashes_while_it_is_stopped_cleans_up_in_what_the_stop_has_left(house, living, autojump_clock):
+    house.stop_seconds = 10
+    house.at_start = [lambda guest: guest.context.start_task(crash_after, 3)]
+    async with living(house.tree):
+        (await house.group.start("a")).offer(Say("hang"))
+        await trio.sleep(2)
+        assert await house.group.stop("a")
+        assert trio.current_time() == 4
+
+
+async def test_a_group_of_many_that_hang_is_gone_within_its_own_grace_with_their_cleaning_up_in_it(living, autojump_clock):
+    house = House(capacity=9, shutdown=4.0)
+    house.stop_seconds = 0.9
+    async with living(house.tree):
+        for key in "abcdefghi":
+            (await house.group.start(key)).offer(Say("hang"))
+        await wait_all_tasks_blocked()
+    # the first had its own grace of 2 s, too short for its cleaning up; the others were cancelled after three quarters of the group's
+    assert trio.current_time() == pytest.approx(3.9)
+    assert sum(each.startswith("-") for each in house.story) == 8
+
+
+async def crash_after(seconds: float) -> None:
+    await trio.sleep(seconds)
+    raise ValueError("in a task")
 
 
 async def test_stopping_what_is_not_there_changes_nothing_and_says_so(house, living, autojump_clock):
@@ -208,7 +247,6 @@ async def test_while_a_child_is_being_stopped_its_key_is_taken_and_not_found(hou
         nursery.start_soon(house.group.stop, "a")
         await wait_all_tasks_blocked()
         assert house.group.find("a") is None
-        assert await house.group.stop("a") is False
         with pytest.raises(NotRunning, match="guests/a is being stopped"):
             house.group.ref("a")
         with pytest.raises(NotRunning, match="guests/a is being stopped"):
@@ -241,7 +279,7 @@ async def test_a_child_that_is_stopped_while_it_starts_is_told_to_who_started_it
         assert await house.group.stop("a")
         await wait_all_tasks_blocked()
         assert len(told) == 1
-        assert trio.current_time() == 3
+        assert trio.current_time() == 2.5
         assert house.story == ["+a", "-a"]
 
 
@@ -260,6 +298,29 @@ async def test_two_who_stop_the_same_child_both_hear_of_its_end(house, living, n
     await wait_all_tasks_blocked()
     assert stopped == [True]
     assert house.story == ["+a", "-a"]
+
+
+async def test_a_second_stop_returns_when_the_child_is_gone_also_where_who_stopped_it_first_was_cancelled(
+    house, living, nursery, autojump_clock
+):
+    house.stop_seconds = 1
+    heard: list[tuple[bool, float]] = []
+
+    async def stop(patience: float) -> None:
+        with trio.move_on_after(patience):
+            heard.append((await house.group.stop("a"), trio.current_time()))
+
+    async with living(house.tree):
+        await house.group.start("a")
+        for patience in (0.5, 5, 5):
+            nursery.start_soon(stop, patience)
+        await trio.sleep(0.7)
+        assert await house.group.stop("a") is True
+        assert (trio.current_time(), house.story) == (1, ["+a", "-a"])
+        await wait_all_tasks_blocked()
+        assert heard == [(True, 1), (True, 1)]
+        assert await house.group.stop("a") is False
+        assert (await house.group.start("a")).offer(Say("again"))
 
 
 async def test_a_key_stays_taken_until_its_child_is_gone_though_who_stopped_it_was_cancelled(house, living, autojump_clock):
@@ -282,7 +343,7 @@ async def test_a_child_that_becomes_ready_while_it_is_stopped_has_its_grace_and_
         house.group.ref("a").offer_urgent(Say("hang"))
         await wait_all_tasks_blocked()
         assert await house.group.stop("a")
-        assert (trio.current_time(), house.story) == (2, ["+a", "a: hang", "-a"])
+        assert (trio.current_time(), house.story) == (1.5, ["+a", "a: hang", "-a"])
 
 
 async def test_a_stop_makes_room(house, living, autojump_clock):

@@ -6,7 +6,7 @@ is its story. What is held, for every seed:
 - no task outlives its supervisor, and no incarnation begins before the one before it is gone
 - no message is handled twice; what a mailbox took was handled, waits in it, or was dropped by its policy and counted
 - no ask takes longer than its deadline, each answer is that request's own, an ask whose handler crashed is told in that instant
-- children start in order and stop in reverse, also when their strategy restarts them
+- children start in order and stop in reverse, also when their strategy restarts them, each within its grace
 - each end of a child is reacted to in time and as an independent count of the intensity says
 - once the crashes cease, everything that is to live does, and answers
 - the same seed gives the same trace, byte for byte, whatever the hash seed
@@ -411,7 +411,9 @@ class Watched:
         if self.ordered:
             for later in self._later(node):
                 self.world.check(not self.world.lives(later.path), node.path, "is stopped before the later one:", later.path)
+        stop_by = trio.current_time() + node.spec.shutdown + 1e-6
         await super()._stop_node(node)  # type: ignore[misc]
+        self.world.check(trio.current_time() <= stop_by, node.path, "took longer to stop than its grace")
         self.world.check(not self.world.lives(node.path), node.path, "was stopped and is still there")
 
     def _retire(self, node: Node) -> None:

@@ -131,6 +131,17 @@ async def test_an_actor_alone_that_does_not_stop_is_cancelled_after_its_grace(pr
     async with running(lambda: Clerk(probe.ref), shutdown=3) as clerk:
         await clerk.tell(Note("hang"))
         await trio.sleep(1)
+    assert trio.current_time() == 3.25  # the last quarter is for cleaning up
+
+
+async def test_one_that_cleans_nothing_up_has_all_of_its_grace_for_what_it_does(autojump_clock):
+    class Sleeper(Actor[Note]):
+        async def handle(self, message: Note) -> None:
+            await trio.sleep_forever()
+
+    async with running(Sleeper, shutdown=3) as sleeper:
+        await sleeper.tell(Note("hang"))
+        await trio.sleep(1)
     assert trio.current_time() == 4
 
 
