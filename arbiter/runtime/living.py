@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -21,7 +22,7 @@ from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
 
 START_SECONDS = 30.0
-"""A child that is not ready by then has failed to start."""
+"""An actor that is not ready by then has failed to start."""
 PARK_SECONDS = 60.0
 """How often a parked child is tried again."""
 
@@ -212,7 +213,7 @@ class Living(ABC, Generic[S]):
     def _give_up(self, node: Node, error: Exception | None, now: float) -> None:
         if not self.parks:
             raise SupervisorExhausted(f"{node.path} ended too often: {node.last_error}") from error
-        self._log.error("child parked", child=node.path, error=node.last_error, retry_s=PARK_SECONDS)
+        self._report("child parked", child=node.path, error=node.last_error, retry_s=PARK_SECONDS)
         node.state = "parked"
         self._crashes(node).clear()
         self._make_due(node, now + PARK_SECONDS)
@@ -229,7 +230,7 @@ class Living(ABC, Generic[S]):
         return node
 
     def _launch(self, node: Node) -> None:
-        """Begin an incarnation. It has START_SECONDS to become ready."""
+        """Begin an incarnation. An actor has START_SECONDS to become ready."""
         if self.stopping or node.over:
             return
         assert self._nursery is not None
@@ -243,8 +244,10 @@ class Living(ABC, Generic[S]):
             node.spec.mailbox.reopen()
         else:
             self._inner[node].reopen()
-        node.start_by = trio.current_time() + START_SECONDS
+        # a group takes as long as its children, each of which has its own time
+        node.start_by = trio.current_time() + START_SECONDS if node.is_actor else math.inf
         node.stop_by = math.inf
+        node.told_to_stop = False
         node.scope = trio.CancelScope()
         node.started_at = self._environment.monotonic()
         self._nursery.start_soon(self._run_child, node, name=node.path)
@@ -281,7 +284,6 @@ class Living(ABC, Generic[S]):
                         node.scope.deadline = min(node.scope.deadline, node.start_by)
                     passive = await context.run(actor, spec.shutdown, node)
                 else:
-                    node.scope.deadline = min(node.scope.deadline, node.start_by)
                     await self._inner[node].run(node)
         except Exception as caught:  # noqa: BLE001 this is the place where crashes end
             error = caught
@@ -328,7 +330,12 @@ class Living(ABC, Generic[S]):
 
     def _note(self, node: Node, error: BaseException) -> None:
         node.last_error = _one_line(error)
-        self._log.error("child crashed", child=node.path, error=node.last_error, exc_info=error)
+        self._report("child crashed", child=node.path, error=node.last_error, exc_info=error)
+
+    def _report(self, event: str, **fields: object) -> None:
+        """A line in the log. One that cannot be written must not take the tree down: `last_error` still says what happened."""
+        with suppress(Exception):
+            self._log.error(event, **fields)
 
     async def _stop_all(self) -> None:
         for node in reversed(list(self.nodes)):
@@ -367,4 +374,8 @@ def _one_line(error: BaseException) -> str:
     """The innermost single error of a group, as one line."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 whatever it is, it is no reason for another crash
+        text = "(it cannot say what it is)"
+    return f"{type(error).__name__}: {text}".splitlines()[0][:300].encode("utf-8", "replace").decode()

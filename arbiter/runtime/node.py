@@ -66,6 +66,7 @@ class Node:
         "state",
         "stats",
         "stop_by",
+        "told_to_stop",
         "was_ready",
     )
 
@@ -89,7 +90,8 @@ class Node:
         self.scope = _NO_SCOPE
         self.start_by = 0.0
         self.stop_by = math.inf
-        """Of an incarnation that is being stopped: when it is to be gone."""
+        """Of an incarnation that is being stopped, or whose group is: when it is to be gone."""
+        self.told_to_stop = False
         self.cleans_up = isinstance(spec, DynamicGroup)
         """Whether the actor that lives overrides `stopped`; one below may, in a group on demand."""
         self.ready = trio.Event()
@@ -102,7 +104,7 @@ class Node:
 
     def started(self, value: None = None) -> None:
         """It is ready (a `trio.TaskStatus`)."""
-        if self.scope.deadline == self.start_by:  # else it is being stopped, and has its grace and no longer
+        if not self.told_to_stop:  # else it is being stopped, and has its grace and no longer
             self.scope.deadline = math.inf
         self.state = "running"
         self.was_ready = True
@@ -111,6 +113,7 @@ class Node:
     def stop_within(self, grace: float) -> None:
         """Stop the incarnation that lives: what it does is cancelled in time for its cleaning up to be over by then as well."""
         now = trio.current_time()
+        self.told_to_stop = True
         self.stop_by = min(self.stop_by, now + grace)
         at_work = grace * WORK_SHARE if self.cleans_up else grace
         self.scope.deadline = min(self.scope.deadline, now + at_work)
