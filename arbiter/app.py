@@ -47,8 +47,12 @@ def compose(
     fresh_seconds: float = market_feed.FRESH_SECONDS,
     make_bot: Callable[[], Actor[Any]] | None = None,
     stop_marker: StopMarker | None = None,
+    reflection: bool = True,
 ) -> Arbiter:
-    """Build every actor and put it in its place. Nothing runs yet. Without a `stop_marker` one in memory serves."""
+    """Build every actor and put it in its place. Nothing runs yet. Without a `stop_marker` one in memory serves.
+
+    `reflection`: whether the front tells anybody, without a token, which services and messages there are.
+    """
     data = market_feed.MarketData()
     account_changes: Topic[UserId, accounts.AccountChanged] = Topic("accounts")
     position_changes: Topic[tuple[UserId, OutcomeKey], position_tracker.PositionChanged] = Topic("positions")
@@ -105,8 +109,9 @@ def compose(
         opportunities=opportunities,
         account_changes=account_changes,
         statuses=supervisor.statuses,
+        states=supervisor.states,
     )
-    front = Front(core, keys, listener)
+    front = Front(core, keys, listener, reflection=reflection)
     return Arbiter(supervisor, core, front, scanner.ref)
 
 

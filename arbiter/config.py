@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "./var"
     grpc_host: str = "localhost"
     grpc_port: Port = 50051
+    grpc_reflection: Literal["auto", "on", "off"] = "auto"
     chat_port: Port = 8081
     http_port: Port = 8080
     log_level: LogLevel = "INFO"

@@ -23,7 +23,7 @@ from arbiter.errors import ConfigError, StoreError
 from arbiter.greeting import Started, greeting
 from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_operator, ensure_sandbox_account, load_keys, new_link_code
 from arbiter.reach import require_address
-from arbiter.rpc.server import open_listener, port_of
+from arbiter.rpc.server import LOOPBACK, open_listener, port_of
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
@@ -66,10 +66,19 @@ async def _serve(settings: Settings, stop: Stop) -> None:
             fresh = fresh_seconds(world, settings)
             marker = await _readable(FileStopMarker(folder.path / STOP_MARKER_FILE))
             arbiter = compose(
-                *(environment, store, venues, world.pairs, keys, listener), fresh_seconds=fresh, make_bot=make_bot, stop_marker=marker
+                *(environment, store, venues, world.pairs, keys, listener),
+                fresh_seconds=fresh,
+                make_bot=make_bot,
+                stop_marker=marker,
+                reflection=offers_reflection(settings),
             )
             await _live(arbiter, folder, keys, settings, server, chat, stop)
             nursery.cancel_scope.cancel()
+
+
+def offers_reflection(settings: Settings) -> bool:
+    """By itself only where nobody but this machine's users can ask."""
+    return settings.grpc_reflection == "on" or (settings.grpc_reflection == "auto" and settings.grpc_host in LOOPBACK)
 
 
 async def _readable(marker: FileStopMarker) -> FileStopMarker:

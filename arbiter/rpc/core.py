@@ -1,6 +1,6 @@
 """What the services may reach of the core: refs, topics, and nothing else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from arbiter.actors import auditor, brake, market_feed, position_tracker, user_session
@@ -28,6 +28,8 @@ class Core:
     opportunities: Topic[OpportunityId, OpportunityChanged]
     account_changes: Topic[UserId, AccountChanged]
     statuses: Callable[[], list[ActorStatus]]
+    states: Callable[[], Sequence[tuple[str, str]]]
+    """Path and state of every actor but those made for a user."""
 
 
 ASK_SECONDS = 10.0

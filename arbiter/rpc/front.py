@@ -9,7 +9,9 @@ from arbiter.rpc.admin_service import AdminService
 from arbiter.rpc.audit import Audit
 from arbiter.rpc.core import Core
 from arbiter.rpc.gate import Gate
+from arbiter.rpc.health_service import HealthService
 from arbiter.rpc.market_service import MarketService
+from arbiter.rpc.reflection_service import reflection_of
 from arbiter.rpc.server import Server
 from arbiter.rpc.strategy_service import StrategyService
 from arbiter.rpc.tokens import Keys, TokenAuthority
@@ -23,19 +25,23 @@ Listener = anyio.abc.Listener[anyio.abc.SocketStream]
 class Front:
     """Everything of the front that outlives its actor: tokens, limits, the listener."""
 
-    def __init__(self, core: Core, keys: Keys, listener: Listener) -> None:
-        self.tokens = TokenAuthority(keys, core.environment)
-        gate = Gate(core, self.tokens)
-        audit = Audit(core.auditor, core.environment)
-        services = [
+    def __init__(self, core: Core, keys: Keys, listener: Listener, *, reflection: bool) -> None:
+        environment = core.environment
+        self.tokens = TokenAuthority(keys, environment)
+        self.gate = Gate(core, self.tokens)
+        audit = Audit(core.auditor, environment)
+        self.services = [
             UserService(core, self.tokens, keys).service,
-            TradingService(core, gate).service,
-            StrategyService(core, gate).service,
+            TradingService(core, self.gate).service,
+            StrategyService(core, self.gate).service,
             MarketService(core).service,
             audit.every_call(AdminService(core).service),
         ]
-        environment = core.environment
-        self.server = Server(services, gate.admit, lambda: new_id(environment.unix_ms(), environment.random))
+        self.health = HealthService([each.name for each in self.services], core.states, environment.monotonic)
+        self.services.append(self.health.service)
+        if reflection:
+            self.services += reflection_of(self.services)
+        self.server = Server(self.services, self.gate.admit, lambda: new_id(environment.unix_ms(), environment.random))
         self._listener = listener
 
     def actor(self) -> "RpcFront":

@@ -7,6 +7,7 @@ from arbiter.domain.account import Account, Role
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Unauthenticated
+from arbiter.rpc import health_service, reflection_service
 from arbiter.rpc.core import Core
 from arbiter.rpc.tokens import Claims, TokenAuthority
 
@@ -30,6 +31,13 @@ STOPS_PER_SECOND = 20
 OPEN_CALLS_PER_SECOND = 50
 """Calls without a token, from everybody together."""
 
+HEALTH_METHODS = frozenset((health_service.SERVICE, name) for name in ("Check", "List", "Watch"))
+"""Called without a token, by whatever watches over this program. Their bucket is their own: they and sign-ins never hold each other up."""
+REFLECTION_METHODS = frozenset((service, reflection_service.METHOD) for service in reflection_service.SERVICES)
+"""Called without a token, where the setting offers them at all."""
+HEALTH_PER_SECOND = 200
+REFLECTION_PER_SECOND = 20
+
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
@@ -42,7 +50,10 @@ class Gate:
         self._buckets: dict[UserId, TokenBucket] = {}
         self._stops: dict[UserId, TokenBucket] = {}
         self._streams: dict[UserId, int] = {}
-        self._open = TokenBucket.per_second(OPEN_CALLS_PER_SECOND, core.environment.monotonic())
+        now = core.environment.monotonic()
+        self._open = TokenBucket.per_second(OPEN_CALLS_PER_SECOND, now)
+        self._health = TokenBucket.per_second(HEALTH_PER_SECOND, now)
+        self._reflection = TokenBucket.per_second(REFLECTION_PER_SECOND, now)
 
     def admit(self, service: str, method: str, metadata: Metadata) -> Account | None:
         """The caller's account, or None for a method that needs none.
@@ -51,6 +62,12 @@ class Gate:
         """
         if (service, method) in OPEN_METHODS:
             self._spend(self._open, "too many sign-ins at once")
+            return None
+        if (service, method) in HEALTH_METHODS:
+            self._spend(self._health, "too many calls that ask for the health at once")
+            return None
+        if (service, method) in REFLECTION_METHODS:
+            self._spend(self._reflection, "too many calls of reflection at once")
             return None
         claims = self._tokens.claims(_bearer(metadata))
         account = self._account(claims.user)

@@ -10,7 +10,7 @@ Each call runs under a correlation id, the client's own where it sends one that 
 """
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -206,21 +206,39 @@ class Server:
         request.caller = self._admit(request.service_name, request.method_name, request.custom_metadata)
         if method is None:
             raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {request.service_name}/{request.method_name}"))
-        message = await self._message(stream, method.signature.request_type)
-        if method.signature.cardinality is Cardinality.UNARY_UNARY:
+        kind, cardinality = method.signature.request_type, method.signature.cardinality
+        if cardinality is Cardinality.STREAM_UNARY:
+            raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, "a stream of requests with a single answer is not offered"))
+        if cardinality is Cardinality.STREAM_STREAM:
+            async with aclosing(self._messages(stream, kind)) as messages:
+                await self._reply_each(stream, method.method_fn(messages, request=request))
+            return
+        message = await self._message(stream, kind)
+        if cardinality is Cardinality.UNARY_UNARY:
             reply = await method.method_fn(message, request=request)
             await stream.start_response()
             await stream.send_message(reply)
-        elif method.signature.cardinality is Cardinality.UNARY_STREAM:
-            started = False
-            async with aclosing(method.method_fn(message, request=request)) as replies:
-                async for reply in replies:
-                    if not started:  # not before: a call that fails at once is answered with trailers alone
-                        await stream.start_response()
-                        started = True
-                    await stream.send_message(reply)
         else:
-            raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, "client streaming is not offered"))
+            await self._reply_each(stream, method.method_fn(message, request=request))
+
+    async def _reply_each(self, stream: GRPCProtoStream, answers: AsyncGenerator[Any, None]) -> None:
+        started = False
+        async with aclosing(answers) as replies:
+            async for reply in replies:
+                if not started:  # not before: a call that fails at once is answered with trailers alone
+                    await stream.start_response()
+                    started = True
+                await stream.send_message(reply)
+
+    async def _messages(self, stream: GRPCProtoStream, kind: Any) -> AsyncGenerator[Any, None]:
+        """Each message of a streaming request. Raises as `_message`."""
+        while not isinstance(stream.end_stream_event, RequestEnded):
+            try:
+                yield await self._message(stream, kind)
+            except RpcFailedError:
+                if isinstance(stream.end_stream_event, Unreadable):
+                    raise
+                return  # the client has said all
 
     async def _message(self, stream: GRPCProtoStream, kind: Any) -> Any:
         """The request's message. Raises what the call ends with where there is none that can be read."""

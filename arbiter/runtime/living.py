@@ -17,7 +17,7 @@ import trio
 from arbiter.errors import ActorStopped
 from arbiter.runtime.context import STOP, Context
 from arbiter.runtime.environment import Environment
-from arbiter.runtime.node import ActorStatus, Exit, Node
+from arbiter.runtime.node import ActorStatus, Exit, Node, State
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
 
@@ -127,6 +127,14 @@ class Living(ABC, Generic[S]):
                 yield node.status()
             else:
                 yield from self._inner[node].statuses()
+
+    def states(self) -> Iterator[tuple[str, State]]:
+        """Path and state of every actor below that is always there: what dynamic groups make for a key is left out."""
+        for node in self.nodes:
+            if node.is_actor:
+                yield node.path, node.state
+            elif not isinstance(node.spec, DynamicGroup):
+                yield from self._inner[node].states()
 
     # -- the loop --
 

@@ -18,7 +18,7 @@ from arbiter.runtime.children import LivingChildren
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.group import LivingGroup
 from arbiter.runtime.living import Inner, Living
-from arbiter.runtime.node import ActorStatus
+from arbiter.runtime.node import ActorStatus, State
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import DynamicGroup, Group
 
@@ -51,3 +51,7 @@ class Supervisor:
     def statuses(self) -> list[ActorStatus]:
         """Every actor of the tree, in start order."""
         return list(self._root.statuses())
+
+    def states(self) -> list[tuple[str, State]]:
+        """Path and state of every actor that is always there, in start order: cheap, however many sessions there are."""
+        return list(self._root.states())

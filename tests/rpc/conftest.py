@@ -1,8 +1,12 @@
 """What the rpc tests share: a server with hand-made services, the whole program on a scripted world, and foreign clients."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -405,3 +409,48 @@ def clock() -> Clock:
 def core(clock: Clock, keys: Keys) -> Any:
     """The core of a program that does not run, on the clock turned by hand."""
     return compose(clock.environment, MemoryStore(), [], (), keys, None).core  # type: ignore[arg-type]  # nothing listens
+
+
+# -- official clients whose generated modules would be in the way here --
+
+
+class Probes:
+    """`official_probes.py` as processes of their own."""
+
+    def __init__(self) -> None:
+        self._command = [sys.executable, str(Path(__file__).parent / "official_probes.py")]
+
+    async def lines(self, what: str, address: str, *arguments: str) -> list[str]:
+        """All that it tells until it ends."""
+        with trio.fail_after(3 * SECONDS):
+            done = await trio.run_process(
+                [*self._command, what, address, *arguments], capture_stdout=True, capture_stderr=True, check=False
+            )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().splitlines()
+
+    @asynccontextmanager
+    async def telling(self, what: str, address: str, *arguments: str) -> AsyncIterator[Callable[[], Any]]:
+        """Within, it runs; what is yielded waits for its next line."""
+        async with trio.open_nursery() as nursery:
+            start = partial(trio.run_process, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            process = await nursery.start(start, [*self._command, what, address, *arguments])
+            buffered = bytearray()
+
+            async def line() -> str:
+                with trio.fail_after(3 * SECONDS):
+                    while b"\n" not in buffered:
+                        data = await process.stdout.receive_some()
+                        assert data, "it ended"
+                        buffered.extend(data)
+                first, _, rest = buffered.partition(b"\n")
+                buffered[:] = rest
+                return first.decode()
+
+            yield line
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def probes() -> Probes:
+    return Probes()

@@ -346,6 +346,13 @@ async def test_a_child_that_becomes_ready_while_it_is_stopped_has_its_grace_and_
         assert (trio.current_time(), house.story) == (1.5, ["+a", "a: hang", "-a"])
 
 
+async def test_the_states_name_what_is_always_there_and_leave_out_what_was_made_for_a_key(house, living, autojump_clock):
+    async with living(Group("root", [Child("fixed", lambda: Guest("fixed", house)), house.tree])) as supervisor:
+        await house.group.start("a")
+        assert len(supervisor.statuses()) == 2
+        assert supervisor.states() == [("root/fixed", "running")]
+
+
 async def test_a_stop_makes_room(house, living, autojump_clock):
     async with living(house.tree):
         for key in "ab":
