@@ -42,7 +42,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
 
     def find(self, key: str) -> Ref[Any] | None:
         """The ref of a child that lives or is passive."""
-        node = self._living.get(key) or self._passive.get(key)
+        node = self._known(key)
         return None if node is None or node.over else node.spec.ref
 
     def ref(self, key: str) -> Ref[Any]:
@@ -52,7 +52,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
 
     async def start(self, key: str) -> Ref[Any]:
         """Started and ready. Raises NotRunning, StartFailed."""
-        made_here = key not in self._living and key not in self._passive
+        made_here = self._known(key) is None
         node = self._node(key)
         if node.state == "passive":
             self._revive(node)
@@ -69,7 +69,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
 
     async def stop(self, key: str) -> bool:
         """Within its grace; it is forgotten, and its ref is dead. Returns when it is gone, also for the second of two who stop it."""
-        passive = self._passive.pop(key, None)
+        passive = self._passive.pop(key, None) if self._passive else None
         if passive is not None:
             passive.spec.mailbox.close()
             return True
@@ -85,8 +85,12 @@ class LivingChildren(Living[DynamicGroup[Any]]):
                 self._forget(node)
         return True
 
+    def _known(self, key: str) -> Node | None:
+        node = self._living.get(key)
+        return self._passive.get(key) if node is None and self._passive else node
+
     def _node(self, key: str) -> Node:
-        node = self._living.get(key) or self._passive.get(key)
+        node = self._known(key)
         if node is None:
             node = self._add(key)
         if node.over:

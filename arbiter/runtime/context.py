@@ -40,6 +40,7 @@ class Incarnation(Protocol):
     answers_at_once: ClassVar[bool]
     takes_at_once: ClassVar[bool]
     batch: ClassVar[int]
+    starts_up: ClassVar[bool]
     cleans_up: ClassVar[bool]
     context: Any
 
@@ -59,6 +60,9 @@ class Life(Protocol):
 
     stop_by: float
     """When the incarnation is to be gone, where it is being stopped."""
+
+    def begin(self, scope: trio.CancelScope, *, starts_up: bool) -> None:
+        """It runs in this scope."""
 
     def started(self) -> None:
         """It is ready."""
@@ -223,6 +227,7 @@ class Context(Generic[M]):
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                life.begin(nursery.cancel_scope, starts_up=actor.starts_up)
                 try:
                     await actor.started()
                     if actor.answers_at_once:
@@ -237,11 +242,13 @@ class Context(Generic[M]):
                     if actor.cleans_up:
                         with trio.CancelScope(deadline=min(trio.current_time() + grace, life.stop_by), shield=True):
                             await actor.stopped()
-                nursery.cancel_scope.cancel()
+                if nursery.child_tasks:
+                    nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
-            for slot in tuple(self._owed or ()):
-                slot.fail(ActorStopped(self.name))
+            if self._owed:
+                for slot in tuple(self._owed):
+                    slot.fail(ActorStopped(self.name))
             sender.reset(token)
         return self.passive
 

@@ -17,12 +17,10 @@ import trio
 from arbiter.errors import ActorStopped
 from arbiter.runtime.context import STOP, Context
 from arbiter.runtime.environment import Environment
-from arbiter.runtime.node import ActorStatus, Exit, Node, State
+from arbiter.runtime.node import START_SECONDS, ActorStatus, Exit, Node, State
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
 
-START_SECONDS = 30.0
-"""An actor that is not ready by then has failed to start."""
 PARK_SECONDS = 60.0
 """How often a parked child is tried again."""
 
@@ -44,6 +42,7 @@ class Living(ABC, Generic[S]):
         self.spec: S = spec
         self.path = path
         self.stopping = False
+        self._stop_by = math.inf
         self._position = position
         self._environment = environment
         self._inner = inner
@@ -103,6 +102,7 @@ class Living(ABC, Generic[S]):
 
     def hurry(self, by: float) -> None:
         """Everything below is to be gone by then."""
+        self._stop_by = min(self._stop_by, by)
         for node in self.nodes:
             node.stop_by = min(node.stop_by, by)
             if not node.is_actor:
@@ -111,6 +111,7 @@ class Living(ABC, Generic[S]):
     def reopen(self) -> None:
         """It is to run again."""
         self.stopping = False
+        self._stop_by = math.inf
 
     def close(self) -> None:
         """The tree is gone for good: whoever still waits for one of its actors is told."""
@@ -242,22 +243,12 @@ class Living(ABC, Generic[S]):
         if self.stopping or node.over:
             return
         assert self._nursery is not None
-        node.state = "starting"
         self._no_longer_due(node)
-        if node.ready.is_set():  # whoever waits for the first start waits for this very event
-            node.ready = trio.Event()
-        node.was_ready = node.late = False
-        node.failure = None
+        node.launched(self._environment.monotonic(), self._stop_by)
         if node.is_actor:
             node.spec.mailbox.reopen()
         else:
             self._inner[node].reopen()
-        # a group takes as long as its children, each of which has its own time
-        node.start_by = trio.current_time() + START_SECONDS if node.is_actor else math.inf
-        node.stop_by = math.inf
-        node.told_to_stop = False
-        node.scope = trio.CancelScope()
-        node.started_at = self._environment.monotonic()
         self._nursery.start_soon(self._run_child, node, name=node.path)
 
     async def _start_quietly(self, node: Node) -> bool:
@@ -282,16 +273,15 @@ class Living(ABC, Generic[S]):
         error: Exception | None = None
         passive = False
         try:
-            with node.scope:
-                if node.is_actor:
-                    spec: Child[Any] = node.spec
-                    context = Context(spec.ref, node.position, spec.mailbox, node.stats, may_passivate=self._may_passivate)
-                    actor = spec.make()
-                    node.cleans_up = actor.cleans_up
-                    if actor.starts_up:
-                        node.scope.deadline = min(node.scope.deadline, node.start_by)
-                    passive = await context.run(actor, spec.shutdown, node)
-                else:
+            if node.is_actor:
+                spec: Child[Any] = node.spec
+                context = Context(spec.ref, node.position, spec.mailbox, node.stats, may_passivate=self._may_passivate)
+                actor = spec.make()
+                node.cleans_up = actor.cleans_up
+                passive = await context.run(actor, spec.shutdown, node)
+            else:
+                with trio.CancelScope() as scope:
+                    node.begin(scope, starts_up=False)  # it takes as long as its children, each of which has its own time
                     await self._inner[node].run(node)
         except Exception as caught:  # noqa: BLE001 this is the place where crashes end
             error = caught
@@ -309,7 +299,7 @@ class Living(ABC, Generic[S]):
             error = TimeoutError(node.last_error)
         if not node.was_ready:
             node.failure = error
-        if self.stopping or node.over or (node.scope.cancel_called and not node.late):
+        if self.stopping or node.over or node.told_to_stop:
             return
         if passive:
             self._sleep(node)
@@ -319,7 +309,7 @@ class Living(ABC, Generic[S]):
 
     def _has_ended(self, node: Node, *, passive: bool) -> None:
         node.state = "stopped"
-        if not node.was_ready and node.scope.cancel_called and trio.current_time() >= node.start_by:
+        if node.is_late:
             node.late = True
             node.last_error = f"not ready after {START_SECONDS:g} s"
         if node.is_actor:
@@ -362,8 +352,8 @@ class Living(ABC, Generic[S]):
                 node.ended = trio.Event()
             await node.ended.wait()
         node.state = "stopped"
-        # an exit queued by the stop itself is no crash
-        self._exits = deque(exit_ for exit_ in self._exits if exit_.node is not node)
+        if self._exits:  # an exit queued by the stop itself is no crash
+            self._exits = deque(exit_ for exit_ in self._exits if exit_.node is not node)
 
 
 class Inner(dict[Node, Living[Any]]):

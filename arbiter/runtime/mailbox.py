@@ -6,7 +6,7 @@ A mailbox outlives the actor's incarnations. It is read by one task (the actor) 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import trio
 
@@ -46,6 +46,7 @@ class DropOldest:
 
 
 Policy = Backpressure | Conflate | DropOldest
+_POLICIES = get_args(Policy)
 
 
 Envelope = tuple[Any, ReplySlot | None, str]
@@ -85,7 +86,7 @@ class Mailbox:
     )
 
     def __init__(self, name: str, policy: Policy) -> None:
-        if not isinstance(policy, Backpressure | Conflate | DropOldest):
+        if not isinstance(policy, _POLICIES):
             raise TypeError(f"mailbox of {name}: {policy!r} is no policy; there are Backpressure, Conflate and DropOldest")
         if isinstance(policy.capacity, bool) or not isinstance(policy.capacity, int) or policy.capacity < 1:
             raise ValueError(f"mailbox of {name}: capacity must be a number of at least 1, not {policy.capacity!r}")
@@ -231,6 +232,8 @@ class Mailbox:
 
     def fail_requests(self, error: Exception) -> int:
         """Remove every waiting request and fail it; tells stay. Returns how many there were."""
+        if not self._queue and not self._urgent:
+            return 0
         failed = 0
         for lane in (self._urgent, self._queue):
             waiting = list(lane or ())

@@ -36,8 +36,8 @@ WORK_SHARE = 0.75
 """Of the grace of an actor that cleans up, or of a dynamic group, whose children stop one after the other however many there are:
 what is still being done then is cancelled, so that cleaning up has the rest."""
 
-_NO_SCOPE = trio.CancelScope()
-"""Of a child that was never started."""
+START_SECONDS = 30.0
+"""An actor that is not ready by then has failed to start."""
 
 
 class Node:
@@ -47,10 +47,12 @@ class Node:
         "__weakref__",
         "cleans_up",
         "crashes",
+        "deadline",
         "due",
         "ended",
         "failure",
         "in_a_row",
+        "is_actor",
         "key",
         "last_error",
         "late",
@@ -72,6 +74,7 @@ class Node:
 
     def __init__(self, spec: Any, position: Position, path: str) -> None:
         self.spec = spec
+        self.is_actor = isinstance(spec, Child)
         self.position = position
         self.path = path
         self.key = ""
@@ -87,8 +90,11 @@ class Node:
         """When it is to be started again."""
         self.crashes: deque[float] | None = None
         self.stats = Statistics()
-        self.scope = _NO_SCOPE
-        self.start_by = 0.0
+        self.scope: trio.CancelScope | None = None
+        """Of the incarnation that lives, once its task runs."""
+        self.deadline = math.inf
+        """When that is cancelled."""
+        self.start_by = math.inf
         self.stop_by = math.inf
         """Of an incarnation that is being stopped, or whose group is: when it is to be gone."""
         self.told_to_stop = False
@@ -102,10 +108,31 @@ class Node:
         self.ended: trio.Event | None = None
         """Made by who waits for it."""
 
+    def launched(self, now: float, stop_by: float) -> None:
+        """A new incarnation is to begin, now by the clock of the environment. It is to be gone by `stop_by` where its group is."""
+        self.state = "starting"
+        if self.ready.is_set():  # whoever waits for the first start waits for this very event
+            self.ready = trio.Event()
+        self.was_ready = self.late = self.told_to_stop = False
+        self.failure = None
+        self.scope = None
+        self.deadline = self.start_by = math.inf
+        self.stop_by = stop_by
+        self.started_at = now
+
+    def begin(self, scope: trio.CancelScope, *, starts_up: bool) -> None:
+        """The incarnation runs in this scope. One that starts up has START_SECONDS to become ready."""
+        self.scope = scope
+        if starts_up:
+            self.start_by = trio.current_time() + START_SECONDS
+            self.deadline = min(self.deadline, self.start_by)
+        if self.deadline != math.inf:
+            scope.deadline = self.deadline
+
     def started(self, value: None = None) -> None:
         """It is ready (a `trio.TaskStatus`)."""
-        if not self.told_to_stop:  # else it is being stopped, and has its grace and no longer
-            self.scope.deadline = math.inf
+        if not self.told_to_stop and self.deadline != math.inf:  # else it is being stopped, and has its grace and no longer
+            self._cancel_at(math.inf)
         self.state = "running"
         self.was_ready = True
         self.ready.set()
@@ -115,16 +142,24 @@ class Node:
         now = trio.current_time()
         self.told_to_stop = True
         self.stop_by = min(self.stop_by, now + grace)
+        if self.is_actor and self.spec.mailbox.idle:
+            return  # the stop is the next that it hears of; and setting a deadline is a large part of what a stop costs
         at_work = grace * WORK_SHARE if self.cleans_up else grace
-        self.scope.deadline = min(self.scope.deadline, now + at_work)
+        self._cancel_at(min(self.deadline, now + at_work))
+
+    def _cancel_at(self, deadline: float) -> None:
+        self.deadline = deadline
+        if self.scope is not None:
+            self.scope.deadline = deadline
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the incarnation was cancelled because it was not ready in time."""
+        return not self.was_ready and self.deadline == self.start_by <= trio.current_time()
 
     @property
     def alive(self) -> bool:
         return self.state in ("starting", "running")
-
-    @property
-    def is_actor(self) -> bool:
-        return isinstance(self.spec, Child)
 
     def stays_down(self, error: Exception | None) -> bool:
         """Whether its restart type lets an end stand."""

@@ -21,6 +21,7 @@ Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "rest_for_one", "one_for_all"]
 Exhausted = Literal["escalate", "park"]
 _RESTARTS = get_args(Restart)
+_KEEP_ALL = Backpressure()
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Child(Generic[M]):
         self.make = make
         self.restart: Restart = restart
         self.shutdown = shutdown
-        self.mailbox = Mailbox(name, mailbox or Backpressure())
+        self.mailbox = Mailbox(name, mailbox or _KEEP_ALL)
         self.ref: Ref[M] = Ref(name, self.mailbox)
 
 

@@ -184,6 +184,17 @@ async def test_one_that_fails_while_it_stops_does_not_keep_the_others_from_stopp
     assert errors(supervisor)["b"] == "ValueError: b cannot stop"
 
 
+async def test_an_earlier_one_that_crashes_while_a_later_one_stops_comes_back_for_it(world, living, autojump_clock):
+    world.stop_seconds = {"b": 1.5}
+    inner = Group("inner", [world.child("a")])
+    async with living(Group("root", [Group("outer", [inner, world.child("b")])])) as supervisor:
+        supervisor.stop()
+        await trio.sleep(0.5)
+        world.tell("a")
+    assert world.story == ["+a", "+b", "-a", "+a", "-b", "-a"]
+    assert restarts(supervisor) == {"a": 1, "b": 0}
+
+
 async def test_no_task_outlives_the_tree(world, living, autojump_clock):
     before = trio.lowlevel.current_statistics().tasks_living
     sessions: DynamicGroup[Do] = DynamicGroup("sessions", world.child)
