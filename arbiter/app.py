@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import trio
+
 from arbiter.actors import accounts, arb_scanner, auditor, brake, journal, market_feed, paper_desk, position_tracker, user_session
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
 from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
-from arbiter.rpc.front import Front, Listener, RpcFront
+from arbiter.rpc.front import Front, RpcFront
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
 from arbiter.store.base import StopMarker, Store
@@ -42,7 +44,7 @@ def compose(
     venues: Sequence[Venue],
     pairs: tuple[Pair, ...],
     keys: Keys,
-    listener: Listener,
+    listener: trio.SocketListener,
     *,
     fresh_seconds: float = market_feed.FRESH_SECONDS,
     make_bot: Callable[[], Actor[Any]] | None = None,

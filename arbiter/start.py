@@ -23,7 +23,7 @@ from arbiter.errors import ConfigError, StoreError
 from arbiter.greeting import Started, greeting
 from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_operator, ensure_sandbox_account, load_keys, new_link_code
 from arbiter.reach import require_address
-from arbiter.rpc.server import LOOPBACK, open_listener, port_of
+from arbiter.rpc.listener import LOOPBACK, open_listener, port_of
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later

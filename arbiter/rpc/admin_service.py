@@ -1,8 +1,7 @@
 """AdminService: what operators see. The gate lets nobody else in."""
 
-from purerpc.grpclib.events import RequestReceived
-
 from arbiter.rpc.core import Core
+from arbiter.rpc.request import Request
 from arbiter.runtime import ActorStatus
 from arbiter.v1 import admin_pb2
 from arbiter.v1.admin_grpc import AdminServiceServicer
@@ -14,7 +13,7 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def ListActors(self, message: admin_pb2.ListActorsRequest, request: RequestReceived) -> admin_pb2.ListActorsResponse:
+    async def ListActors(self, message: admin_pb2.ListActorsRequest, request: Request) -> admin_pb2.ListActorsResponse:
         return admin_pb2.ListActorsResponse(actors=[_actor_out(status) for status in self._core.statuses()])
 
 

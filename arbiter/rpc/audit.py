@@ -13,13 +13,13 @@ from typing import Any
 import structlog
 import trio
 from purerpc import Service
-from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.auditor import Audit as Write
 from arbiter.actors.auditor import AuditSoon
 from arbiter.actors.auditor import Messages as AuditorMessages
 from arbiter.domain.audit import OK, AuditRecord, record
 from arbiter.errors import ArbiterError
+from arbiter.rpc.request import Request
 from arbiter.runtime import Environment, Ref
 from arbiter.runtime.correlation import correlation
 
@@ -57,7 +57,7 @@ class Audit:
         return service
 
     def _recorded(self, method: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def recorded(message: Any, request: RequestReceived) -> Any:
+        async def recorded(message: Any, request: Request) -> Any:
             outcome, reply = "INTERNAL", None
             try:
                 reply = await call(message, request=request)

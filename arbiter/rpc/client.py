@@ -17,6 +17,7 @@ from arbiter.domain.book import Side
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.order import TimeInForce
 from arbiter.rpc import client_types as types
+from arbiter.rpc.answer_blocks import CORRELATION_METADATA
 from arbiter.rpc.channel import Channel, connect
 from arbiter.rpc.client_errors import (
     ArbiterClientError,
@@ -31,7 +32,6 @@ from arbiter.rpc.client_errors import (
     UncertainError,
 )
 from arbiter.rpc.client_types import Opportunity, OrderInfo, PositionInfo, PositionsUpdate, Profile
-from arbiter.rpc.wire import CORRELATION_METADATA
 from arbiter.runtime.correlation import correlation
 from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc import details
+from arbiter.rpc.answer_blocks import CORRELATION_METADATA
 from arbiter.rpc.status import REASON_TRAILER, RETRY_TRAILER
-from arbiter.rpc.wire import CORRELATION_METADATA
 
 
 class ArbiterClientError(Exception):

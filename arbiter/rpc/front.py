@@ -2,7 +2,7 @@
 
 from typing import Never
 
-import anyio.abc
+import trio
 
 from arbiter.domain.ids import new_id
 from arbiter.rpc.admin_service import AdminService
@@ -12,6 +12,7 @@ from arbiter.rpc.gate import Gate
 from arbiter.rpc.health_service import HealthService
 from arbiter.rpc.market_service import MarketService
 from arbiter.rpc.reflection_service import reflection_of
+from arbiter.rpc.request import Request
 from arbiter.rpc.server import Server
 from arbiter.rpc.strategy_service import StrategyService
 from arbiter.rpc.tokens import Keys, TokenAuthority
@@ -19,13 +20,14 @@ from arbiter.rpc.trading_service import TradingService
 from arbiter.rpc.user_service import UserService
 from arbiter.runtime import Actor
 
-Listener = anyio.abc.Listener[anyio.abc.SocketStream]
+GRACE_SECONDS = 1.0
+"""For calls that run when the program stops."""
 
 
 class Front:
     """Everything of the front that outlives its actor: tokens, limits, the listener."""
 
-    def __init__(self, core: Core, keys: Keys, listener: Listener, *, reflection: bool) -> None:
+    def __init__(self, core: Core, keys: Keys, listener: trio.SocketListener, *, reflection: bool) -> None:
         environment = core.environment
         self.tokens = TokenAuthority(keys, environment)
         self.gate = Gate(core, self.tokens)
@@ -41,8 +43,11 @@ class Front:
         self.services.append(self.health.service)
         if reflection:
             self.services += reflection_of(self.services)
-        self.server = Server(self.services, self.gate.admit, lambda: new_id(environment.unix_ms(), environment.random))
+        self.server = Server(self.services, self._admit, lambda: new_id(environment.unix_ms(), environment.random))
         self._listener = listener
+
+    def _admit(self, call: Request) -> object:
+        return self.gate.admit(call.service_name, call.method_name, call.custom_metadata)
 
     def actor(self) -> "RpcFront":
         """A new incarnation."""
@@ -52,9 +57,12 @@ class Front:
 class RpcFront(Actor[Never]):
     """Serves until it is stopped. It takes no messages."""
 
-    def __init__(self, server: Server, listener: Listener) -> None:
+    def __init__(self, server: Server, listener: trio.SocketListener) -> None:
         self._server = server
         self._listener = listener
 
     async def started(self) -> None:
         self.context.start_task(self._server.serve, self._listener)
+
+    async def stopped(self) -> None:
+        await self._server.stop(GRACE_SECONDS)

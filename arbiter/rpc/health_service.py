@@ -10,10 +10,10 @@ from typing import Any
 
 import trio
 from purerpc import Cardinality, RPCSignature, Service, Servicer
-from purerpc.grpclib.events import RequestReceived
 
 from arbiter.errors import LimitExceeded, NotFound
 from arbiter.rpc.foreign_protos import HEALTH, message_class
+from arbiter.rpc.request import Request
 
 LOOK_SECONDS = 0.25
 """How often the actors are looked at while somebody wants to know, however many do."""
@@ -21,7 +21,7 @@ MOST_WATCHERS = 100
 """At once, from everybody together: watching needs no token."""
 SERVICE = f"{HEALTH}.Health"
 
-Request = message_class(f"{HEALTH}.HealthCheckRequest")
+CheckRequest = message_class(f"{HEALTH}.HealthCheckRequest")
 Response = message_class(f"{HEALTH}.HealthCheckResponse")
 ListRequest = message_class(f"{HEALTH}.HealthListRequest")
 ListResponse = message_class(f"{HEALTH}.HealthListResponse")
@@ -56,16 +56,16 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
         self._seen_at = float("-inf")
         self.watchers = 0
 
-    async def Check(self, message: Any, request: RequestReceived) -> Any:
+    async def Check(self, message: Any, request: Request) -> Any:
         status = self._look().get(message.service)
         if status is None:
             raise NotFound(f"no service {message.service[:100]!r}")
         return Response(status=status)
 
-    async def List(self, message: Any, request: RequestReceived) -> Any:
+    async def List(self, message: Any, request: Request) -> Any:
         return ListResponse(statuses={name: Response(status=status) for name, status in self._look().items()})
 
-    async def Watch(self, message: Any, request: RequestReceived) -> AsyncIterator[Any]:
+    async def Watch(self, message: Any, request: Request) -> AsyncIterator[Any]:
         """The status at once, then each other one. A service that there is not is told as SERVICE_UNKNOWN."""
         told = None
         with self._watching():
@@ -96,9 +96,9 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
     @property
     def service(self) -> Service:
         service = Service(SERVICE)
-        service.add_method("Check", self.Check, RPCSignature(Cardinality.UNARY_UNARY, Request, Response))
+        service.add_method("Check", self.Check, RPCSignature(Cardinality.UNARY_UNARY, CheckRequest, Response))
         service.add_method("List", self.List, RPCSignature(Cardinality.UNARY_UNARY, ListRequest, ListResponse))
-        service.add_method("Watch", self.Watch, RPCSignature(Cardinality.UNARY_STREAM, Request, Response))
+        service.add_method("Watch", self.Watch, RPCSignature(Cardinality.UNARY_STREAM, CheckRequest, Response))
         return service
 
 

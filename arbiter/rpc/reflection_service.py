@@ -9,11 +9,11 @@ from typing import Any
 import trio
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor, ServiceDescriptor
 from purerpc import Cardinality, RPCSignature, Service, Servicer
-from purerpc.grpclib.events import RequestReceived
 from purerpc.grpclib.status import StatusCode
 
 from arbiter.errors import LimitExceeded
 from arbiter.rpc.foreign_protos import REFLECTION_VERSIONS, message_class
+from arbiter.rpc.request import Request
 
 MOST_STREAMS = 20
 """At once, from everybody together: reflection needs no token."""
@@ -74,7 +74,7 @@ class ReflectionService(Servicer):  # type: ignore[misc]  # purerpc has no types
         self._request, self._response = (message_class(f"{version}.ServerReflection{side}") for side in ("Request", "Response"))
         self.streams = 0
 
-    async def ServerReflectionInfo(self, messages: AsyncIterator[Any], request: RequestReceived) -> AsyncIterator[Any]:
+    async def ServerReflectionInfo(self, messages: AsyncIterator[Any], request: Request) -> AsyncIterator[Any]:
         """An answer for each message, in their order; what is not found is an answer too."""
         if self.streams >= MOST_STREAMS:
             raise LimitExceeded(f"{MOST_STREAMS} calls of reflection are open already", 1000)

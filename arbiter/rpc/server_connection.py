@@ -1,89 +1,417 @@
-"""The server's side of one connection, without I/O: a message that cannot be read ends its call, and no other with it."""
+"""One connection of a client: a reader, a writer, and a task for each call that runs.
 
-from collections.abc import Iterable
-from urllib.parse import quote
+The answers of one turn of the loop leave in one write: whoever finishes the last call that runs writes at once, everybody else
+wakes the writer. Tasks that ran a call are kept for the next, since making one costs more than the rest of a call.
+"""
 
-import h2.events
-from purerpc.grpclib.buffers import MessageReadBuffer
-from purerpc.grpclib.events import Event, RequestEnded
-from purerpc.grpclib.exceptions import MessageTooLargeError, UnsupportedMessageEncodingError
-from purerpc.grpclib.headers import b64encode, sanitize_headers
+import math
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import outcome
+import structlog
+import trio
+from purerpc import RpcFailedError
 from purerpc.grpclib.status import Status, StatusCode
 
-from arbiter.rpc.details import DETAILS_TRAILER
-from arbiter.rpc.wire import Connection
+from arbiter.errors import ArbiterError
+from arbiter.rpc import answer_blocks
+from arbiter.rpc.call import Call
+from arbiter.rpc.call_head import CallHead, Metadata
+from arbiter.rpc.frames import Code
+from arbiter.rpc.header_blocks import Headers
+from arbiter.rpc.messages import HEAD, framed
+from arbiter.rpc.parking import Parking
+from arbiter.rpc.pipe import Lost, Pipe
+from arbiter.rpc.request import Request
+from arbiter.rpc.sending import Stream
+from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.status import status_of
+from arbiter.rpc.wire import Broken, Wire
+from arbiter.runtime.correlation import correlation, fit
 
-STREAMS_PER_CONNECTION = 1_000
-"""Told to the peer: so many calls it may have under way."""
+IDLE_WORKERS = 16
+"""Kept by a connection."""
+LAST_WORDS_SECONDS = 0.2
+"""After a GOAWAY the peer's bytes are read for so long: a connection closed with bytes unread is reset, and what was sent is lost."""
 
+_log = structlog.get_logger(component="grpc")
 
-class ProtocolBroken(Exception):
-    """What a peer sent cannot be understood, and nothing that follows can be."""
-
-
-class Unreadable(RequestEnded):  # type: ignore[misc]  # purerpc has no types
-    """A message of this call cannot be read, so for its handler the request ends here, and so."""
-
-    def __init__(self, stream_id: int, status: Status) -> None:
-        super().__init__(stream_id)
-        self.status = status
-
-
-class _Compressed(Status):  # type: ignore[misc]  # purerpc has no types
-    """The status of a request that is compressed; the answer says how it may be sent."""
-
-
-class _PlainBuffer(MessageReadBuffer):  # type: ignore[misc]  # purerpc has no types
-    """Decompresses nothing: purerpc would, without a limit to what comes out."""
-
-    def decompress(self, data: bytes) -> bytes:
-        raise UnsupportedMessageEncodingError(self._message_encoding or "an encoding that it does not name")
+Ending = tuple[Status | None, Metadata]
+"""What a call ends with; a status of None is OK."""
 
 
-class ServerConnection(Connection):
-    """One HTTP/2 connection of a client. `receive_data` raises ProtocolBroken and nothing else."""
+class Host(Protocol):
+    """What a connection needs of its server."""
 
-    MAX_CONCURRENT_STREAMS = STREAMS_PER_CONNECTION
+    limits: ServerLimits
+    calls: int
+    """Handlers that run, of all connections."""
+    held: int
+    """What is kept of unfinished requests, of all connections."""
 
-    def receive_data(self, data: bytes) -> list[Event]:
+    def read_head(self, headers: Headers) -> CallHead:
+        """What a header block asks for."""
+
+    def admit(self, request: Request) -> object:
+        """The caller. Raises an ArbiterError or RpcFailedError where the call may not be made."""
+
+    def new_correlation_id(self) -> str:
+        """For a call whose client sent none."""
+
+    def broken(self, error: Exception) -> None:
+        """A peer broke the protocol."""
+
+
+class ServerConnection:
+    """One connection."""
+
+    def __init__(self, host: Host, pipe: Pipe, peer: str) -> None:
+        self._host = host
+        self._pipe = pipe
+        self.peer = peer
+        self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
+        self.running = 0
+        """Handlers that run. A call that was reset counts until its handler has ended."""
+        self.heard_at = trio.current_time()
+        self.opened_at = self.heard_at
+        self.quiet_since = self.heard_at
+        """Since when there has been no call; infinite while there is one."""
+        self.pinged_at = math.inf
+        self.stuck_since = math.inf
+        """Since when the socket has taken nothing, though there is something to send."""
+        self._held = 0
+        self._unary = 0
+        """Unary calls that were started and have not ended."""
+        self._fresh: list[Call] = []
+        """Begun by what was just read, and not started yet."""
+        self._idle: list[trio.lowlevel.Task] = []
+        self._writer = Parking()
+        self._nursery: trio.Nursery | None = None
+        self._closing = False
+
+    # -- its life --
+
+    async def serve(self) -> None:
+        """Until the peer is gone or `close`. Calls that still run are cancelled then."""
         try:
-            return list(super().receive_data(data))
-        except Exception as error:  # noqa: BLE001 odd bytes, headers or metadata make h2 and purerpc raise anything
-            raise ProtocolBroken(repr(error)) from None
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._write)
+                try:
+                    await self._read()
+                except Broken as error:
+                    self._host.broken(error)
+                    await self._last_words()
+                nursery.cancel_scope.cancel()
+        except* Lost:
+            pass
+        finally:
+            self._nursery = None
+            self._pipe.close()
+            for call in tuple(self.wire.streams.values()):
+                assert isinstance(call, Call)
+                call.over()
 
-    def _request_received(self, event: h2.events.RequestReceived) -> list[Event]:
-        (request,) = super()._request_received(event)
-        self.message_read_buffers[request.stream_id] = _PlainBuffer(request.message_encoding, self.config.max_message_length)
-        return [request]
+    async def _read(self) -> None:
+        wire, pipe = self.wire, self._pipe
+        while not self._closing:
+            data = await pipe.receive()
+            if not data:
+                return
+            now = self.heard_at = trio.current_time()
+            try:
+                wire.receive(data, now)
+            finally:
+                if self._fresh:
+                    self._start_fresh()
+                self.flush()
 
-    def _data_received(self, event: h2.events.DataReceived) -> list[Event]:
+    async def _write(self) -> None:
+        wire, pipe = self.wire, self._pipe
+        while True:
+            while wire.out or pipe.backlog:
+                self.stuck_since = trio.current_time()
+                pipe.send(wire.take())
+                await pipe.flushed()
+                self.stuck_since = math.inf
+            await self._writer.wait()
+
+    def flush(self) -> None:
+        """See that what is in `out` is sent: now, where nothing else is about to be said, else with what comes in this turn."""
+        if not self.wire.out:
+            return
+        if not self._unary and self._writer.taken:
+            self._send_now()
+        else:
+            self._writer.wake()
+
+    def _send_now(self) -> None:
+        """Only while the writer waits, since it has no backlog then."""
         try:
-            return super()._data_received(event)
-        except UnsupportedMessageEncodingError as error:
-            status: Status = _Compressed(StatusCode.UNIMPLEMENTED, f"the request is compressed with {error}; send it as it is (identity)")
-        except MessageTooLargeError:
-            most = self.config.max_message_length
-            status = Status(StatusCode.RESOURCE_EXHAUSTED, f"a message of the request is longer than {most:,} bytes")
-        self.forget(event.stream_id)
-        return [Unreadable(event.stream_id, status)]
+            if self._pipe.send(self.wire.take()) and not self.wire.out:
+                return
+        except Lost:
+            return  # the reader finds it too
+        self._writer.wake()
 
-    def respond_status(
-        self, stream_id: int, status: Status, content_type_suffix: str = "", custom_metadata: Iterable[tuple[str, str | bytes]] = ()
-    ) -> None:
-        headers = [(":status", "200"), ("content-type", "application/grpc")]
-        if isinstance(status, _Compressed):
-            self.h2_connection.send_headers(stream_id, [*headers, ("grpc-accept-encoding", "identity")])
-            headers = []
-        self.h2_connection.send_headers(stream_id, [*headers, *_ending(status, custom_metadata)], end_stream=True)
+    async def _last_words(self) -> None:
+        with trio.move_on_after(LAST_WORDS_SECONDS):
+            self._writer.wake()
+            while await self._pipe.receive():
+                pass
 
-    def end_response(self, stream_id: int, status: Status, custom_metadata: Iterable[tuple[str, str | bytes]] = ()) -> None:
-        self.h2_connection.send_headers(stream_id, _ending(status, custom_metadata), end_stream=True)
+    def go_away(self) -> None:
+        """Take no new call; those that run go on."""
+        if not self.wire.broken:
+            self.wire.go_away(text="Arbiter is stopping")
+            self.flush()
+
+    def close(self) -> None:
+        """End it, and with it what runs."""
+        self._closing = True
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    def close_soon(self) -> None:
+        """End it once what is to be sent has had a moment to leave; no call runs."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.deadline = min(self._nursery.cancel_scope.deadline, trio.current_time() + LAST_WORDS_SECONDS)
+
+    def end_calls(self, status: Status) -> None:
+        """End every call that lives with this status."""
+        for call in tuple(self.wire.streams.values()):
+            assert isinstance(call, Call)
+            self.end(call, status)
+        self.flush()
+
+    def end(self, call: Call, status: Status) -> None:
+        """End a call from outside: its handler is cancelled and its client told, whether it reads or not."""
+        call.ended_by = status
+        if call.scope is not None:
+            call.scope.cancel()
+        elif call.id in self.wire.streams:
+            self._finish(call, (status, ()))
+
+    # -- what the wire tells --
+
+    def opened(self, stream_id: int, head: CallHead, ended: bool) -> None:
+        call = Call(stream_id, self.wire.first_window, ended, head, self, self.peer)
+        self.wire.streams[stream_id] = call
+        if head.malformed or (not head.service and not head.refused and head.failure is None):
+            self.wire.reset(call, Code.PROTOCOL_ERROR)
+            return
+        if head.refused:
+            self.wire.headers(call, answer_blocks.http_refusal(head.refused), ended=True)
+            return
+        self.quiet_since = math.inf
+        self._begin(call)
+
+    def _begin(self, call: Call) -> None:
+        """Decide on a call before anything of it is kept."""
+        head, request, host = call.head, call.request, self._host
+        request.correlation_id = _correlation_id(head.metadata) or host.new_correlation_id()
+        token = correlation.set(request.correlation_id)
+        try:
+            if head.failure is not None:
+                raise RpcFailedError(head.failure)
+            if self.running >= host.limits.streams or host.calls >= host.limits.calls:
+                raise RpcFailedError(Status(StatusCode.UNAVAILABLE, "too many calls run already; try again in a moment"))
+            # who may not come in does not learn what exists
+            request.caller = host.admit(request)
+            if head.method is None:
+                raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {head.path}"))
+        except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
+            self._finish(call, _ending(error, request))
+            return
+        finally:
+            correlation.reset(token)
+        if head.timeout != math.inf:
+            call.deadline = request.deadline = trio.current_time() + head.timeout
+        self._fresh.append(call)
+
+    def headers(self, stream: Stream, head: CallHead, ended: bool) -> None:
+        """The end of a request that has trailers, which gRPC has not."""
+        self.data(stream, b"", ended)
+
+    def data(self, stream: Stream, payload: bytes, ended: bool) -> None:
+        assert isinstance(stream, Call)
+        call = stream
+        if (
+            ended
+            and call.scope is None
+            and len(payload) >= HEAD
+            and payload[0] == 0
+            and int.from_bytes(payload[1:HEAD], "big") == len(payload) - HEAD
+            and not call.held
+        ):
+            call.first = payload[HEAD:]  # the whole request in one frame
+        else:
+            call.feed(payload, ended)
+
+    def was_reset(self, stream: Stream, code: int) -> None:
+        assert isinstance(stream, Call)
+        if stream.scope is not None:
+            stream.scope.cancel()
+        self._over(stream)
+
+    def going_away(self, last: int, code: int, text: str) -> None:
+        pass  # a client that opens no more calls
+
+    def pong(self) -> None:
+        self.pinged_at = math.inf
+
+    # -- what a call needs --
+
+    def hold(self, cost: int) -> bool:
+        self._held += cost
+        self._host.held += cost
+        limits = self._host.limits
+        return cost <= 0 or (self._held <= limits.held_by_one and self._host.held <= limits.held_by_all)
+
+    def took(self, call: Call, length: int) -> None:
+        self.wire.took(call, length)
+
+    # -- running calls --
+
+    def _start_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        nursery = self._nursery
+        assert nursery is not None
+        for call in fresh:
+            if call.id not in self.wire.streams:
+                continue  # reset by what came right behind it
+            assert call.head.method is not None
+            call.scope = trio.CancelScope(deadline=call.deadline)
+            self.running += 1
+            self._host.calls += 1
+            if not call.head.method.many_replies:
+                self._unary += 1
+            if self._idle:
+                trio.lowlevel.reschedule(self._idle.pop(), outcome.Value(call))
+            else:
+                nursery.start_soon(self._work, call)
+
+    async def _work(self, call: Call) -> None:
+        """Run one call after another."""
+        while True:
+            await self._run(call)
+            if len(self._idle) >= IDLE_WORKERS:
+                return
+            task = trio.lowlevel.current_task()
+            self._idle.append(task)
+
+            def leave(_raise_cancel: Any, task: trio.lowlevel.Task = task) -> trio.lowlevel.Abort:
+                if task in self._idle:
+                    self._idle.remove(task)
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            call = await trio.lowlevel.wait_task_rescheduled(leave)
+
+    async def _run(self, call: Call) -> None:
+        assert call.scope is not None
+        assert call.head.method is not None
+        unary = not call.head.method.many_replies
+        ending: Ending | None = None
+        token = correlation.set(call.request.correlation_id)
+        try:
+            with call.scope:
+                ending = await self._outcome(call)
+            if ending is None:
+                ending = self._why_cancelled(call)
+            if ending is not None:
+                _log.debug("call", method=call.head.path, status="OK" if ending[0] is None else ending[0].status_code.name)
+        finally:
+            correlation.reset(token)
+            self.running -= 1
+            self._host.calls -= 1
+            if unary:
+                self._unary -= 1
+        if call.id in self.wire.streams and ending is not None:
+            self._finish(call, ending)
+        self.flush()
+
+    def _why_cancelled(self, call: Call) -> Ending | None:
+        """None where the client reset it and wants no answer."""
+        if call.ended_by is not None:
+            return call.ended_by, ()
+        if trio.current_time() >= call.deadline:
+            return Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ()
+        return None
+
+    async def _outcome(self, call: Call) -> Ending:
+        """Run the handler and say how it ended."""
+        method, request = call.head.method, call.request
+        assert method is not None
+        try:
+            message = call.messages() if method.many_requests else await self._message(call)
+            if method.many_replies:
+                async with aclosing(method.call(message, request=request)) as replies:
+                    await call.send_all(replies)
+            else:
+                reply = await method.call(message, request=request)
+                data = framed(reply.SerializeToString())
+                if call.id in self.wire.streams:
+                    call.start()
+                    self.wire.send(call, data)
+        except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
+            return _ending(error, request)
+        return None, request.trailing_metadata
+
+    async def _message(self, call: Call) -> Any:
+        """The message of a request that has one. Raises what the call ends with where it does not come."""
+        if call.first is None:
+            with trio.move_on_after(self._host.limits.body_seconds) as scope:
+                message = await call.message()
+            if scope.cancelled_caught:
+                raise RpcFailedError(Status(StatusCode.DEADLINE_EXCEEDED, "the request's message did not come"))
+        else:
+            message = await call.message()
+        if message is None:
+            raise RpcFailedError(Status(StatusCode.INTERNAL, "the request has no message"))
+        return message
+
+    def _finish(self, call: Call, ending: Ending) -> None:
+        """Send the end, after what waits; a call that is cut off ends at once."""
+        status, metadata = ending
+        block = answer_blocks.trailers(status, call.request.correlation_id, metadata)
+        if not call.started:
+            head = answer_blocks.HEAD
+            if call.request.initial_metadata:
+                head += answer_blocks.fields(call.request.initial_metadata)
+            block = head + block
+        if call.pending and (call.ended_by is not None or call.scope is None or call.scope.cancel_called):
+            self.wire.cut(call, block)
+        else:
+            self.wire.finish(call, block)
+        self._over(call)
+
+    def _over(self, call: Call) -> None:
+        call.over()
+        if not self.wire.streams:
+            self.quiet_since = trio.current_time()
 
 
-def _ending(status: Status, metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
-    """A call's trailers, with the details of an error, which purerpc would refuse for their name."""
-    headers = [("grpc-status", str(status.int_value))]
-    if status.status_message:
-        headers.append(("grpc-message", quote(status.status_message, safe="")))
-    headers += [(name, b64encode(value)) for name, value in metadata if name == DETAILS_TRAILER]
-    return headers + list(sanitize_headers((name, value) for name, value in metadata if name != DETAILS_TRAILER))
+def _ending(error: Exception, request: Request) -> Ending:
+    """What a call ends with that raised this."""
+    single = only(error)
+    if isinstance(single, RpcFailedError):
+        return single.status, request.trailing_metadata
+    if isinstance(single, ArbiterError) and (told := status_of(single)) is not None:
+        status, trailers = told
+        return status, (*trailers, *request.trailing_metadata)
+    _log.error("call failed", method=request.path, exc_info=error)
+    return Status(StatusCode.INTERNAL, f"internal error; quote {request.correlation_id} when you report it"), ()
+
+
+def only(error: BaseException) -> BaseException:
+    """What a handler's nursery wrapped, where it is a single error."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _correlation_id(metadata: Metadata) -> str:
+    """The client's, where it sent one and that may stand in a log line."""
+    sent = [value for name, value in metadata if name == answer_blocks.CORRELATION_METADATA]
+    return sent[0] if len(sent) == 1 and isinstance(sent[0], str) and fit(sent[0]) else ""

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import msgspec
-from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.accounts import ARBITRAGE, SwitchStrategy
 from arbiter.actors.arb_scanner import OpportunityChanged
@@ -15,6 +14,7 @@ from arbiter.errors import InvalidInput, NotAllowed
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
+from arbiter.rpc.request import Request
 from arbiter.v1 import strategy_pb2
 from arbiter.v1.strategy_grpc import StrategyServiceServicer
 
@@ -29,27 +29,25 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
         self._core = core
         self._gate = gate
 
-    async def ListStrategies(self, message: strategy_pb2.ListRequest, request: RequestReceived) -> strategy_pb2.StrategiesResponse:
+    async def ListStrategies(self, message: strategy_pb2.ListRequest, request: Request) -> strategy_pb2.StrategiesResponse:
         return strategy_pb2.StrategiesResponse(strategies=codec.strategies_out(request.caller))
 
-    async def EnableStrategy(self, message: strategy_pb2.StrategyRequest, request: RequestReceived) -> strategy_pb2.StrategyResponse:
+    async def EnableStrategy(self, message: strategy_pb2.StrategyRequest, request: Request) -> strategy_pb2.StrategyResponse:
         account: Account = request.caller
         if message.name == ARBITRAGE and account.role is not Role.OPERATOR and not TIERS[account.tier].arbitrage_execution:
             having = ", ".join(tier.value for tier, limits in TIERS.items() if limits.arbitrage_execution)
             raise NotAllowed(f"executing arbitrage is not in tier {account.tier.value}; it is in: {having}")
         return await self._switch(message.name, request, enabled=True)
 
-    async def DisableStrategy(self, message: strategy_pb2.StrategyRequest, request: RequestReceived) -> strategy_pb2.StrategyResponse:
+    async def DisableStrategy(self, message: strategy_pb2.StrategyRequest, request: Request) -> strategy_pb2.StrategyResponse:
         return await self._switch(message.name, request, enabled=False)
 
-    async def _switch(self, name: str, request: RequestReceived, *, enabled: bool) -> strategy_pb2.StrategyResponse:
+    async def _switch(self, name: str, request: Request, *, enabled: bool) -> strategy_pb2.StrategyResponse:
         wanted = SwitchStrategy(request.caller.user, codec.text_in("name", name), enabled)
         account = await self._core.accounts.ask(wanted, timeout=ASK_SECONDS)
         return strategy_pb2.StrategyResponse(strategy=codec.strategy_out(name, account))
 
-    async def GetArbOpportunities(
-        self, message: strategy_pb2.ArbRequest, request: RequestReceived
-    ) -> AsyncIterator[strategy_pb2.ArbOpportunity]:
+    async def GetArbOpportunities(self, message: strategy_pb2.ArbRequest, request: Request) -> AsyncIterator[strategy_pb2.ArbOpportunity]:
         least = message.min_net_per_contract_micros or request.caller.settings.min_edge
         if not 0 <= least <= ONE:
             raise InvalidInput("min_net_per_contract_micros", "must be from 0 to 1,000,000")

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import structlog
 import trio
-from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.accounts import SwitchAllOff
 from arbiter.actors.brake import GetTradingStatus, Halt, Resume
@@ -18,6 +17,7 @@ from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
+from arbiter.rpc.request import Request
 from arbiter.runtime import Subscription
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
@@ -37,11 +37,11 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         self._core = core
         self._gate = gate
 
-    async def GetPositions(self, message: trading_pb2.PositionsRequest, request: RequestReceived) -> trading_pb2.PositionsResponse:
+    async def GetPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> trading_pb2.PositionsResponse:
         held = await self._core.tracker.ask(GetPositions(request.caller.user), timeout=ASK_SECONDS)
         return trading_pb2.PositionsResponse(positions=[codec.position_out(change, self._core.data) for change in held])
 
-    async def PlaceOrder(self, message: trading_pb2.OrderRequest, request: RequestReceived) -> trading_pb2.OrderResponse:
+    async def PlaceOrder(self, message: trading_pb2.OrderRequest, request: Request) -> trading_pb2.OrderResponse:
         wanted = PlaceOrder(
             codec.text_in("idempotency_key", message.idempotency_key, codec.LONGEST_KEY),
             codec.outcome_in("outcome", message.outcome),
@@ -53,16 +53,16 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
         return trading_pb2.OrderResponse(order=codec.order_out(order))
 
-    async def CancelOrder(self, message: trading_pb2.CancelRequest, request: RequestReceived) -> trading_pb2.CancelResponse:
+    async def CancelOrder(self, message: trading_pb2.CancelRequest, request: Request) -> trading_pb2.CancelResponse:
         wanted = CancelOrder(OrderId(codec.text_in("order_id", message.order_id)))
         order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
         return trading_pb2.CancelResponse(order=codec.order_out(order))
 
-    async def GetWallet(self, message: trading_pb2.WalletRequest, request: RequestReceived) -> trading_pb2.WalletResponse:
+    async def GetWallet(self, message: trading_pb2.WalletRequest, request: Request) -> trading_pb2.WalletResponse:
         wallet, _ = await self._worth(request.caller.user)
         return wallet
 
-    async def GetOverview(self, message: trading_pb2.OverviewRequest, request: RequestReceived) -> trading_pb2.OverviewResponse:
+    async def GetOverview(self, message: trading_pb2.OverviewRequest, request: Request) -> trading_pb2.OverviewResponse:
         account: Account = request.caller
         status = await self._core.brake.ask(GetTradingStatus(account.user), timeout=ASK_SECONDS)
         wallet, held = await self._worth(account.user)
@@ -81,7 +81,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         orders = await self._core.session(user).ask(GetOrders(), timeout=ASK_SECONDS)
         return codec.wallet_out(cash_pools(self._core.feeds, holdings, orders), holdings, valued), valued
 
-    async def EmergencyStop(self, message: trading_pb2.EmergencyStopRequest, request: RequestReceived) -> trading_pb2.EmergencyStopResponse:
+    async def EmergencyStop(self, message: trading_pb2.EmergencyStopRequest, request: Request) -> trading_pb2.EmergencyStopResponse:
         """The latch first, which nothing below can undo; a part that does not answer is named as unconfirmed, and holds up no other."""
         account: Account = request.caller
         reason = codec.optional_text_in("reason", message.reason)
@@ -109,7 +109,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
             _log.error("stopped, but the strategies are not confirmed to be off", user=user, problem=str(error))
             report.strategies_unconfirmed = True
 
-    async def ResumeTrading(self, message: trading_pb2.ResumeTradingRequest, request: RequestReceived) -> trading_pb2.ResumeTradingResponse:
+    async def ResumeTrading(self, message: trading_pb2.ResumeTradingRequest, request: Request) -> trading_pb2.ResumeTradingResponse:
         if not message.confirm:
             raise InvalidInput("confirm", "must be true: trading goes on after this")
         user: UserId = request.caller.user
@@ -119,13 +119,11 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
             status = await self._core.brake.ask(Resume(user), timeout=ASK_SECONDS)
         return trading_pb2.ResumeTradingResponse(state=codec.trading_state_out(status.state))
 
-    async def GetTradingState(self, message: trading_pb2.TradingStateRequest, request: RequestReceived) -> trading_pb2.TradingStateResponse:
+    async def GetTradingState(self, message: trading_pb2.TradingStateRequest, request: Request) -> trading_pb2.TradingStateResponse:
         status = await self._core.brake.ask(GetTradingStatus(request.caller.user), timeout=ASK_SECONDS)
         return codec.trading_status_out(status)
 
-    async def StreamPositions(
-        self, message: trading_pb2.PositionsRequest, request: RequestReceived
-    ) -> AsyncIterator[trading_pb2.PositionUpdate]:
+    async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[trading_pb2.PositionUpdate]:
         user: UserId = request.caller.user
         with self._gate.stream(request.caller), self._core.position_changes.subscribe() as (everything, changes):
             held = sorted((c for c in everything if c.position.user == user), key=lambda c: c.position.outcome)

@@ -3,7 +3,6 @@
 import hmac
 
 import structlog
-from purerpc.grpclib.events import RequestReceived
 
 from arbiter.actors.accounts import ChangeSettings, CreateLinkCode, FindApiKey, FindTelegram, RedeemLinkCode, Unlink
 from arbiter.domain.account import UserSettings
@@ -12,6 +11,7 @@ from arbiter.errors import InvalidInput, NotFound, Unauthenticated
 from arbiter.rpc import codec
 from arbiter.rpc.codec import text_in
 from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.request import Request
 from arbiter.rpc.tokens import Keys, TokenAuthority, digest, split_api_key
 from arbiter.v1 import user_pb2
 from arbiter.v1.user_grpc import UserServiceServicer
@@ -27,7 +27,7 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         self._tokens = tokens
         self._keys = keys
 
-    async def Authenticate(self, message: user_pb2.AuthRequest, request: RequestReceived) -> user_pb2.AuthResponse:
+    async def Authenticate(self, message: user_pb2.AuthRequest, request: Request) -> user_pb2.AuthResponse:
         if message.HasField("bot"):
             return await self._authenticate_bot(message.bot)
         key_id, secret = split_api_key(message.api_key)
@@ -59,11 +59,11 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         if not hmac.compare_digest(given, known or bytes(len(given))) or not known or not credential:
             raise Unauthenticated("the bot's credential is not valid")
 
-    async def CreateLinkCode(self, message: user_pb2.CreateLinkCodeRequest, request: RequestReceived) -> user_pb2.CreateLinkCodeResponse:
+    async def CreateLinkCode(self, message: user_pb2.CreateLinkCodeRequest, request: Request) -> user_pb2.CreateLinkCodeResponse:
         made = await self._core.accounts.ask(CreateLinkCode(request.caller.user), timeout=ASK_SECONDS)
         return user_pb2.CreateLinkCodeResponse(code=made.code, expires_unix_ms=made.expires_ms)
 
-    async def RedeemLinkCode(self, message: user_pb2.RedeemLinkCodeRequest, request: RequestReceived) -> user_pb2.RedeemLinkCodeResponse:
+    async def RedeemLinkCode(self, message: user_pb2.RedeemLinkCodeRequest, request: Request) -> user_pb2.RedeemLinkCodeResponse:
         self._require_bot(message.credential)
         if message.telegram_id <= 0:
             raise InvalidInput("telegram_id", "must be above 0")
@@ -72,14 +72,14 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         _log.info("Telegram account linked", user=account.user, telegram_id=message.telegram_id)
         return user_pb2.RedeemLinkCodeResponse(user_id=account.user, name=account.name)
 
-    async def Unlink(self, message: user_pb2.UnlinkRequest, request: RequestReceived) -> user_pb2.UnlinkResponse:
+    async def Unlink(self, message: user_pb2.UnlinkRequest, request: Request) -> user_pb2.UnlinkResponse:
         was_linked = await self._core.accounts.ask(Unlink(request.caller.user), timeout=ASK_SECONDS)
         return user_pb2.UnlinkResponse(was_linked=was_linked)
 
-    async def GetProfile(self, message: user_pb2.ProfileRequest, request: RequestReceived) -> user_pb2.ProfileResponse:
+    async def GetProfile(self, message: user_pb2.ProfileRequest, request: Request) -> user_pb2.ProfileResponse:
         return codec.profile_out(request.caller)
 
-    async def UpdateSettings(self, message: user_pb2.SettingsRequest, request: RequestReceived) -> user_pb2.SettingsResponse:
+    async def UpdateSettings(self, message: user_pb2.SettingsRequest, request: Request) -> user_pb2.SettingsResponse:
         if not message.HasField("settings"):
             raise InvalidInput("settings", "is required")
         edge = message.settings.min_edge_micros

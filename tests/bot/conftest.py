@@ -34,7 +34,7 @@ from arbiter.domain.market import KalshiFees, Market, Outcome, PolymarketFees, T
 from arbiter.domain.money import ONE, ZERO, Micros, parse_micros
 from arbiter.domain.pair import pair_markets
 from arbiter.rpc.client import ArbiterClient
-from arbiter.rpc.server import open_listener, port_of
+from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.tokens import Keys, digest, make_signing_key
 from arbiter.runtime import Environment
 from arbiter.runtime.correlation import add_correlation

@@ -31,7 +31,9 @@ from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey,
 from arbiter.domain.market import KalshiFees, Market, Outcome, PolymarketFees, TickRange
 from arbiter.domain.money import ONE, ZERO, Micros, parse_micros
 from arbiter.domain.pair import pair_markets
-from arbiter.rpc.server import Server, open_listener, port_of
+from arbiter.rpc.listener import open_listener, port_of
+from arbiter.rpc.request import Request
+from arbiter.rpc.server import Server
 from arbiter.rpc.tokens import Keys, digest, make_api_key, make_signing_key
 from arbiter.runtime import Environment
 from arbiter.runtime.correlation import add_correlation
@@ -78,8 +80,11 @@ class Served:
         self.unary: Handler = _answer
         self.stream: Handler = _one
         # looked up at each call, so that a test may set it
-        self.server = Server([self._service()], lambda *call: self.admit(*call), lambda: CORRELATION)  # noqa: PLW0108
+        self.server = Server([self._service()], self._admit, lambda: CORRELATION)
         self.port = 0
+
+    def _admit(self, call: Request) -> object:
+        return self.admit(call.service_name, call.method_name, call.custom_metadata)
 
     def _service(self) -> Service:
         async def unary(message: Any, request: Any) -> Any:

@@ -387,8 +387,7 @@ async def test_fifty_streams_left_at_once_leave_nothing_on_either_side(served, e
                 for _ in range(50):
                     nursery.start_soon(look)
             await eventually(lambda: quiet.inside == served.server.calls == 0)
-            socket = channel._socket
-            assert (socket._streams, socket._grpc_connection.message_read_buffers) == ({}, {})
+            assert channel.wire.streams == {}
 
 
 async def test_closing_the_client_ends_its_calls_on_the_server(program, open_client, eventually):
@@ -466,7 +465,8 @@ SERVER = textwrap.dedent(
     import sys, trio
     from purerpc import Service
     from purerpc.rpc import Cardinality, RPCSignature
-    from arbiter.rpc.server import Server, open_listener, port_of
+    from arbiter.rpc.listener import open_listener, port_of
+    from arbiter.rpc.server import Server
     from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 
     async def never(message, request):

@@ -8,7 +8,7 @@ import trio
 from arbiter.errors import LimitExceeded, NotFound
 from arbiter.rpc import health_service
 from arbiter.rpc.gate import HEALTH_PER_SECOND
-from arbiter.rpc.health_service import ACCOUNTS, FRONT, NEEDS, NOT_SERVING, SERVICE_UNKNOWN, SERVING, HealthService, Request, statuses
+from arbiter.rpc.health_service import ACCOUNTS, FRONT, NEEDS, NOT_SERVING, SERVICE_UNKNOWN, SERVING, CheckRequest, HealthService, statuses
 
 TRADING, STRATEGY, USER = "arbiter.v1.TradingService", "arbiter.v1.StrategyService", "arbiter.v1.UserService"
 DESK, SCANNER, FEED = "root/core/trading/kalshi_desk", "root/core/strategies/arb_scanner", "root/core/inputs/kalshi_feed"
@@ -79,10 +79,10 @@ class Actors:
         return self.states.items()
 
     async def check(self, service=""):
-        return (await self.service.Check(Request(service=service), None)).status
+        return (await self.service.Check(CheckRequest(service=service), None)).status
 
     def watch(self, service=""):
-        return self.service.Watch(Request(service=service), None)
+        return self.service.Watch(CheckRequest(service=service), None)
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""What is looked at once a second for each connection: who says nothing, who reads nothing, who is not there any more."""
+
+import math
+
+from purerpc.grpclib.status import Status, StatusCode
+
+from arbiter.rpc.call import Call
+from arbiter.rpc.frames import Code
+from arbiter.rpc.server_connection import ServerConnection
+from arbiter.rpc.server_limits import ServerLimits
+
+SLOW = Status(StatusCode.RESOURCE_EXHAUSTED, "this stream is not read; open it anew")
+
+
+def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -> None:
+    """End what has taken too long, and ask who has been silent."""
+    wire = connection.wire
+    if not wire.greeted:
+        if now - connection.opened_at >= limits.handshake_seconds:
+            connection.close()
+        return
+    if now - connection.stuck_since >= limits.slow_seconds or now - connection.pinged_at >= limits.pong_seconds:
+        connection.close()
+        return
+    if now - connection.quiet_since >= limits.idle_seconds:
+        wire.go_away(Code.NO_ERROR, "idle")
+        connection.flush()
+        connection.close_soon()
+        return
+    if now - connection.heard_at >= limits.silent_seconds and connection.pinged_at == math.inf:
+        connection.pinged_at = now
+        wire.ping()
+        connection.flush()
+    for stream in tuple(wire.streams.values()):
+        assert isinstance(stream, Call)
+        if stream.pending:
+            _look_at_slow(connection, stream, now, limits)
+        else:
+            stream.stalled_since = math.inf
+
+
+def _look_at_slow(connection: ServerConnection, call: Call, now: float, limits: ServerLimits) -> None:
+    """A call with something to send: is any of it taken?"""
+    if call.stalled_since == math.inf or call.sent != call.progress:
+        call.stalled_since, call.progress = now, call.sent
+    elif now - call.stalled_since >= limits.slow_seconds:
+        connection.end(call, SLOW)

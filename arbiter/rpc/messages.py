@@ -1,0 +1,95 @@
+"""gRPC's messages in a stream of bytes: a flag, four bytes of length, the message. Pure.
+
+Source: the gRPC protocol over HTTP/2, "Length-Prefixed-Message". gzip is taken from who sends it and never sent.
+"""
+
+import zlib
+from struct import Struct
+
+LONGEST_MESSAGE = 4 * 2**20
+"""In bytes, as it is sent and as it is unpacked; what the official servers take too."""
+HEAD = 5
+IDENTITY, GZIP = b"identity", b"gzip"
+ENCODINGS = (IDENTITY, GZIP)
+_head = Struct(">BL")
+_GZIP_WINDOW = 31
+"""zlib's number for a gzip head and the largest window."""
+
+
+class Unreadable(Exception):
+    """A message that cannot be taken; its call ends."""
+
+
+class TooLong(Unreadable):
+    """Longer than LONGEST_MESSAGE."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a message is longer than {LONGEST_MESSAGE:,} bytes")
+
+
+class NotTheEncoding(Unreadable):
+    """Compressed, though the call named no compression."""
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it is sent."""
+    return _head.pack(0, len(message)) + message
+
+
+class MessageReader:
+    """Puts the messages of one stream together again, each with its flag: see `unpacked`."""
+
+    __slots__ = ("_parts", "held")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.held = 0
+        """Bytes of a message that is not complete."""
+
+    def feed(self, payload: bytes) -> list[tuple[int, bytes]]:
+        """The messages that are complete now. Raises TooLong, after which nothing may be fed."""
+        if not payload:
+            return []
+        self._parts.append(payload)
+        self.held += len(payload)
+        if self.held < HEAD:
+            return []
+        if len(self._parts[0]) < HEAD:
+            self._parts = [b"".join(self._parts)]
+        _, length = _head.unpack_from(self._parts[0])
+        if length > LONGEST_MESSAGE:
+            raise TooLong
+        if self.held < HEAD + length:
+            return []
+        data = b"".join(self._parts)
+        at = 0
+        found: list[tuple[int, bytes]] = []
+        while len(data) - at >= HEAD:
+            flag, length = _head.unpack_from(data, at)
+            if length > LONGEST_MESSAGE:
+                raise TooLong
+            if len(data) - at - HEAD < length:
+                break
+            found.append((flag, data[at + HEAD : at + HEAD + length]))
+            at += HEAD + length
+        self._parts = [data[at:]] if at < len(data) else []
+        self.held = len(data) - at
+        return found
+
+
+def unpacked(flag: int, message: bytes, encoding: bytes) -> bytes:
+    """The message as it was before its sender packed it. Raises Unreadable."""
+    if flag == 0:
+        return message
+    if flag != 1 or encoding != GZIP:
+        raise NotTheEncoding("the message is packed, though the call names no compression")
+    inflate = zlib.decompressobj(wbits=_GZIP_WINDOW)
+    try:
+        plain = inflate.decompress(message, LONGEST_MESSAGE)
+    except zlib.error:
+        raise Unreadable("the message is no gzip") from None
+    if inflate.unconsumed_tail:
+        raise TooLong
+    if not inflate.eof:
+        raise Unreadable("the message's gzip is cut short")
+    return plain

@@ -1,0 +1,160 @@
+"""The bytes of one connection, in clear or over TLS: read when there are some, written at once as far as the socket takes them.
+
+trio's own streams let one task send and make it wait; here whoever has something sends it from a synchronous function, and
+what the socket does not take waits in `backlog` for the connection's writer.
+"""
+
+import ssl
+from typing import Protocol
+
+import trio
+
+READ = 64 * 1024
+_RECORD = 16 * 1024
+
+
+class Lost(Exception):
+    """The peer is gone."""
+
+
+class Pipe(Protocol):
+    """What a connection needs of its bytes."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the socket has not taken yet."""
+
+    async def receive(self) -> bytes:
+        """What came, waiting for it; empty when the peer ended. Raises Lost."""
+
+    def send(self, data: bytes | bytearray) -> bool:
+        """Send without waiting; whether nothing is left in the backlog. Raises Lost."""
+
+    async def flushed(self) -> None:
+        """Wait until the backlog is sent; a checkpoint also where there is none. Raises Lost."""
+
+    def close(self) -> None:
+        """End it now."""
+
+
+class SocketPipe:
+    """In clear."""
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self._sock = sock
+        self._raw = sock._sock  # type: ignore[attr-defined]  # trio's wrapper waits before it knows that it must
+        self._backlog = bytearray()
+
+    @property
+    def backlog(self) -> int:
+        return len(self._backlog)
+
+    async def receive(self) -> bytes:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            await trio.lowlevel.wait_readable(self._raw)
+            try:
+                return bytes(self._raw.recv(READ))
+            except BlockingIOError:  # woken for nothing
+                continue
+            except OSError as error:
+                raise Lost(str(error)) from None
+
+    def send(self, data: bytes | bytearray) -> bool:
+        if self._backlog:
+            self._backlog += data
+            return False
+        try:
+            sent = self._raw.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise Lost(str(error)) from None
+        if sent < len(data):
+            self._backlog += memoryview(data)[sent:]
+            return False
+        return True
+
+    async def flushed(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._backlog:
+            await trio.lowlevel.wait_writable(self._raw)
+            rest, self._backlog = self._backlog, bytearray()
+            self.send(rest)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+class TlsPipe:
+    """Over TLS: the same, with the records made and read in memory."""
+
+    def __init__(self, inner: SocketPipe, context: ssl.SSLContext, server_side: bool, host: str | None = None) -> None:
+        self._inner = inner
+        self._in = ssl.MemoryBIO()
+        self._out = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=server_side, server_hostname=host)
+
+    @property
+    def backlog(self) -> int:
+        return self._inner.backlog
+
+    async def handshake(self) -> str | None:
+        """Agree on the keys; the protocol that was agreed on (ALPN). Raises Lost."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._push()
+                if not await self._pull():
+                    raise Lost("the peer left during the handshake") from None
+            except ssl.SSLError as error:
+                self._push()  # the alert that tells the peer why
+                raise Lost(error.reason or "TLS failed") from None
+            else:
+                self._push()
+                await self._inner.flushed()
+                return self._tls.selected_alpn_protocol()
+
+    def peer_certificate(self) -> dict[str, object] | None:
+        """Of a peer that had to show one."""
+        return self._tls.getpeercert()  # type: ignore[return-value]
+
+    async def receive(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        while True:
+            try:
+                data = self._tls.read(READ)
+            except ssl.SSLWantReadError:
+                self._push()  # an answer that TLS itself owes
+                if not await self._pull():
+                    return b""
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLError as error:
+                raise Lost(error.reason or "TLS failed") from None
+            else:
+                return data
+
+    def send(self, data: bytes | bytearray) -> bool:
+        view = memoryview(data)
+        try:
+            for at in range(0, len(view), _RECORD):
+                self._tls.write(view[at : at + _RECORD])
+        except ssl.SSLError as error:
+            raise Lost(error.reason or "TLS failed") from None
+        return self._push()
+
+    async def flushed(self) -> None:
+        await self._inner.flushed()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    async def _pull(self) -> bool:
+        data = await self._inner.receive()
+        self._in.write(data) if data else self._in.write_eof()
+        return bool(data)
+
+    def _push(self) -> bool:
+        return self._inner.send(self._out.read()) if self._out.pending else not self._inner.backlog
