@@ -16,10 +16,7 @@ grpc-status 0, or there is no result.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.bot_people import CHATS
+from bench.process import Process
 from bench.report import finish, percentile
 
 TARGETS = {"p50_ratio": "<= 1.0", "p99_ratio": "<= 1.0", "updates_per_s": ">= 400"}
@@ -50,45 +48,6 @@ class Plan:
 
 FULL = Plan(rounds=5, updates=100, bursts=5, burst=1_000)
 QUICK = Plan(rounds=2, updates=25, bursts=1, burst=300)
-
-
-class Process:
-    """One of the other processes; what it says and is told is JSON, one object a line."""
-
-    def __init__(self, stack: ExitStack, module: str, *arguments: object) -> None:
-        command = [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
-        self._process = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-        stack.callback(self.end)
-
-    def end(self) -> None:
-        """By the end of its input, or a signal."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.terminate()
-
-    def stop(self) -> None:
-        self._process.terminate()
-
-    def heard(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._process.args} ended")
-        return json.loads(line)
-
-    def ask(self, **order: object) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self.heard()
-
-    def cpu_seconds(self) -> float:
-        """User and system time so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
 
 
 @dataclass
