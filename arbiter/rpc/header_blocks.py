@@ -1,23 +1,20 @@
-"""Header blocks (HPACK, RFC 7541): hpack's decoder with the blocks it has seen, and output as literals that need no table. Pure.
+"""Header blocks (HPACK, RFC 7541): a decoder that remembers the blocks it has seen, and output as literals that need no table. Pure.
 
 A client repeats the block of its calls byte for byte, and decoding one costs more than all else that a call costs in the
 protocol. So a decoded block is kept, and dropped as soon as anything changes the table that it may refer to.
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from hpack import Decoder
-from hpack.exceptions import HPACKError
-from hpack.table import HeaderTable
+from arbiter.rpc.hpack_decoder import BadBlock, Decoder, Headers
 
-Headers = list[tuple[bytes, bytes]]
+__all__ = ["BadBlock", "BlockReader", "Headers"]
+
 P = TypeVar("P")
 
 LONGEST_BLOCK = 128 * 1024
 """As it is sent. A longer one costs the connection, since it cannot be skipped without losing step."""
-LONGEST_LIST = 256 * 1024
-"""As it is decoded, by the count of RFC 9113, 6.5.2 (32 bytes beside each name and value)."""
 KEPT_BYTES = 64 * 1024
 """Of blocks that one connection remembers, with what they stand for and a share for each one's keeping."""
 KEEPING = 256
@@ -30,39 +27,12 @@ NO_TABLE = b"\x20"
 """A table size update to 0, which opens the first block: whoever lowered the size waits for one (RFC 7541, 4.2)."""
 
 
-class BadBlock(Exception):
-    """A block that cannot be decoded; nothing after it can be either."""
-
-
-class _Table(HeaderTable):  # type: ignore[misc]  # hpack has no types
-    """Counts what changes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.changes = 0
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.changes += 1
-        super().add(bytes(name), bytes(value))
-
-    @property
-    def maxsize(self) -> int:
-        return int(self._maxsize)
-
-    @maxsize.setter
-    def maxsize(self, size: int) -> None:
-        self.changes += 1
-        HeaderTable.maxsize.fset(self, size)
-
-
 class BlockReader(Generic[P]):
     """Decodes one connection's blocks. `parse` makes of the headers what is kept beside a block."""
 
     def __init__(self, parse: Callable[[Headers], P]) -> None:
         self._parse = parse
-        self._table = _Table()
-        self._decoder = Decoder(max_header_list_size=LONGEST_LIST)
-        self._decoder.header_table = self._table
+        self._decoder = Decoder()
         self._kept: dict[bytes, P] = {}
         self._kept_bytes = 0
 
@@ -72,18 +42,14 @@ class BlockReader(Generic[P]):
         return self._decode(block) if found is None else found
 
     def _decode(self, block: bytes) -> P:
-        before = self._table.changes
-        try:
-            headers: list[tuple[Any, Any]] = self._decoder.decode(block, raw=True)
-        except (HPACKError, IndexError, ValueError, TypeError) as error:  # a block cut short raises what comes
-            raise BadBlock(type(error).__name__) from None
-        plain = [(bytes(name), bytes(value)) for name, value in headers]
-        parsed = self._parse(plain)
-        if self._table.changes != before:
+        before = self._decoder.changes
+        headers = self._decoder.decode(block)
+        parsed = self._parse(headers)
+        if self._decoder.changes != before:
             self._kept = {}
             self._kept_bytes = 0
             return parsed
-        cost = KEEPING + len(block) + sum(len(name) + len(value) for name, value in plain)
+        cost = KEEPING + len(block) + sum(len(name) + len(value) for name, value in headers)
         if self._kept_bytes + cost > KEPT_BYTES:  # too many different ones: begin anew, so that what is common now is kept
             self._kept = {}
             self._kept_bytes = 0
