@@ -21,7 +21,8 @@ from arbiter.data_folder import DataFolder
 from arbiter.domain.account import Account, TelegramLink, Tier
 from arbiter.domain.ids import UserId
 from arbiter.instance import load_keys
-from arbiter.rpc import server
+from arbiter.rpc import server, server_connection
+from arbiter.rpc.listener import open_listener, port_of
 from arbiter.runtime import Environment
 from arbiter.sandbox.telegram.people import person
 from arbiter.simulated import fresh_seconds, make_world, start_venues
@@ -31,12 +32,12 @@ from bench.bot_people import names
 ENDED: Counter[str] = Counter()
 
 
-class CountingServer(server.Server):
-    """The front's server, and how its calls ended."""
+class CountingConnection(server_connection.ServerConnection):
+    """A connection of the front, and how its calls ended."""
 
     async def _outcome(self, *arguments: Any) -> Any:
         outcome = await super()._outcome(*arguments)
-        ENDED[outcome[0].status_code.name] += 1
+        ENDED["OK" if outcome[0] is None else outcome[0].status_code.name] += 1
         return outcome
 
 
@@ -53,7 +54,7 @@ async def main(path: Path, groups: int) -> None:
     settings, environment, folder = Settings(data=str(path)), Environment.real(), DataFolder(path)
     world = await make_world(settings, environment.unix_ms())
     with folder.hold(settings.mode):
-        listener = await server.open_listener("localhost", 0)
+        listener = await open_listener("localhost", 0)
         keys, credential = load_keys(folder, settings.mode)
         store = SqliteStore(folder.database)
         await store.open()
@@ -62,7 +63,7 @@ async def main(path: Path, groups: int) -> None:
             arbiter = compose(environment, store, venues, world.pairs, keys, listener, fresh_seconds=fresh_seconds(world, settings))
             await nursery.start(arbiter.supervisor.run)
             await open_accounts(arbiter, groups)
-            print(json.dumps({"server": f"127.0.0.1:{server.port_of(listener)}", "credential": credential}), flush=True)
+            print(json.dumps({"server": f"127.0.0.1:{port_of(listener)}", "credential": credential}), flush=True)
             while await trio.to_thread.run_sync(sys.stdin.readline):
                 print(json.dumps(ENDED), flush=True)
             arbiter.supervisor.stop()
@@ -72,8 +73,5 @@ async def main(path: Path, groups: int) -> None:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
-    server.Server = CountingServer  # type: ignore[misc]
-    import arbiter.rpc.front
-
-    arbiter.rpc.front.Server = CountingServer  # type: ignore[misc]
+    server.ServerConnection = CountingConnection  # type: ignore[misc]
     trio.run(main, Path(sys.argv[1]), int(sys.argv[2]))
