@@ -36,12 +36,12 @@ def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -
         if stream.pending:
             _look_at_slow(connection, stream, now, limits)
         else:
-            stream.stalled_since = math.inf
+            stream.stalled = None
 
 
 def _look_at_slow(connection: ServerConnection, call: Call, now: float, limits: ServerLimits) -> None:
     """A call with something to send: is any of it taken?"""
-    if call.stalled_since == math.inf or call.sent != call.progress:
-        call.stalled_since, call.progress = now, call.sent
-    elif now - call.stalled_since >= limits.slow_seconds:
+    if call.stalled is None or call.stalled[1] != call.sent:
+        call.stalled = now, call.sent
+    elif now - call.stalled[0] >= limits.slow_seconds:
         connection.end(call, SLOW)

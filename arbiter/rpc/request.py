@@ -1,33 +1,18 @@
-"""What a method of a service gets beside its message, and what ends a call with a status of its own."""
+"""What a method of a service gets beside its message."""
 
 import math
 from typing import Any
 
-from arbiter.rpc.call_head import Metadata
+from arbiter.rpc.call_head import CallHead, Metadata
 
 
 class Request:
     """One call, as its handler sees it."""
 
-    __slots__ = (
-        "authority",
-        "caller",
-        "correlation_id",
-        "custom_metadata",
-        "deadline",
-        "initial_metadata",
-        "method_name",
-        "peer",
-        "service_name",
-        "trailing_metadata",
-    )
+    __slots__ = ("_head", "caller", "correlation_id", "deadline", "initial_metadata", "peer", "trailing_metadata")
 
-    def __init__(self, service_name: str, method_name: str, custom_metadata: Metadata, authority: str, peer: str) -> None:
-        self.service_name = service_name
-        self.method_name = method_name
-        self.custom_metadata = custom_metadata
-        """What the client sent, in its order; values of names that end in `-bin` are bytes."""
-        self.authority = authority
+    def __init__(self, head: CallHead, peer: str) -> None:
+        self._head = head
         self.peer = peer
         """The client's address, without its port."""
         self.caller: Any = None
@@ -41,5 +26,22 @@ class Request:
         """Sent with the status; set any time before the end."""
 
     @property
+    def service_name(self) -> str:
+        return self._head.service
+
+    @property
+    def method_name(self) -> str:
+        return self._head.name
+
+    @property
     def path(self) -> str:
-        return f"{self.service_name}/{self.method_name}"
+        return self._head.path
+
+    @property
+    def authority(self) -> str:
+        return self._head.authority
+
+    @property
+    def custom_metadata(self) -> Metadata:
+        """What the client sent, in its order; values of names that end in `-bin` are bytes."""
+        return self._head.metadata

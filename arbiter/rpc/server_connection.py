@@ -80,6 +80,8 @@ class ServerConnection:
         self.pinged_at = math.inf
         self.stuck_since = math.inf
         """Since when the socket has taken nothing, though there is something to send."""
+        self._log = _log.bind()
+        """Bound once: the lazy one looks up its configuration at each line, also where that says to drop it."""
         self._held = 0
         self._unary = 0
         """Unary calls that were started and have not ended."""
@@ -243,7 +245,7 @@ class ServerConnection:
             and len(payload) >= HEAD
             and payload[0] == 0
             and int.from_bytes(payload[1:HEAD], "big") == len(payload) - HEAD
-            and not call.held
+            and call.incoming is None
         ):
             call.first = payload[HEAD:]  # the whole request in one frame
         else:
@@ -282,7 +284,6 @@ class ServerConnection:
             if call.id not in self.wire.streams:
                 continue  # reset by what came right behind it
             assert call.head.method is not None
-            call.scope = trio.CancelScope(deadline=call.deadline)
             self.running += 1
             self._host.calls += 1
             if not call.head.method.many_replies:
@@ -292,44 +293,68 @@ class ServerConnection:
             else:
                 nursery.start_soon(self._work, call)
 
-    async def _work(self, call: Call) -> None:
-        """Run one call after another."""
-        while True:
-            await self._run(call)
-            if len(self._idle) >= IDLE_WORKERS:
-                return
-            task = trio.lowlevel.current_task()
-            self._idle.append(task)
-
-            def leave(_raise_cancel: Any, task: trio.lowlevel.Task = task) -> trio.lowlevel.Abort:
-                if task in self._idle:
-                    self._idle.remove(task)
-                return trio.lowlevel.Abort.SUCCEEDED
-
-            call = await trio.lowlevel.wait_task_rescheduled(leave)
-
-    async def _run(self, call: Call) -> None:
-        assert call.scope is not None
-        assert call.head.method is not None
-        unary = not call.head.method.many_replies
-        ending: Ending | None = None
-        token = correlation.set(call.request.correlation_id)
+    async def _work(self, first: Call) -> None:
+        """Run one call after another. They share a scope, which is made anew when it was cancelled."""
+        call: Call | None = first
+        task = trio.lowlevel.current_task()
         try:
-            with call.scope:
-                ending = await self._outcome(call)
-            if ending is None:
-                ending = self._why_cancelled(call)
-            if ending is not None:
-                _log.debug("call", method=call.head.path, status="OK" if ending[0] is None else ending[0].status_code.name)
+            while True:
+                with trio.CancelScope() as scope:
+                    while True:
+                        if call is None:
+                            if len(self._idle) >= IDLE_WORKERS:
+                                return
+                            call = await self._next(task)
+                        ending = await self._run(call, scope)
+                        ended, call = call, None
+                        self._ended(ended, ending)
+                if call is not None:  # cancelled, or else the scope was so after its call had ended
+                    ended, call = call, None
+                    self._ended(ended, self._why_cancelled(ended))
         finally:
-            correlation.reset(token)
-            self.running -= 1
-            self._host.calls -= 1
-            if unary:
-                self._unary -= 1
-        if call.id in self.wire.streams and ending is not None:
-            self._finish(call, ending)
+            if call is not None:  # the connection ends
+                self._count_out(call)
+
+    async def _next(self, task: trio.lowlevel.Task) -> Call:
+        """Wait for the next call to run."""
+        self._idle.append(task)
+
+        def leave(_raise_cancel: Any) -> trio.lowlevel.Abort:
+            self._idle.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        call: Call = await trio.lowlevel.wait_task_rescheduled(leave)
+        return call
+
+    async def _run(self, call: Call, scope: trio.CancelScope) -> Ending | None:
+        """Run the handler in its scope and say how it ended; None where the call ended before."""
+        if call.id not in self.wire.streams or call.ended_by is not None:
+            return None
+        call.scope = scope
+        if call.deadline != math.inf:
+            scope.deadline = call.deadline
+        correlation.set(call.request.correlation_id)
+        ending = await self._outcome(call)
+        if call.deadline != math.inf:
+            scope.deadline = math.inf
+        return ending
+
+    def _ended(self, call: Call, ending: Ending | None) -> None:
+        """The handler has ended. An ending of None: the client wants no answer."""
+        self._count_out(call)
+        if ending is not None:
+            self._log.debug("call", method=call.head.path, status="OK" if ending[0] is None else ending[0].status_code.name)
+            if call.id in self.wire.streams:
+                self._finish(call, ending)
         self.flush()
+
+    def _count_out(self, call: Call) -> None:
+        call.scope = None
+        self.running -= 1
+        self._host.calls -= 1
+        assert call.head.method is not None
+        if not call.head.method.many_replies:
+            self._unary -= 1
 
     def _why_cancelled(self, call: Call) -> Ending | None:
         """None where the client reset it and wants no answer."""
@@ -352,7 +377,8 @@ class ServerConnection:
                 reply = await method.call(message, request=request)
                 data = framed(reply.SerializeToString())
                 if call.id in self.wire.streams:
-                    call.start()
+                    call.started = True
+                    self.wire.headers(call, call.head_block())
                     self.wire.send(call, data)
         except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
             return _ending(error, request)
@@ -376,11 +402,8 @@ class ServerConnection:
         status, metadata = ending
         block = answer_blocks.trailers(status, call.request.correlation_id, metadata)
         if not call.started:
-            head = answer_blocks.HEAD
-            if call.request.initial_metadata:
-                head += answer_blocks.fields(call.request.initial_metadata)
-            block = head + block
-        if call.pending and (call.ended_by is not None or call.scope is None or call.scope.cancel_called):
+            block = call.head_block() + block
+        if call.pending and status is not None and (call.ended_by is not None or status.status_code is StatusCode.DEADLINE_EXCEEDED):
             self.wire.cut(call, block)
         else:
             self.wire.finish(call, block)
