@@ -43,7 +43,20 @@ class Carrier(Protocol):
 class Call(Stream):
     """One call. Its handler runs in `scope`, which a reset, the deadline, the connection's end and the server's all cancel."""
 
-    __slots__ = ("_carrier", "_room", "deadline", "ended_by", "first", "head", "incoming", "request", "scope", "stalled", "started")
+    __slots__ = (
+        "_carrier",
+        "_room",
+        "deadline",
+        "ended_by",
+        "first",
+        "head",
+        "incoming",
+        "reply",
+        "request",
+        "scope",
+        "stalled",
+        "started",
+    )
 
     def __init__(self, id_: int, send_window: int, ended: bool, head: CallHead, carrier: Carrier, peer: str) -> None:
         super().__init__(id_, send_window, ended)
@@ -58,6 +71,8 @@ class Call(Stream):
         """The head of the answer is sent."""
         self.first: bytes | None = None
         """The message of a request that came whole, as nearly all do."""
+        self.reply: bytes | None = None
+        """The one answer of a unary call, once there is one."""
         self.incoming: Incoming | None = None
         """The request where it did not."""
         self.stalled: tuple[float, int] | None = None

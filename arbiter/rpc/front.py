@@ -1,5 +1,7 @@
 """The front as an actor: the gRPC server on a listener that outlives the actor's restarts."""
 
+from collections.abc import Callable
+from itertools import count
 from typing import Never
 
 import trio
@@ -18,7 +20,7 @@ from arbiter.rpc.strategy_service import StrategyService
 from arbiter.rpc.tokens import Keys, TokenAuthority
 from arbiter.rpc.trading_service import TradingService
 from arbiter.rpc.user_service import UserService
-from arbiter.runtime import Actor
+from arbiter.runtime import Actor, Environment
 
 GRACE_SECONDS = 1.0
 """For calls that run when the program stops."""
@@ -43,7 +45,7 @@ class Front:
         self.services.append(self.health.service)
         if reflection:
             self.services += reflection_of(self.services)
-        self.server = Server(self.services, self._admit, lambda: new_id(environment.unix_ms(), environment.random))
+        self.server = Server(self.services, self._admit, _correlation_ids(environment))
         self._listener = listener
 
     def _admit(self, call: Request) -> object:
@@ -52,6 +54,13 @@ class Front:
     def actor(self) -> "RpcFront":
         """A new incarnation."""
         return RpcFront(self.server, self._listener)
+
+
+def _correlation_ids(environment: Environment) -> Callable[[], str]:
+    """Ids of calls whose client sent none: when the program started, by chance, and a number."""
+    start = new_id(environment.unix_ms(), environment.random).replace("-", "")
+    prefix, numbers = f"{start[:12]}-{start[-8:]}", count(1)
+    return lambda: f"{prefix}-{next(numbers):x}"
 
 
 class RpcFront(Actor[Never]):

@@ -139,6 +139,38 @@ class Sender:
             self._drain()
         return not stream.pending
 
+    def answer(self, stream: Stream, block: bytes, data: bytes, trailer: bytes) -> None:
+        """A whole answer: head, one message, trailers."""
+        length = len(data)
+        if (
+            length > stream.send_window
+            or length > self._send_window
+            or length > frames.LEAST_FRAME
+            or len(trailer) > frames.LEAST_FRAME
+            or len(block) > frames.LEAST_FRAME
+            or len(self.out) >= FULL
+            or self._first_block
+        ):
+            self.headers(stream, block)
+            self.send(stream, data)
+            self.finish(stream, trailer)
+            return
+        stream.send_window -= length
+        self._send_window -= length
+        self._credit += 2
+        id_ = stream.id
+        self.out += b"".join(
+            (
+                head(len(block) >> 8, len(block) & 0xFF, frames.HEADERS, frames.END_HEADERS, id_),
+                block,
+                head(length >> 8, length & 0xFF, frames.DATA, 0, id_),
+                data,
+                head(len(trailer) >> 8, len(trailer) & 0xFF, frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, id_),
+                trailer,
+            )
+        )
+        self._ended_here(stream)
+
     def finish(self, stream: Stream, block: bytes = b"") -> None:
         """End our side once all is sent: with trailers (server) or with nothing (client)."""
         if stream.pending:

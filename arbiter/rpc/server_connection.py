@@ -375,11 +375,7 @@ class ServerConnection:
                     await call.send_all(replies)
             else:
                 reply = await method.call(message, request=request)
-                data = framed(reply.SerializeToString())
-                if call.id in self.wire.streams:
-                    call.started = True
-                    self.wire.headers(call, call.head_block())
-                    self.wire.send(call, data)
+                call.reply = framed(reply.SerializeToString())
         except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
             return _ending(error, request)
         return None, request.trailing_metadata
@@ -401,6 +397,10 @@ class ServerConnection:
         """Send the end, after what waits; a call that is cut off ends at once."""
         status, metadata = ending
         block = answer_blocks.trailers(status, call.request.correlation_id, metadata)
+        if status is None and call.reply is not None:
+            self.wire.answer(call, call.head_block(), call.reply, block)
+            self._over(call)
+            return
         if not call.started:
             block = call.head_block() + block
         if call.pending and status is not None and (call.ended_by is not None or status.status_code is StatusCode.DEADLINE_EXCEEDED):
