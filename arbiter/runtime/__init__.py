@@ -30,7 +30,7 @@ from arbiter.runtime.node import ActorStatus
 from arbiter.runtime.ref import DirectionError, Ref, ReplySlot
 from arbiter.runtime.spec import Backoff, Child, DynamicGroup, Group, Intensity
 from arbiter.runtime.supervisor import Supervisor
-from arbiter.runtime.topic import Lagged, Subscription, Topic, TopicKey
+from arbiter.runtime.topic import Kept, Lagged, Subscription, Topic, TopicKey
 
 __all__ = [
     "Actor",
@@ -48,6 +48,7 @@ __all__ = [
     "Environment",
     "Group",
     "Intensity",
+    "Kept",
     "Lagged",
     "Log",
     "MailboxFull",

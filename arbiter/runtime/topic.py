@@ -10,10 +10,13 @@ subscriber slows neither the publisher nor the others. What happens to itself it
 - `drop_oldest`: it gets the newest `capacity` events. `missed` counts what was dropped.
 
 An actor that follows a topic (`Context.follow`) is a subscriber too; its mailbox is its policy.
+
+A reader that was away comes back with the `epoch` and `sequence` that it saw last, and `since` gives what it missed: the newest of
+each key that changed, with the last event of each key that ended. Of ended keys the last `TOMBSTONES` are kept.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
@@ -21,8 +24,12 @@ import trio
 
 K = TypeVar("K")
 E = TypeVar("E")
+T = TypeVar("T")
 
 SlowPolicy = Literal["conflate", "backpressure", "drop_oldest"]
+
+TOMBSTONES = 1_024
+"""So many ended keys a topic remembers. Who was away for longer than that needs a snapshot."""
 
 
 class Lagged(Exception):
@@ -85,11 +92,13 @@ class Subscription(Generic[K, E]):
 class TopicKey(Generic[K, E]):
     """One key of a topic: its newest event and who follows it alone. Who comes back to a key often looks it up once."""
 
-    __slots__ = ("_followers", "_topic", "held", "key", "newest")
+    __slots__ = ("_followers", "_topic", "held", "key", "newest", "sequence")
 
     def __init__(self, topic: "Topic[K, E]", key: K) -> None:
         self.key = key
         self.newest: E | None = None
+        self.sequence = 0
+        """The topic's, of the newest event."""
         self.held = False
         """Somebody may have it in hand, so the topic must not forget it."""
         self._topic = topic
@@ -103,7 +112,7 @@ class TopicKey(Generic[K, E]):
     def deliver(self, event: E, before: E | None) -> None:
         """Hand to every subscriber; `before` is what was the newest until now."""
         topic = self._topic
-        topic.sequence += 1
+        self.sequence = topic.sequence = topic.sequence + 1
         for sink in topic.sinks:
             sink(self.key, event)
         for offer, when in self._followers:
@@ -137,6 +146,14 @@ class _Follower(NamedTuple, Generic[E]):
     when: Callable[[E, E], bool] | None
 
 
+class Kept(NamedTuple, Generic[K, E]):
+    """What a topic knows of one key: the newest event (of a key that ended, its last) and that event's sequence."""
+
+    key: K
+    event: E
+    sequence: int
+
+
 class Topic(Generic[K, E]):
     """Published by one actor, followed by any number. Outlives the publisher's incarnations.
 
@@ -150,6 +167,11 @@ class Topic(Generic[K, E]):
         self.sinks: tuple[Callable[[K, E], object], ...] = ()
         """Those who follow every key."""
         self._keys: dict[K, TopicKey[K, E]] = {}
+        self._started_over: tuple[Callable[[], object], ...] = ()
+        self._ended: dict[K, Kept[K, E]] = {}
+        """Tombstones, the oldest first. A key may live again beside its own."""
+        self._forgotten = 0
+        """The sequence of the newest tombstone that had to go."""
 
     def __len__(self) -> int:
         return len(self.values())
@@ -183,6 +205,22 @@ class Topic(Generic[K, E]):
         """The snapshot: the newest event of each key."""
         return [each.newest for each in self._keys.values() if each.newest is not None]
 
+    def kept(self, keys: Iterable[K] | None = None) -> list[Kept[K, E]]:
+        """The snapshot (of these keys alone, where given) with keys and sequences, in the order of publication."""
+        found = self._keys.values() if keys is None else [self._keys[key] for key in keys if key in self._keys]
+        return sorted((Kept(each.key, each.newest, each.sequence) for each in found if each.newest is not None), key=_sequence_of)
+
+    def since(self, sequence: int, keys: Iterable[K] | None = None) -> list[Kept[K, E]] | None:
+        """What a reader misses that saw everything up to `sequence` of this epoch, in the order of publication: the newest of
+        each key that changed after it, the last event of each that ended. None where the topic cannot know: take a snapshot.
+        """
+        if not self._forgotten <= sequence <= self.sequence:
+            return None
+        changed = [each for each in self.kept(keys) if each.sequence > sequence]
+        wanted = self._ended if keys is None else keys
+        dead = (self._ended[key] for key in wanted if key in self._ended and self.get(key) is None)
+        return sorted((*changed, *(each for each in dead if each.sequence > sequence)), key=_sequence_of)
+
     def publish(self, key: K, event: E) -> None:
         """Retain as the key's newest and hand to every subscriber. Never waits."""
         self._key(key).publish(event)
@@ -191,16 +229,25 @@ class Topic(Generic[K, E]):
         """Hand to every subscriber and retain nothing: for an event that is over at once, and for a key's end."""
         found = self._key(key)
         found.newest = None
+        self._ended.pop(key, None)
+        self._ended[key] = Kept(key, event, self.sequence + 1)
+        if len(self._ended) > TOMBSTONES:
+            self._forgotten = self._ended.pop(next(iter(self._ended))).sequence
         found.deliver(event, None)
         self._forget_if_idle(found)
 
     def start_over(self) -> None:
-        """The publisher begins anew: a new epoch, nothing retained. Call before publishing the rebuilt state."""
+        """The publisher begins anew: a new epoch, nothing retained. Publish the rebuilt state right after it, with no await
+        between, so that whoever reads from the start of the new epoch sees all of it.
+        """
         self.epoch += 1
-        self.sequence = 0
+        self.sequence = self._forgotten = 0
+        self._ended.clear()
         for each in tuple(self._keys.values()):
             each.newest = None
             self._forget_if_idle(each)
+        for told in self._started_over:
+            told()
 
     @contextmanager
     def subscribe(self, policy: SlowPolicy = "conflate", *, capacity: int = 1024) -> Iterator[tuple[list[E], Subscription[K, E]]]:
@@ -229,6 +276,19 @@ class Topic(Generic[K, E]):
             yield
 
     @contextmanager
+    def follow_on(self, offer: Callable[[K, E], object], started_over: Callable[[], object]) -> Iterator[None]:
+        """No snapshot: every change from now on with its key, and a word at each `start_over`, before what is published after it.
+
+        Neither may wait. For who reads `kept` or `since` in the same instant.
+        """
+        self._started_over += (started_over,)
+        try:
+            with self._sink(offer):
+                yield
+        finally:
+            self._started_over = _without(self._started_over, started_over)
+
+    @contextmanager
     def deliver_key_to(self, key: K, offer: Callable[[E], object], when: Callable[[E, E], bool] | None = None) -> Iterator[None]:
         """The same for one key alone: costs nothing while other keys change.
 
@@ -249,6 +309,15 @@ class Topic(Generic[K, E]):
         try:
             yield
         finally:
-            left = list(self.sinks)
-            del left[next(index for index, each in enumerate(left) if each is sink)]
-            self.sinks = tuple(left)
+            self.sinks = _without(self.sinks, sink)
+
+
+def _without(all_of_them: tuple[T, ...], one: T) -> tuple[T, ...]:
+    """All but the first that is this very object."""
+    left = list(all_of_them)
+    del left[next(index for index, each in enumerate(left) if each is one)]
+    return tuple(left)
+
+
+def _sequence_of(kept: Kept[K, E]) -> int:
+    return kept.sequence

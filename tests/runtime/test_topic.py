@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from arbiter.runtime import Lagged, Subscription, Topic
+from arbiter.runtime.topic import TOMBSTONES
 
 
 @pytest.fixture
@@ -264,3 +265,65 @@ def test_snapshot_and_changes_are_the_whole_story_wherever_one_joins(events, joi
     for joined, received in heard:
         before = dict(events[:joined])
         assert received == [*before.items(), *events[joined:]]
+
+
+# -- who comes back --
+
+
+def catch_up(view: dict[str, Any], topic: Topic[str, Any], sequence: int, ended: str) -> dict[str, Any]:
+    """What a reader has who applies what it missed; an ended key's last event is `ended`."""
+    missed = topic.since(sequence)
+    assert missed is not None
+    view = view | {each.key: each.event for each in missed}
+    return {key: event for key, event in view.items() if event != ended}
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["new", "end", "leave"])), max_size=40))
+def test_who_comes_back_gets_each_key_newer_than_what_it_saw_and_the_last_word_of_those_that_ended(steps):
+    topic: Topic[str, Any] = Topic("prices")
+    left: list[tuple[int, dict[str, Any]]] = [(0, {})]
+    for number, (key, what) in enumerate(steps):
+        if what == "new":
+            topic.publish(key, number)
+        elif what == "end":
+            topic.publish_passing(key, "over")
+        else:
+            left.append((topic.sequence, {each.key: each.event for each in topic.kept()}))
+    now = {each.key: each.event for each in topic.kept()}
+    for sequence, view in left:
+        assert catch_up(view, topic, sequence, "over") == now
+        missed = topic.since(sequence)
+        assert [each.sequence for each in missed] == sorted(each.sequence for each in missed if each.sequence > sequence)
+        assert topic.since(sequence, "ab") == [each for each in missed if each.key in "ab"]
+    assert topic.since(topic.sequence) == []
+
+
+def test_of_ended_keys_a_bounded_number_is_remembered_and_who_was_away_longer_needs_a_snapshot(topic):
+    topic.publish("lives", "on")
+    for number in range(TOMBSTONES + 1):
+        topic.publish_passing(f"k{number}", "over")
+    assert topic.since(1) is None
+    missed = topic.since(2)
+    assert [each.key for each in missed] == [f"k{number}" for number in range(1, TOMBSTONES + 1)]
+    assert topic.since(topic.sequence + 1) is None  # of another run
+    topic.start_over()
+    assert topic.since(0) == []
+
+
+def test_a_key_that_ended_and_lives_again_is_told_once_as_it_lives(topic):
+    topic.publish_passing("k", "over")
+    topic.publish("k", "anew")
+    assert [(each.event, each.sequence) for each in topic.since(0)] == [("anew", 2)]
+
+
+def test_who_follows_on_hears_of_a_start_over_before_what_comes_after_it(topic):
+    heard: list[Any] = []
+    topic.publish("a", "before")
+    with topic.follow_on(lambda key, event: heard.append((key, event)), lambda: heard.append(topic.epoch)):
+        topic.publish("a", "a1")
+        topic.start_over()
+        topic.publish("a", "a2")
+    topic.start_over()
+    topic.publish("a", "a3")
+    assert heard == [("a", "a1"), 1, ("a", "a2")]
+    assert topic.subscribers == 0
