@@ -14,7 +14,7 @@ from arbiter.domain.audit import AuditRecord, NumberedAudit
 from arbiter.domain.families import Family
 from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
-from arbiter.domain.order import Fill, Order
+from arbiter.domain.order import Fill, Order, OrderState
 from arbiter.domain.second_factor import SecondFactor
 from arbiter.domain.trading_state import TradingStatus
 
@@ -130,6 +130,11 @@ class Store(Protocol):
 
         With `newest_final`, of the user's final orders only the newest so many.
         """
+
+    async def orders_before(
+        self, user: UserId, before: tuple[int, OrderId] | None, limit: int, states: frozenset[OrderState] = frozenset()
+    ) -> list[Order]:
+        """A user's orders, newest first by (created_ms, id): at most `limit`, before that one, in these states (none: in any)."""
 
     async def order(self, order: OrderId) -> Order | None:
         """One order."""

@@ -6,7 +6,7 @@ from arbiter.domain.account import Account
 from arbiter.domain.audit import NumberedAudit
 from arbiter.domain.families import Family
 from arbiter.domain.ids import FillId, OrderId, UserId
-from arbiter.domain.order import Fill, Order
+from arbiter.domain.order import Fill, Order, OrderState
 from arbiter.domain.second_factor import SecondFactor
 from arbiter.domain.trading_state import TradingStatus
 from arbiter.store.base import (
@@ -69,6 +69,12 @@ class MemoryStore:
         final = [order.id for order in found if order.state.is_final]
         left_out = set(final[: max(0, len(final) - newest_final)])
         return [order for order in found if order.id not in left_out]
+
+    async def orders_before(
+        self, user: UserId, before: tuple[int, OrderId] | None, limit: int, states: frozenset[OrderState] = frozenset()
+    ) -> list[Order]:
+        found = [order for order in reversed(await self.orders(user)) if not states or order.state in states]
+        return [order for order in found if before is None or (order.created_ms, order.id) < before][:limit]
 
     async def order(self, order: OrderId) -> Order | None:
         return self._orders.get(order)

@@ -18,7 +18,7 @@ from arbiter.domain.audit import AuditRecord, NumberedAudit
 from arbiter.domain.families import Family
 from arbiter.domain.ids import OrderId, UserId
 from arbiter.domain.ledger import LedgerEntry
-from arbiter.domain.order import Fill, Order
+from arbiter.domain.order import Fill, Order, OrderState
 from arbiter.domain.second_factor import SecondFactor
 from arbiter.domain.trading_state import TradingStatus
 from arbiter.errors import ConfigError, StoreError
@@ -41,6 +41,9 @@ from arbiter.store.base import (
 )
 
 T = TypeVar("T")
+
+NEVER_MS = (1 << 63) - 1
+"""After every time that a row can hold."""
 
 _FIRST_SCHEMA = """
 CREATE TABLE accounts (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -66,6 +69,7 @@ _MIGRATIONS = (
     "CREATE TABLE trading_statuses (user TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
     "CREATE INDEX fills_of_order ON fills (order_id);",
     _SIGNING_IN,
+    "CREATE INDEX orders_of_user ON orders (user, created_ms, id);",
 )
 """Each brings a file from the schema before it to the next; the number of those that were applied is `user_version`."""
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -75,6 +79,11 @@ SELECT body FROM orders WHERE user = ? AND (final = 0 OR id IN (
 )) ORDER BY created_ms, id
 """
 """A LIMIT of -1 is none."""
+_ORDERS_BEFORE = """
+SELECT body FROM orders WHERE user = ? AND (created_ms, id) < (?, ?)
+AND (? OR CAST(body AS TEXT) ->> 'state' IN (SELECT value FROM json_each(?)))
+ORDER BY created_ms DESC, id DESC LIMIT ?
+"""
 _FILLS_OF_OPEN_ORDERS = """
 SELECT fills.body FROM orders JOIN fills ON fills.order_id = orders.id WHERE orders.final = 0 ORDER BY fills.rowid
 """
@@ -189,6 +198,14 @@ class SqliteStore:
             rows = await self._read("SELECT body FROM orders WHERE final = 0 ORDER BY created_ms, id")
         else:
             rows = await self._read(_ORDERS_OF_USER, (user, user, -1 if newest_final is None else newest_final))
+        return [_decode_order(body) for (body,) in rows]
+
+    async def orders_before(
+        self, user: UserId, before: tuple[int, OrderId] | None, limit: int, states: frozenset[OrderState] = frozenset()
+    ) -> list[Order]:
+        at, order_id = before or (NEVER_MS, OrderId(""))
+        wanted = _encode([state.value for state in states]).decode()
+        rows = await self._read(_ORDERS_BEFORE, (user, at, order_id, not states, wanted, limit))
         return [_decode_order(body) for (body,) in rows]
 
     async def order(self, order: OrderId) -> Order | None:

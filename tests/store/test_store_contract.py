@@ -194,6 +194,23 @@ async def test_of_the_final_orders_only_the_newest_come_when_so_asked(store):
     assert await store.orders(ANN, newest_final=99) == [waiting, *final]
 
 
+async def test_a_users_orders_are_read_backward_page_by_page_and_by_state(store):
+    filled, open_, cancelled = OrderState.FILLED, OrderState.OPEN, OrderState.CANCELLED
+    mine = [order(f"{n}", created_ms=n // 2, state=state) for n, state in enumerate((filled, open_, cancelled, filled, open_, filled))]
+    await store.commit([tuple(PutOrder(each) for each in [*mine, order("x", BOB, created_ms=2)])])
+    newest = mine[::-1]
+    assert await store.orders_before(ANN, None, 99) == newest
+    found, before = [], None
+    while page := await store.orders_before(ANN, before, 4):
+        found += page
+        before = (page[-1].created_ms, page[-1].id)
+    assert found == newest
+    wanted = frozenset({open_, cancelled})
+    assert await store.orders_before(ANN, None, 2, wanted) == [mine[4], mine[2]]
+    assert await store.orders_before(ANN, (mine[2].created_ms, mine[2].id), 2, wanted) == [mine[1]]
+    assert await store.orders_before(ANN, None, 2, frozenset({OrderState.EXPIRED})) == []
+
+
 async def test_the_ledger_is_read_page_by_page_without_gap_or_repetition(store):
     entries = [SettlementEntry(ANN, YES, Micros(n), n) for n in range(7)]
     await store.commit([(AddEntry(entry),) for entry in entries])
@@ -360,6 +377,7 @@ async def test_a_file_of_an_older_schema_is_brought_up_to_date_and_keeps_what_it
     older = apsw.Connection(str(path))
     later = (
         "DROP TABLE trading_statuses; DROP INDEX fills_of_order; DROP TABLE token_families; DROP TABLE second_factors; DROP TABLE audit;"
+        "DROP INDEX orders_of_user;"
     )
     older.execute(f"{later} PRAGMA user_version = 1")
     older.close()
