@@ -1,5 +1,6 @@
 """Accounts: who may use Arbiter, with which tier, credentials, settings and strategies. Durable before acknowledged."""
 
+from bisect import bisect_right, insort
 from contextlib import suppress
 from typing import assert_never
 
@@ -9,10 +10,10 @@ import trio
 from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
-from arbiter.domain.account import Account, ApiKey, Role, TelegramLink, UserSettings
+from arbiter.domain.account import Account, ApiKey, Role, TelegramLink, Tier, UserSettings
 from arbiter.domain.ids import UserId
 from arbiter.domain.link_codes import LinkCodes, NewCode, TooManyTries
-from arbiter.errors import ActorStopped, AskTimeout, InvalidInput, LimitExceeded, NotAllowed, NotFound, StoreError
+from arbiter.errors import ActorStopped, AskTimeout, Conflict, LimitExceeded, NotAllowed, NotFound, StoreError
 from arbiter.runtime import Actor, Environment, MailboxFull, Message, Ref, Request, Topic
 from arbiter.store.base import PutAccount, Store
 
@@ -38,7 +39,7 @@ class GetAccount(Request[Account], frozen=True, tag=True):
 
 
 class PutNewAccount(Request[Account], frozen=True, tag=True):
-    """Create an account; the same id again is InvalidInput."""
+    """Create an account; the same id again is a Conflict."""
 
     account: Account
 
@@ -48,6 +49,27 @@ class ChangeSettings(Request[Account], frozen=True, tag=True):
 
     user: UserId
     settings: UserSettings
+
+
+class SetTier(Request[Account], frozen=True, tag=True):
+    """Put an account into a tier. Nothing is closed by a lower one. NotFound."""
+
+    user: UserId
+    tier: Tier
+
+
+class SetSuspended(Request[Account], frozen=True, tag=True):
+    """Suspend an account, or lift that. Suspended it reads, cancels and reduces, and enters nothing. NotFound."""
+
+    user: UserId
+    suspended: bool
+
+
+class ListAccounts(Request[tuple[Account, ...]], frozen=True, tag=True):
+    """Accounts by user id: at most `limit`, those after `after`."""
+
+    limit: int
+    after: str = ""
 
 
 class SwitchStrategy(Request[Account], frozen=True, tag=True):
@@ -117,6 +139,9 @@ Messages = (
     | GetAccount
     | PutNewAccount
     | ChangeSettings
+    | SetTier
+    | SetSuspended
+    | ListAccounts
     | SwitchStrategy
     | ReplaceApiKey
     | CreateLinkCode
@@ -145,6 +170,7 @@ class Accounts(Actor[Messages]):
         self._latch = latch
         self._environment = environment
         self._accounts: dict[UserId, Account] = {}
+        self._in_order: list[UserId] = []
         self._keys: dict[str, UserId] = {}
         self._telegram: dict[int, UserId] = {}
         self._codes = LinkCodes()
@@ -156,14 +182,18 @@ class Accounts(Actor[Messages]):
 
     async def handle(self, message: Messages) -> object:
         match message:
-            case FindApiKey() | GetAccount() | FindTelegram():
+            case FindApiKey() | GetAccount() | FindTelegram() | ListAccounts():
                 return self.answer(message)
             case PutNewAccount(account):
                 if account.user in self._accounts:
-                    raise InvalidInput("user", f"{account.user} exists already")
+                    raise Conflict(f"user {account.user} exists already")
                 return await self._keep(account)
             case ChangeSettings(user, settings):
                 return await self._keep(msgspec.structs.replace(self._get(user), settings=settings))
+            case SetTier(user, tier):
+                return await self._keep(msgspec.structs.replace(self._get(user), tier=tier))
+            case SetSuspended(user, suspended):
+                return await self._keep(msgspec.structs.replace(self._get(user), suspended=suspended))
             case ReplaceApiKey(user, api_key):
                 return await self._keep(msgspec.structs.replace(self._get(user), api_key=api_key))
             case SwitchStrategy(user, strategy, enabled):
@@ -191,6 +221,9 @@ class Accounts(Actor[Messages]):
                 return self._get(user)
             case FindTelegram(telegram_id):
                 return self._get(self._telegram.get(telegram_id, UserId("")))
+            case ListAccounts(limit, after):
+                start = bisect_right(self._in_order, after)
+                return tuple(self._accounts[user] for user in self._in_order[start : start + limit])
             case _:
                 return NotImplemented
 
@@ -273,6 +306,8 @@ class Accounts(Actor[Messages]):
             self._keys.pop(before.api_key.key_id, None)
         if before is not None and before.telegram is not None:
             self._telegram.pop(before.telegram.telegram_id, None)
+        if before is None:
+            insort(self._in_order, account.user)
         self._accounts[account.user] = account
         if account.api_key is not None:
             self._keys[account.api_key.key_id] = account.user

@@ -3,6 +3,7 @@
 The cost of an update does not grow with the number of markets: an index leads from the outcome to its hedges.
 """
 
+from bisect import bisect_right
 from typing import Literal, assert_never
 
 import msgspec
@@ -42,6 +43,13 @@ class OpportunityChanged(Message, frozen=True, tag=True):
     reason: str = ""
 
 
+class GetPairs(Request[tuple[Pair, ...]], frozen=True, tag=True):
+    """The pairs that are scanned, by id: at most `limit`, those after `after`."""
+
+    limit: int
+    after: str = ""
+
+
 class GetScanStatistics(Request["ScanStatistics"], frozen=True, tag=True):
     """Counters since this incarnation began."""
 
@@ -55,7 +63,7 @@ class ScanStatistics(Message, frozen=True, tag=True):
     rejected: dict[str, int]
 
 
-Messages = BookUpdated | FeedStatus | GetScanStatistics
+Messages = BookUpdated | FeedStatus | GetPairs | GetScanStatistics
 
 
 def mailbox_key(message: Messages) -> object:
@@ -104,6 +112,7 @@ class ArbScanner(Actor[Messages]):
         self._open: dict[OpportunityId, _Hedge] = {}
         self._books = self._decisions = self._opened = self._without_edge = 0
         self._rejected: dict[RejectReason, int] = dict.fromkeys(RejectReason, 0)
+        self._pairs = sorted(pairs, key=lambda pair: pair.id)
         for pair in pairs:
             for first, second in pair.hedges:
                 hedge = _Hedge(pair, data.books.key(first), data.books.key(second))
@@ -134,7 +143,7 @@ class ArbScanner(Actor[Messages]):
                     self._connected[message.key] = connected
                     self._look_again(venue)
                 return None
-            case GetScanStatistics():
+            case GetPairs() | GetScanStatistics():
                 return self.answer(message)
             case _:
                 assert_never(message)
@@ -152,6 +161,9 @@ class ArbScanner(Actor[Messages]):
             self._decide(hedge)
 
     def answer(self, request: Messages) -> object:
+        if isinstance(request, GetPairs):
+            start = bisect_right(self._pairs, request.after, key=lambda pair: pair.id)
+            return tuple(self._pairs[start : start + request.limit])
         if not isinstance(request, GetScanStatistics):
             return NotImplemented
         counts = self._rejected | {RejectReason.NO_EDGE: self._rejected[RejectReason.NO_EDGE] + self._without_edge}

@@ -1,4 +1,6 @@
-"""Brake: whether each user's trading goes on. An emergency stop holds at once, then becomes durable, then is acknowledged.
+"""Brake: whether each user's trading goes on, and everybody's. A stop holds at once, then becomes durable, then is acknowledged.
+
+Everybody's is the status of `SYSTEM`, halted and resumed by the same messages. What holds for a user is the stricter of both.
 
 The `Latch` lives outside the actors that restart: it is asked, with no await between, before each order leaves. It also
 knows which states the store may not hold yet, so that a restart of the brake forgets none. No message waits for the
@@ -13,7 +15,7 @@ import trio
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
 from arbiter.domain.ids import UserId
-from arbiter.domain.trading_state import TradingState, TradingStatus
+from arbiter.domain.trading_state import SYSTEM, TradingState, TradingStatus
 from arbiter.errors import ActorStopped, ArbiterError, AskTimeout, RefusedByRisk, StoreError
 from arbiter.runtime import Actor, Environment, Message, Ref, ReplySlot, Request
 from arbiter.store.base import PutTradingStatus, StopMarker, Store
@@ -29,7 +31,7 @@ HALTED = "TRADING_HALTED"
 
 
 class Halt(Request["Halted"], frozen=True, tag=True):
-    """Stop a user's trading. It holds before this is answered; halting twice keeps the first time and reason."""
+    """Stop a user's trading, or everybody's. It holds before this is answered; halting twice keeps the first time and reason."""
 
     user: UserId
     reason: str
@@ -43,18 +45,43 @@ class Halted(Message, frozen=True, tag=True):
 
 
 class Resume(Request[TradingStatus], frozen=True, tag=True):
-    """Let a user trade again. Durable before it holds. Raises StoreError; RefusedByRisk where a stop comes meanwhile."""
+    """Lift a user's own stop, or everybody's: neither lifts the other. Answered with what holds then. Durable before it holds.
+
+    Raises StoreError; RefusedByRisk where a stop comes meanwhile.
+    """
 
     user: UserId
 
 
 class GetTradingStatus(Request[TradingStatus], frozen=True, tag=True):
-    """Whether a user's trading goes on."""
+    """Whether a user's trading goes on: the stricter of the user's own status and everybody's."""
 
     user: UserId
 
 
-Messages = Halt | Resume | GetTradingStatus
+class GetStanding(Request["Standing"], frozen=True, tag=True):
+    """What holds for a user, and whose stop it is."""
+
+    user: UserId
+
+
+class Standing(Message, frozen=True, tag=True):
+    """What holds, and the user's own status."""
+
+    effective: TradingStatus
+    own: TradingStatus
+
+    @property
+    def by_operator(self) -> bool:
+        """Trading is stopped for everybody."""
+        return self.effective.user == SYSTEM
+
+
+class CountHalted(Request[int], frozen=True, tag=True):
+    """How many users' own trading is stopped."""
+
+
+Messages = Halt | Resume | GetTradingStatus | GetStanding | CountHalted
 
 
 class Latch:
@@ -65,19 +92,32 @@ class Latch:
         self._doubts: dict[UserId, object] = {}
         self.loaded = False
 
-    def status(self, user: UserId) -> TradingStatus:
-        """A user's status. Before the first load nobody may trade: unknown fails closed."""
+    def own(self, user: UserId) -> TradingStatus:
+        """A user's own status, or that of SYSTEM. Before the first load nobody may trade: unknown fails closed."""
         if not self.loaded:
             return TradingStatus(user, TradingState.HALTED, 0, "the trading state is being loaded")
         return self._statuses.get(user, TradingStatus(user))
+
+    def status(self, user: UserId) -> TradingStatus:
+        """What holds for a user. Where everybody is stopped, that is the status of SYSTEM."""
+        system = self._statuses.get(SYSTEM)
+        return system if system is not None and system.state is TradingState.HALTED and self.loaded else self.own(user)
 
     def halted(self, user: UserId) -> bool:
         return self.status(user).state is TradingState.HALTED
 
     def require_trading(self, user: UserId) -> None:
-        """Raises RefusedByRisk while the user's trading is stopped."""
-        if self.halted(user):
-            raise RefusedByRisk(HALTED, "trading is stopped; it goes on only after ResumeTrading (in the chat: /resume CONFIRM)")
+        """Raises RefusedByRisk while the user's trading is stopped, or everybody's."""
+        status = self.status(user)
+        if status.state is not TradingState.HALTED:
+            return
+        if status.user == SYSTEM:
+            raise RefusedByRisk(HALTED, "trading is stopped for everybody by an operator; it goes on only when an operator resumes it")
+        raise RefusedByRisk(HALTED, "trading is stopped; it goes on only after ResumeTrading (in the chat: /resume CONFIRM)")
+
+    def halted_users(self) -> int:
+        """How many users stopped their own trading."""
+        return sum(status.state is TradingState.HALTED for user, status in self._statuses.items() if user != SYSTEM)
 
     def set(self, status: TradingStatus) -> None:
         self._statuses[status.user] = status
@@ -112,7 +152,7 @@ class Latch:
 
     def unwritten(self) -> tuple[TradingStatus, ...]:
         """What holds of everybody whose state is in doubt."""
-        return tuple(self.status(user) for user in self._doubts)
+        return tuple(self.own(user) for user in self._doubts)
 
 
 class Brake(Actor[Messages]):
@@ -143,19 +183,27 @@ class Brake(Actor[Messages]):
                 return None
             case Resume(user):
                 return self._resume(user)
-            case GetTradingStatus():
+            case GetTradingStatus() | GetStanding() | CountHalted():
                 return self.answer(message)
             case _:
                 assert_never(message)
 
     def answer(self, request: Messages) -> object:
-        return self._latch.status(request.user) if isinstance(request, GetTradingStatus) else NotImplemented
+        match request:
+            case GetTradingStatus(user):
+                return self._latch.status(user)
+            case GetStanding(user):
+                return Standing(self._latch.status(user), self._latch.own(user))
+            case CountHalted():
+                return self._latch.halted_users()
+            case _:
+                return NotImplemented
 
     # -- stopping --
 
     def _halt(self, user: UserId, reason: str) -> TradingStatus:
         """No await in here: it holds when this returns."""
-        status = self._latch.status(user)
+        status = self._latch.own(user)
         for slot in self._resuming.pop(user, ()):
             slot.fail(RefusedByRisk(HALTED, "trading was stopped again before it was resumed"))
         if status.state is not TradingState.HALTED:
@@ -174,7 +222,7 @@ class Brake(Actor[Messages]):
 
     async def _write(self, status: TradingStatus, seconds: float) -> None:
         """Make it durable, unless it holds no more or is being lifted: then it would come after the resume's own write."""
-        if self._latch.status(status.user) is not status or status.user in self._resuming:
+        if self._latch.own(status.user) is not status or status.user in self._resuming:
             return
         doubt = self._latch.doubt_of(status.user)
         try:
@@ -216,9 +264,8 @@ class Brake(Actor[Messages]):
     # -- resuming --
 
     def _resume(self, user: UserId) -> TradingStatus | None:
-        status = self._latch.status(user)
-        if status.state is TradingState.ACTIVE:
-            return status
+        if self._latch.own(user).state is TradingState.ACTIVE:
+            return self._latch.status(user)
         if user not in self._resuming:
             self._resuming[user] = []
             self.context.start_task(self._write_resume, user, self._resuming[user])
@@ -245,7 +292,7 @@ class Brake(Actor[Messages]):
             if self._marked != ():
                 await self._mark_soon()
         del self._resuming[user]
-        _answer_all(waiting, status, problem)
+        _answer_all(waiting, self._latch.status(user), problem)
 
 
 def _answer_all(waiting: Iterable[ReplySlot], status: TradingStatus, problem: ArbiterError | None) -> None:

@@ -55,8 +55,19 @@ class Reconcile(Request[Order], frozen=True, tag=True):
     order: OrderId
 
 
+class EndStopped(Request["EndedStopped"], frozen=True, tag=True):
+    """Cancel at once what rests here of users whose trading is stopped. Answered with what became of it."""
+
+
+class EndedStopped(Message, frozen=True, tag=True):
+    """How many orders ended cancelled, and those of which that is not durable yet: never matched again, and cancelled until it is."""
+
+    cancelled: int
+    uncertain: tuple[OrderId, ...]
+
+
 class OrderChanged(Message, frozen=True, tag=True):
-    """An order as it is now, with the fills of this step."""
+    """An order as it is now, with the fills of this step. The topic keeps those that are not final."""
 
     order: Order
     fills: tuple[Fill, ...] = ()
@@ -66,7 +77,7 @@ class Overdue(Message, frozen=True, tag=True):
     """From the desk to itself: cancel what rests of stopped users and what was never sent, match what could not be recorded."""
 
 
-Messages = Submit | Cancel | Reconcile | BookUpdated | Overdue
+Messages = Submit | Cancel | Reconcile | EndStopped | BookUpdated | Overdue
 
 
 def mailbox_key(message: Messages) -> object:
@@ -130,8 +141,21 @@ class PaperDesk(Actor[Messages]):
                 self._rest(ResumedMatcher(order, fills[order.id]))
             else:
                 self._never_sent[order.id] = order
+        await self._tell_anew()
         await self._end_overdue()
         self.context.start_task(self._look_for_overdue_for_ever)
+
+    async def _tell_anew(self) -> None:
+        """What the topic keeps of an earlier incarnation may have become another since; what it never told it lacks."""
+        resting = {matcher.order.id: matcher.order for matcher in self._all_resting()}
+        told = {each.key: each.event.order for each in self._changes.kept() if each.event.order.outcome.venue == self._venue}
+        for order_id in told.keys() - resting.keys():
+            order = await self._store.order(order_id)
+            if order is not None:
+                self._tell(OrderChanged(order))
+        for order in resting.values():
+            if told.get(order.id) != order:
+                self._tell(OrderChanged(order))
 
     async def handle(self, message: Messages) -> object:
         match message:
@@ -142,6 +166,8 @@ class PaperDesk(Actor[Messages]):
             case Reconcile(user, order_id):
                 order = await self._find(user, order_id)
                 return await self._cancel(order, NEVER_SENT) if order.state is OrderState.PENDING else order
+            case EndStopped():
+                return await self._end_all_stopped()
             case BookUpdated():
                 await self._meet(message)
                 return None
@@ -251,6 +277,12 @@ class PaperDesk(Actor[Messages]):
     def _stopped(self, matchers: Iterable[PaperMatcher]) -> list[Order]:
         return [matcher.order for matcher in matchers if self._is_stopped(matcher.order)]
 
+    async def _end_all_stopped(self) -> EndedStopped:
+        stopped = self._stopped(self._all_resting())
+        await self._end(stopped)
+        uncertain = tuple(order.id for order in stopped if order.id in self._ending)
+        return EndedStopped(len(stopped) - len(uncertain), uncertain)
+
     async def _end(self, stopped: list[Order]) -> None:
         """Never matched again, whether the store takes their end already or not."""
         self._ending.update(order.id for order in stopped)
@@ -298,7 +330,13 @@ class PaperDesk(Actor[Messages]):
         if any(change.fills for change in changes):
             await self._wait_for_positions(committed.ledger_sequence)
         for change in changes:
+            self._tell(change)
+
+    def _tell(self, change: OrderChanged) -> None:
+        if change.order.state.is_final:
             self._changes.publish_passing(change.order.id, change)
+        else:
+            self._changes.publish(change.order.id, change)
 
     async def _wait_for_positions(self, sequence: int) -> None:
         """A tracker that is late or restarts finds the entries by itself; what is durable stands."""

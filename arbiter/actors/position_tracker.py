@@ -75,10 +75,17 @@ class PositionTracker(Actor[Messages]):
         self._fold = LedgerFold()
         self._ever: dict[UserId, dict[OutcomeKey, Position]] = defaultdict(dict)
         self._held: dict[UserId, dict[OutcomeKey, PositionChanged]] = defaultdict(dict)
+        self._told = False
+        """From the start's last step on each change is told; before it the ledger's past would be."""
 
     async def started(self) -> None:
-        self._changes.start_over()
         await self._read_on()
+        self._changes.start_over()
+        self._told = True
+        for positions in tuple(self._ever.values()):
+            for position in tuple(positions.values()):
+                if position.size:
+                    self._tell(position)
         self.context.start_task(self._look_for_ever)
 
     async def handle(self, message: Messages) -> object:
@@ -117,7 +124,8 @@ class PositionTracker(Actor[Messages]):
         for numbered in page:
             position = self._fold.apply(numbered.entry)
             self._ever[position.user][position.outcome] = position
-            self._tell(position)
+            if self._told:
+                self._tell(position)
 
     # -- telling --
 

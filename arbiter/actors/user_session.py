@@ -92,6 +92,22 @@ class CancelledAll(Message, frozen=True, tag=True):
     uncertain: tuple[OrderId, ...]
 
 
+class GetOrder(Request[Order], frozen=True, tag=True):
+    """One of the user's orders, however old. NotFound."""
+
+    order: OrderId
+
+
+class ListOrders(Request[tuple[Order, ...]], frozen=True, tag=True):
+    """The user's durable orders, newest first: at most `limit`, in these states (none: in any), older than `before` in the order
+    of (created_ms, id).
+    """
+
+    limit: int
+    states: frozenset[OrderState] = frozenset()
+    before: tuple[int, OrderId] | None = None
+
+
 class GetOrders(Request[tuple[Order, ...]], frozen=True, tag=True):
     """The user's orders that the session knows, oldest first: all that are open, and the newest `FINAL_KEPT` others."""
 
@@ -100,7 +116,7 @@ class LookIdle(Message, frozen=True, tag=True):
     """From the session to itself: passivate if there is nothing to do."""
 
 
-Messages = PlaceOrder | CancelOrder | CancelAll | GetOrders | OrderChanged | LookIdle
+Messages = PlaceOrder | CancelOrder | CancelAll | GetOrder | ListOrders | GetOrders | OrderChanged | LookIdle
 
 
 class UserSession(Actor[Messages]):
@@ -159,6 +175,10 @@ class UserSession(Actor[Messages]):
                 return await self._cancel(order_id)
             case CancelAll():
                 return await self._cancel_all()
+            case GetOrder(order_id):
+                return await self._find(order_id)
+            case ListOrders(limit, states, before):
+                return tuple(await self._store.orders_before(self._user, before, limit, states))
             case GetOrders():
                 return self.answer(message)
             case OrderChanged(order):
@@ -293,6 +313,7 @@ class UserSession(Actor[Messages]):
             try:
                 await self._journal.ask(Commit((PutOrder(ended),)), timeout=STEP_SECONDS)
                 self._remember(ended)
+                self._order_changes.publish_passing(ended.id, OrderChanged(ended))
                 return
             except ArbiterError as error:
                 self.context.log.warning("order not withdrawn yet", order=order.id, problem=str(error))
@@ -300,10 +321,14 @@ class UserSession(Actor[Messages]):
 
     # -- cancelling --
 
-    async def _cancel(self, order_id: OrderId) -> Order:
+    async def _find(self, order_id: OrderId) -> Order:
         order = self._orders.get(order_id) or await self._store.order(order_id)
         if order is None or order.user != self._user:
             raise NotFound(f"no order {order_id[:80]}")
+        return order
+
+    async def _cancel(self, order_id: OrderId) -> Order:
+        order = await self._find(order_id)
         if order.state.is_final:
             return order
         desk = self._desks.get(order.outcome.venue)

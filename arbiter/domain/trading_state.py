@@ -15,6 +15,10 @@ class TradingState(Enum):
     HALTED = "halted"
 
 
+SYSTEM = UserId("*")
+"""Stands for everybody: what operators stopped. The id of no account."""
+
+
 class TradingStatus(msgspec.Struct, frozen=True):
     """One user's state, since when (UTC ms, 0: always) and why."""
 

@@ -13,8 +13,11 @@ from arbiter.actors.accounts import (
     FindApiKey,
     FindTelegram,
     GetAccount,
+    ListAccounts,
     PutNewAccount,
     ReplaceApiKey,
+    SetSuspended,
+    SetTier,
     SwitchAllOff,
     SwitchStrategy,
     Unlink,
@@ -23,7 +26,7 @@ from arbiter.actors.brake import Halt, Resume
 from arbiter.domain.account import Account, ApiKey, TelegramLink, Tier, UserSettings
 from arbiter.domain.ids import UserId
 from arbiter.domain.money import Micros
-from arbiter.errors import AskTimeout, InvalidInput, NotAllowed, NotFound, RefusedByRisk, StoreError
+from arbiter.errors import AskTimeout, Conflict, NotAllowed, NotFound, RefusedByRisk, StoreError
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 
 BOB = UserId("bob")
@@ -37,12 +40,12 @@ def ask(scene):
     return ask
 
 
-async def test_a_new_account_can_be_read_and_the_same_id_again_is_invalid(autojump_clock, scene, ask):
+async def test_a_new_account_can_be_read_and_the_same_id_again_is_a_conflict(autojump_clock, scene, ask):
     bob = Account(BOB, "Bob", Tier.FREE)
     async with scene.running():
         assert await ask(PutNewAccount(bob)) == bob
         assert await ask(GetAccount(BOB)) == bob
-        with pytest.raises(InvalidInput, match="exists already"):
+        with pytest.raises(Conflict, match="exists already"):
             await ask(PutNewAccount(msgspec.structs.replace(bob, name="Other")))
         assert await ask(GetAccount(BOB)) == bob
 
@@ -52,6 +55,33 @@ async def test_who_has_no_account_and_a_key_that_nobody_has_are_not_found(autoju
         for request in (GetAccount(BOB), FindApiKey("nothing"), FindApiKey(""), ChangeSettings(BOB, UserSettings())):
             with pytest.raises(NotFound):
                 await ask(request)
+
+
+async def test_tier_and_suspension_are_changed_kept_and_told(autojump_clock, scene, ask):
+    async with scene.running():
+        await ask(PutNewAccount(Account(BOB, "Bob", Tier.FREE)))
+        with scene.account_changes.subscribe("backpressure") as (_, changes):
+            assert (await ask(SetTier(BOB, Tier.ENTERPRISE))).tier is Tier.ENTERPRISE
+            assert (await ask(SetSuspended(BOB, True))).suspended
+            assert [(await changes.receive()).account for _ in range(2)][-1] == await ask(GetAccount(BOB))
+        with pytest.raises(NotAllowed, match="suspended"):
+            await ask(SwitchStrategy(BOB, ARBITRAGE, True))
+        assert not (await ask(SetSuspended(BOB, False))).suspended
+        assert (await scene.store.account(BOB)).tier is Tier.ENTERPRISE
+        for request in (SetTier(UserId("nobody"), Tier.PRO), SetSuspended(UserId("nobody"), True)):
+            with pytest.raises(NotFound):
+                await ask(request)
+
+
+async def test_accounts_are_listed_by_their_ids_page_by_page(autojump_clock, scene, ask):
+    scene.add_accounts = [Account(UserId(name), name) for name in ("d", "a", "c")]
+    async with scene.running():
+        await ask(PutNewAccount(Account(BOB, "Bob")))
+        await ask(SetTier(UserId("c"), Tier.PRO))  # keeps its place
+        assert [account.user for account in await ask(ListAccounts(3))] == ["a", "bob", "c"]
+        assert [account.user for account in await ask(ListAccounts(3, "c"))] == ["d"]
+        assert [account.user for account in await ask(ListAccounts(3, "b"))] == ["bob", "c", "d"]
+        assert await ask(ListAccounts(3, "d")) == ()
 
 
 async def test_nothing_is_acknowledged_or_told_before_it_is_durable(autojump_clock, scene, ask):

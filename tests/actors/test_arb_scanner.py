@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from arbiter.actors.arb_scanner import SCANNER_STOPPED, SWEEP_SECONDS, GetScanStatistics
+from arbiter.actors.arb_scanner import SCANNER_STOPPED, SWEEP_SECONDS, GetPairs, GetScanStatistics
 from arbiter.actors.market_feed import FRESH_SECONDS
 from arbiter.domain.book import BooksInvalid
 from arbiter.domain.money import parse_micros
@@ -120,6 +120,17 @@ async def test_both_directions_of_a_pair_live_their_own_lives(autojump_clock, sc
         await scene.quote(scene.no, "0.58x10", "0.61x10")
         assert await readings.read() == ["closed"]
         assert len(readings.open) == 1
+
+
+async def test_the_pairs_that_are_scanned_are_listed_page_by_page(autojump_clock, scene):
+    async with scene.running():
+        for request, found in (
+            (GetPairs(5), (scene.pair,)),
+            (GetPairs(5, "p"), (scene.pair,)),
+            (GetPairs(5, "pair"), ()),
+            (GetPairs(0), ()),
+        ):
+            assert await scene.scanner.ref.ask(request, timeout=5) == found
 
 
 async def test_books_of_other_markets_cost_no_decision(autojump_clock, scene, open_one):

@@ -3,9 +3,9 @@
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from arbiter.actors.accounts import FindApiKey, FindTelegram, GetAccount
-from arbiter.actors.arb_scanner import GetScanStatistics
-from arbiter.actors.brake import GetTradingStatus, Halt
+from arbiter.actors.accounts import FindApiKey, FindTelegram, GetAccount, ListAccounts
+from arbiter.actors.arb_scanner import GetPairs, GetScanStatistics
+from arbiter.actors.brake import CountHalted, GetStanding, GetTradingStatus, Halt
 from arbiter.actors.market_feed import GetMarket, SearchMarkets
 from arbiter.actors.position_tracker import GetHoldings, GetPositions
 from arbiter.actors.user_session import GetOrders
@@ -65,6 +65,10 @@ READS = [
     ("feed", GetMarket(NO_MARKET)),
     ("session", GetOrders()),
     ("scanner", GetScanStatistics()),
+    ("scanner", GetPairs(5)),
+    ("brake", GetStanding(ANN)),
+    ("brake", CountHalted()),
+    ("accounts", ListAccounts(5)),
 ]
 NOTHING_FOUND = (FindApiKey("none"), GetAccount(NOBODY), FindTelegram(8), GetMarket(NO_MARKET))
 
