@@ -27,6 +27,9 @@ from arbiter.store.base import StopMarker, Store
 from arbiter.store.memory import MemoryStopMarker
 from arbiter.venues.base import Venue
 
+RUN_BITS = 52
+"""No two runs of the program choose the same number; with what is added to it, it fits a double."""
+
 
 @dataclass(frozen=True)
 class Arbiter:
@@ -106,12 +109,16 @@ def compose(
         brake=brake_child.ref,
         feeds={name: feed.ref for name, feed in feeds.items()},
         tracker=tracker.ref,
+        desks=desk_refs,
+        scanner=scanner.ref,
         session=sessions.ref,
         position_changes=position_changes,
+        order_changes=order_changes,
         opportunities=opportunities,
         account_changes=account_changes,
         statuses=supervisor.statuses,
         states=supervisor.states,
+        run=environment.random.getrandbits(RUN_BITS),
     )
     front = Front(core, keys, listener, reflection=reflection)
     return Arbiter(supervisor, core, front, scanner.ref)

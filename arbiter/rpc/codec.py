@@ -1,25 +1,35 @@
 """Between the protobuf messages and the domain. What comes in is checked here, and an error names its field."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from arbiter.actors.accounts import STRATEGIES
 from arbiter.actors.arb_scanner import OpportunityChanged
+from arbiter.actors.brake import Standing
 from arbiter.actors.market_feed import BookUpdated, MarketData
 from arbiter.actors.position_tracker import PositionChanged
 from arbiter.domain.account import Account, UserSettings
 from arbiter.domain.arbitrage import Leg
 from arbiter.domain.book import Levels, Side
-from arbiter.domain.ids import MarketId, MarketKey, OutcomeId, OutcomeKey, VenueId
+from arbiter.domain.ids import MarketId, MarketKey, OrderId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.ledger import Position
 from arbiter.domain.limits import TIERS
 from arbiter.domain.market import Market, Outcome
 from arbiter.domain.money import MAX_MICROS, Micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
+from arbiter.domain.pair import Pair
 from arbiter.domain.trading_state import TradingState, TradingStatus
 from arbiter.domain.wallet import CashPool
 from arbiter.errors import InvalidInput
-from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2, user_pb2
+from arbiter.rpc.feed import Cursor
+from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
 
 LONGEST_ID = 200
 LONGEST_KEY = 100
+LONGEST_MS = 18
+"""Digits of a time; what has more does not fit 64 bits."""
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 200
 
 _SIDES = {market_pb2.SIDE_BUY: Side.BUY, market_pb2.SIDE_SELL: Side.SELL}
 _TIFS = {
@@ -29,6 +39,7 @@ _TIFS = {
 }
 _SIDES_OUT = {side: number for number, side in _SIDES.items()}
 _TIFS_OUT = {tif: number for number, tif in _TIFS.items()}
+_ORDER_STATES = {getattr(trading_pb2, f"ORDER_STATE_{state.name}"): state for state in OrderState}
 _ORDER_STATES_OUT: dict[OrderState, trading_pb2.OrderState] = {
     state: getattr(trading_pb2, f"ORDER_STATE_{state.name}") for state in OrderState
 }
@@ -88,7 +99,46 @@ def tif_in(value: market_pb2.TimeInForce) -> TimeInForce:
     return _TIFS[value]
 
 
+def order_states_in(values: Iterable[trading_pb2.OrderState]) -> frozenset[OrderState]:
+    wanted = tuple(values)
+    if not set(wanted) <= _ORDER_STATES.keys():
+        raise InvalidInput("states", "must be states that an order can have")
+    return frozenset(_ORDER_STATES[value] for value in wanted)
+
+
+def page_size_in(value: int) -> int:
+    """How many a page holds."""
+    if not 0 <= value <= LARGEST_PAGE:
+        raise InvalidInput("page_size", f"must be from 0 to {LARGEST_PAGE}")
+    return value or DEFAULT_PAGE
+
+
+def page_after_in(token: str) -> str:
+    """The id after which the page begins; any text is one."""
+    return optional_text_in("page_token", token)
+
+
+def orders_before_in(token: str) -> tuple[int, OrderId] | None:
+    """The order after which, newest first, the page begins."""
+    created_ms, _, order_id = optional_text_in("page_token", token).partition(".")
+    if not token:
+        return None
+    if not order_id or not created_ms.isascii() or not created_ms.isdecimal() or len(created_ms) > LONGEST_MS:
+        raise InvalidInput("page_token", "is none that ListOrders gave")
+    return int(created_ms), OrderId(order_id)
+
+
+def resume_after_in(message: Any) -> Cursor | None:
+    """The cursor that a stream is asked to go on from; any numbers are one, which may not fit."""
+    return Cursor(message.resume_after.epoch, message.resume_after.sequence) if message.HasField("resume_after") else None
+
+
 # -- out --
+
+
+def orders_before_out(orders: Sequence[Order], page_size: int) -> str:
+    """The token of the page after this one; none where this one is not full."""
+    return f"{orders[-1].created_ms}.{orders[-1].id}" if len(orders) == page_size else ""
 
 
 def outcome_out(key: OutcomeKey) -> market_pb2.OutcomeRef:
@@ -140,6 +190,8 @@ def order_out(order: Order) -> trading_pb2.Order:
         reason=order.reason,
         created_unix_ms=order.created_ms,
         updated_unix_ms=order.updated_ms,
+        idempotency_key=order.idempotency_key,
+        strategy=order.strategy,
     )
 
 
@@ -198,6 +250,23 @@ def _leg_out(leg: Leg, data: MarketData) -> strategy_pb2.OpportunityLeg:
     )
 
 
+def pair_out(pair: Pair, data: MarketData) -> market_pb2.Pair:
+    (title_a, _), (title_b, _) = _names(pair.a_yes, data), _names(pair.b_same, data)
+    sides = ((pair.a_yes, pair.b_same), (pair.a_no, pair.b_other))
+    return market_pb2.Pair(
+        pair_id=pair.id,
+        title=pair.title,
+        title_a=title_a,
+        title_b=title_b,
+        outcomes=[
+            market_pb2.PairedOutcome(
+                outcome=outcome_out(here), label=_names(here, data)[1], same_as=outcome_out(there), same_label=_names(there, data)[1]
+            )
+            for here, there in sides
+        ],
+    )
+
+
 def _names(outcome: OutcomeKey, data: MarketData) -> tuple[str, str]:
     market = data.markets.get(outcome.market_key)
     if market is None:
@@ -232,8 +301,28 @@ def wallet_out(
     )
 
 
-def trading_status_out(status: TradingStatus) -> trading_pb2.TradingStateResponse:
-    return trading_pb2.TradingStateResponse(state=trading_state_out(status.state), since_unix_ms=status.since_ms, reason=status.reason)
+def standing_out(standing: Standing) -> trading_pb2.TradingStateResponse:
+    status = standing.effective
+    return trading_pb2.TradingStateResponse(
+        state=trading_state_out(status.state),
+        since_unix_ms=status.since_ms,
+        reason=status.reason,
+        by_operator=standing.by_operator,
+        own_state=trading_state_out(standing.own.state),
+    )
+
+
+def user_out(account: Account, own: TradingStatus) -> admin_pb2.User:
+    return admin_pb2.User(
+        user_id=account.user,
+        name=account.name,
+        tier=account.tier.value,
+        role=account.role.value,
+        suspended=account.suspended,
+        telegram_linked=account.telegram is not None,
+        strategies=account.strategies,
+        own_state=trading_state_out(own.state),
+    )
 
 
 def profile_out(account: Account) -> user_pb2.ProfileResponse:

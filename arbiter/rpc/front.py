@@ -38,8 +38,8 @@ class Front:
             UserService(core, self.tokens, keys).service,
             TradingService(core, self.gate).service,
             StrategyService(core, self.gate).service,
-            MarketService(core).service,
-            audit.every_call(AdminService(core).service),
+            MarketService(core, self.gate).service,
+            audit.every_call(AdminService(core, keys).service),
         ]
         self.health = HealthService([each.name for each in self.services], core.states, environment.monotonic)
         self.services.append(self.health.service)

@@ -19,13 +19,20 @@ _BOT_METHODS = {
     "TradingService": (
         *("GetPositions", "PlaceOrder", "CancelOrder", "StreamPositions", "GetWallet", "GetOverview"),
         *("EmergencyStop", "ResumeTrading", "GetTradingState"),
+        *("GetOrder", "ListOrders", "StreamOrders"),
     ),
     "StrategyService": ("ListStrategies", "EnableStrategy", "DisableStrategy", "GetArbOpportunities"),
-    "MarketService": ("SearchMarkets", "GetMarket", "GetBook"),
+    "MarketService": ("SearchMarkets", "GetMarket", "GetBook", "StreamBook", "ListPairs"),
+    "AdminService": ("HaltAll",),  # for an operator's account, as everybody's calls of it
 }
 FOR_THE_BOT = frozenset((f"arbiter.v1.{service}", name) for service, names in _BOT_METHODS.items() for name in names)
-"""All that a token of scope `bot` may call: no credentials, no codes that link further Telegram accounts, nothing of an operator."""
-STOPPING_METHODS = frozenset({("arbiter.v1.TradingService", name) for name in ("EmergencyStop", "CancelOrder", "GetTradingState")})
+"""All that a token of scope `bot` may call: no credentials, no codes that link further Telegram accounts, of an operator's but a stop."""
+STOPPING_METHODS = frozenset(
+    {
+        *(("arbiter.v1.TradingService", name) for name in ("EmergencyStop", "CancelOrder", "GetTradingState")),
+        ("arbiter.v1.AdminService", "HaltAll"),
+    }
+)
 """Have a bucket of their own, the same in every tier: stopping is never refused because of what else was asked."""
 STOPS_PER_SECOND = 20
 OPEN_CALLS_PER_SECOND = 50
@@ -75,16 +82,19 @@ class Gate:
             _require_for_the_bot(service, method, claims, account)
         if (service, method) in STOPPING_METHODS:
             self._spend(self._stop_bucket(account.user), f"more than {STOPS_PER_SECOND} stops or cancels a second")
-            return account
+        else:
+            self._spend_request(account)
+        if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
+            raise NotAllowed("this needs the role operator")
+        return account
+
+    def _spend_request(self, account: Account) -> None:
         limits = TIERS[account.tier]
         bucket = self._buckets.get(account.user)
         if bucket is None or bucket.capacity != limits.requests_per_second * 2:
             bucket = TokenBucket.per_second(limits.requests_per_second, self._core.environment.monotonic())
             self._buckets[account.user] = bucket
         self._spend(bucket, f"more than {limits.requests_per_second} requests a second (tier {account.tier.value})")
-        if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
-            raise NotAllowed("this needs the role operator")
-        return account
 
     def _stop_bucket(self, user: UserId) -> TokenBucket:
         if user not in self._stops:

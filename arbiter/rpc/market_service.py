@@ -1,9 +1,16 @@
 """MarketService: what the venues list, and their books."""
 
+from collections.abc import AsyncIterator
+
+from arbiter.actors.arb_scanner import GetPairs
 from arbiter.actors.market_feed import GetMarket, SearchMarkets
+from arbiter.domain.ids import OutcomeKey
 from arbiter.errors import InvalidInput, NotFound
 from arbiter.rpc import codec
+from arbiter.rpc.book_feed import BookFeed, BookSource
 from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.encoded import Encoded
+from arbiter.rpc.gate import Gate
 from arbiter.rpc.request import Request
 from arbiter.v1 import market_pb2
 from arbiter.v1.market_grpc import MarketServiceServicer
@@ -11,13 +18,17 @@ from arbiter.v1.market_grpc import MarketServiceServicer
 LONGEST_WORDS = 200
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
+MOST_BOOKS = 50
+"""So many outcomes one stream of books may follow."""
 
 
 class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, without types
     """See `proto/arbiter/v1/market.proto`."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, gate: Gate) -> None:
         self._core = core
+        self._gate = gate
+        self._books = BookSource(core.data, core.environment, core.run)
 
     async def SearchMarkets(self, message: market_pb2.SearchMarketsRequest, request: Request) -> market_pb2.SearchMarketsResponse:
         if len(message.words) > LONGEST_WORDS:
@@ -41,3 +52,27 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
             raise NotFound("no book of that outcome has been seen")
         now = self._core.environment.monotonic()
         return codec.book_out(book, fresh=self._core.data.fresh(book, now), age_ms=max(0, round((now - book.changed_at) * 1000)))
+
+    async def StreamBook(self, message: market_pb2.StreamBookRequest, request: Request) -> AsyncIterator[Encoded]:
+        outcomes = _outcomes_in(message)
+        question = repr(sorted(outcomes))
+        feed = BookFeed(self._books, outcomes)
+        with self._gate.stream(request.caller), feed.opened(question, codec.resume_after_in(message)):
+            async for update in feed:
+                yield update
+
+    async def ListPairs(self, message: market_pb2.ListPairsRequest, request: Request) -> market_pb2.ListPairsResponse:
+        size = codec.page_size_in(message.page_size)
+        found = await self._core.scanner.ask(GetPairs(size, codec.page_after_in(message.page_token)), timeout=ASK_SECONDS)
+        return market_pb2.ListPairsResponse(
+            pairs=[codec.pair_out(pair, self._core.data) for pair in found], next_page_token=found[-1].id if len(found) == size else ""
+        )
+
+
+def _outcomes_in(message: market_pb2.StreamBookRequest) -> tuple[OutcomeKey, ...]:
+    if not 1 <= len(message.outcomes) <= MOST_BOOKS:
+        raise InvalidInput("outcomes", f"must be 1 to {MOST_BOOKS}, not {len(message.outcomes)}")
+    outcomes = tuple(codec.outcome_in(f"outcomes[{number}]", each) for number, each in enumerate(message.outcomes))
+    if len(set(outcomes)) < len(outcomes):
+        raise InvalidInput("outcomes", "names an outcome twice")
+    return outcomes

@@ -1,31 +1,33 @@
 """TradingService: the caller's orders and positions."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import structlog
 import trio
 
 from arbiter.actors.accounts import SwitchAllOff
-from arbiter.actors.brake import GetTradingStatus, Halt, Resume
+from arbiter.actors.brake import GetStanding, Halt, Resume
+from arbiter.actors.paper_desk import OrderChanged
 from arbiter.actors.position_tracker import GetHoldings, GetPositions, PositionChanged
-from arbiter.actors.user_session import CancelAll, CancelOrder, GetOrders, PlaceOrder
+from arbiter.actors.user_session import CancelAll, CancelOrder, GetOrder, GetOrders, ListOrders, PlaceOrder
 from arbiter.domain.account import Account
 from arbiter.domain.ids import OrderId, OutcomeKey, UserId
 from arbiter.domain.trading_state import TradingState
 from arbiter.domain.wallet import cash_pools
 from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
-from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.core import ASK_SECONDS, HALT_SECONDS, STOP_SECONDS, Core
+from arbiter.rpc.encoded import Encoded
+from arbiter.rpc.feed import Change, ListFeed, Source
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.request import Request
-from arbiter.runtime import Subscription
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
 
-HALT_SECONDS = 1.5
-"""The latch: the brake answers within 0.75 s, and a crash of it is over by then."""
-STOP_SECONDS = 3.5
-"""How long a stop waits for each part after the latch. Both together are shorter than a client's patience, so that the report arrives."""
+K = TypeVar("K")
+E = TypeVar("E")
 
 _log = structlog.get_logger(component="trading")
 
@@ -36,6 +38,12 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
     def __init__(self, core: Core, gate: Gate) -> None:
         self._core = core
         self._gate = gate
+        self._positions = Source(core.position_changes, self._encode_position, run=core.run, group_of=lambda change: change.position.user)
+        self._orders = Source(core.order_changes, _encode_order, run=core.run, group_of=lambda change: change.order.user)
+
+    def _encode_position(self, change: Change[tuple[UserId, OutcomeKey], PositionChanged]) -> bytes:
+        position = codec.position_out(change.event, self._core.data)
+        return trading_pb2.PositionUpdate(positions=[position], at_unix_ms=change.event.at_ms).SerializeToString()
 
     async def GetPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> trading_pb2.PositionsResponse:
         held = await self._core.tracker.ask(GetPositions(request.caller.user), timeout=ASK_SECONDS)
@@ -64,11 +72,11 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
 
     async def GetOverview(self, message: trading_pb2.OverviewRequest, request: Request) -> trading_pb2.OverviewResponse:
         account: Account = request.caller
-        status = await self._core.brake.ask(GetTradingStatus(account.user), timeout=ASK_SECONDS)
+        standing = await self._core.brake.ask(GetStanding(account.user), timeout=ASK_SECONDS)
         wallet, held = await self._worth(account.user)
         return trading_pb2.OverviewResponse(
             profile=codec.profile_out(account),
-            trading=codec.trading_status_out(status),
+            trading=codec.standing_out(standing),
             strategies=codec.strategies_out(account),
             wallet=wallet,
             positions=[codec.position_out(change, self._core.data) for change in held],
@@ -113,36 +121,47 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         if not message.confirm:
             raise InvalidInput("confirm", "must be true: trading goes on after this")
         user: UserId = request.caller.user
-        status = await self._core.brake.ask(GetTradingStatus(user), timeout=ASK_SECONDS)
-        if status.state is TradingState.HALTED:
+        standing = await self._core.brake.ask(GetStanding(user), timeout=ASK_SECONDS)
+        status = standing.effective
+        if standing.own.state is TradingState.HALTED:
             await self._core.accounts.ask(SwitchAllOff(user), timeout=ASK_SECONDS)  # the stop may not have come to that
             status = await self._core.brake.ask(Resume(user), timeout=ASK_SECONDS)
         return trading_pb2.ResumeTradingResponse(state=codec.trading_state_out(status.state))
 
     async def GetTradingState(self, message: trading_pb2.TradingStateRequest, request: Request) -> trading_pb2.TradingStateResponse:
-        status = await self._core.brake.ask(GetTradingStatus(request.caller.user), timeout=ASK_SECONDS)
-        return codec.trading_status_out(status)
+        return codec.standing_out(await self._core.brake.ask(GetStanding(request.caller.user), timeout=ASK_SECONDS))
 
-    async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[trading_pb2.PositionUpdate]:
-        user: UserId = request.caller.user
-        with self._gate.stream(request.caller), self._core.position_changes.subscribe() as (everything, changes):
-            held = sorted((c for c in everything if c.position.user == user), key=lambda c: c.position.outcome)
-            yield self._update(1, held, self._core.environment.unix_ms(), 0, snapshot=True)
-            async for update in self._changes_of(user, changes):
+    async def GetOrder(self, message: trading_pb2.GetOrderRequest, request: Request) -> trading_pb2.OrderResponse:
+        wanted = GetOrder(OrderId(codec.text_in("order_id", message.order_id)))
+        order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
+        return trading_pb2.OrderResponse(order=codec.order_out(order))
+
+    async def ListOrders(self, message: trading_pb2.ListOrdersRequest, request: Request) -> trading_pb2.ListOrdersResponse:
+        size = codec.page_size_in(message.page_size)
+        wanted = ListOrders(size, codec.order_states_in(message.states), codec.orders_before_in(message.page_token))
+        found = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
+        return trading_pb2.ListOrdersResponse(
+            orders=[codec.order_out(order) for order in found], next_page_token=codec.orders_before_out(found, size)
+        )
+
+    # -- streams --
+
+    async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[Encoded]:
+        with self._gate.stream(request.caller), self._following(self._positions, message, request) as feed:
+            async for update in feed:
                 yield update
 
-    async def _changes_of(
-        self, user: UserId, changes: Subscription[tuple[UserId, OutcomeKey], PositionChanged]
-    ) -> AsyncIterator[trading_pb2.PositionUpdate]:
-        sequence, missed = 1, changes.missed
-        async for change in changes:
-            if change.position.user == user:
-                sequence += 1
-                yield self._update(sequence, [change], change.at_ms, changes.missed - missed)
-                missed = changes.missed
+    async def StreamOrders(self, message: trading_pb2.StreamOrdersRequest, request: Request) -> AsyncIterator[Encoded]:
+        with self._gate.stream(request.caller), self._following(self._orders, message, request) as feed:
+            async for update in feed:
+                yield update
 
-    def _update(
-        self, sequence: int, changes: list[PositionChanged], at_ms: int, conflated: int, *, snapshot: bool = False
-    ) -> trading_pb2.PositionUpdate:
-        positions = [codec.position_out(change, self._core.data) for change in changes]
-        return trading_pb2.PositionUpdate(snapshot=snapshot, positions=positions, sequence=sequence, at_unix_ms=at_ms, conflated=conflated)
+    def _following(self, source: Source[K, E], message: Any, request: Request) -> AbstractContextManager[ListFeed[K, E]]:
+        """What is told of the caller's own."""
+        user: UserId = request.caller.user
+        return ListFeed(source, self._core.environment.unix_ms, (user,)).opened(user, codec.resume_after_in(message))
+
+
+def _encode_order(change: Change[OrderId, OrderChanged]) -> bytes:
+    order = change.event.order
+    return trading_pb2.OrderUpdate(orders=[codec.order_out(order)], at_unix_ms=order.updated_ms).SerializeToString()

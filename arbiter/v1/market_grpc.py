@@ -12,6 +12,12 @@ class MarketServiceServicer(purerpc.Servicer):
     async def GetBook(self, input_message):
         raise NotImplementedError()
 
+    async def StreamBook(self, input_message):
+        raise NotImplementedError()
+
+    async def ListPairs(self, input_message):
+        raise NotImplementedError()
+
     @property
     def service(self) -> purerpc.Service:
         service_obj = purerpc.Service(
@@ -42,6 +48,24 @@ class MarketServiceServicer(purerpc.Servicer):
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_market__pb2.GetBookRequest,
                 arbiter_dot_v1_dot_market__pb2.Book,
+            )
+        )
+        service_obj.add_method(
+            "StreamBook",
+            self.StreamBook,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_STREAM,
+                arbiter_dot_v1_dot_market__pb2.StreamBookRequest,
+                arbiter_dot_v1_dot_market__pb2.BookUpdate,
+            )
+        )
+        service_obj.add_method(
+            "ListPairs",
+            self.ListPairs,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.ListPairsRequest,
+                arbiter_dot_v1_dot_market__pb2.ListPairsResponse,
             )
         )
         return service_obj
@@ -75,5 +99,21 @@ class MarketServiceStub:
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_market__pb2.GetBookRequest,
                 arbiter_dot_v1_dot_market__pb2.Book,
+            )
+        )
+        self.StreamBook = self._client.get_method_stub(
+            "StreamBook",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_STREAM,
+                arbiter_dot_v1_dot_market__pb2.StreamBookRequest,
+                arbiter_dot_v1_dot_market__pb2.BookUpdate,
+            )
+        )
+        self.ListPairs = self._client.get_method_stub(
+            "ListPairs",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.ListPairsRequest,
+                arbiter_dot_v1_dot_market__pb2.ListPairsResponse,
             )
         )

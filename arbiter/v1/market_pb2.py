@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rbiter/v1/market.proto\x12\narbiter.v1\"B\n\nOutcomeRef\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tmarket_id\x18\x02 \x01(\t\x12\x12\n\noutcome_id\x18\x03 \x01(\t\"7\n\nPriceLevel\x12\x14\n\x0cprice_micros\x18\x01 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x02 \x01(\x03\"2\n\rMarketOutcome\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"K\n\nPriceRange\x12\x14\n\x0cstart_micros\x18\x01 \x01(\x03\x12\x12\n\nend_micros\x18\x02 \x01(\x03\x12\x13\n\x0bstep_micros\x18\x03 \x01(\x03\"\xc4\x02\n\x06Market\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tmarket_id\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12&\n\x03yes\x18\x05 \x01(\x0b\x32\x19.arbiter.v1.MarketOutcome\x12%\n\x02no\x18\x06 \x01(\x0b\x32\x19.arbiter.v1.MarketOutcome\x12,\n\x0cprice_ranges\x18\x07 \x03(\x0b\x32\x16.arbiter.v1.PriceRange\x12\x17\n\x0fmin_size_micros\x18\x08 \x01(\x03\x12\x18\n\x10size_step_micros\x18\t \x01(\x03\x12\x0e\n\x06status\x18\n \x01(\t\x12\x16\n\x0e\x63loses_unix_ms\x18\x0b \x01(\x03\x12\x10\n\x08tradable\x18\x0c \x01(\x08\x12\r\n\x05rules\x18\r \x01(\t\"4\n\x14SearchMarketsRequest\x12\r\n\x05words\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"<\n\x15SearchMarketsResponse\x12#\n\x07markets\x18\x01 \x03(\x0b\x32\x12.arbiter.v1.Market\"4\n\x10GetMarketRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tmarket_id\x18\x02 \x01(\t\"9\n\x0eGetBookRequest\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\"\x9a\x01\n\x04\x42ook\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12$\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x16.arbiter.v1.PriceLevel\x12$\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x16.arbiter.v1.PriceLevel\x12\r\n\x05\x66resh\x18\x04 \x01(\x08\x12\x0e\n\x06\x61ge_ms\x18\x05 \x01(\x03*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*q\n\x0bTimeInForce\x12\x1d\n\x19TIME_IN_FORCE_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_IN_FORCE_GTC\x10\x01\x12\x15\n\x11TIME_IN_FORCE_IOC\x10\x02\x12\x15\n\x11TIME_IN_FORCE_FOK\x10\x03\x32\xdd\x01\n\rMarketService\x12T\n\rSearchMarkets\x12 .arbiter.v1.SearchMarketsRequest\x1a!.arbiter.v1.SearchMarketsResponse\x12=\n\tGetMarket\x12\x1c.arbiter.v1.GetMarketRequest\x1a\x12.arbiter.v1.Market\x12\x37\n\x07GetBook\x12\x1a.arbiter.v1.GetBookRequest\x1a\x10.arbiter.v1.Bookb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61rbiter/v1/market.proto\x12\narbiter.v1\"B\n\nOutcomeRef\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tmarket_id\x18\x02 \x01(\t\x12\x12\n\noutcome_id\x18\x03 \x01(\t\"7\n\nPriceLevel\x12\x14\n\x0cprice_micros\x18\x01 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x02 \x01(\x03\"2\n\rMarketOutcome\x12\x12\n\noutcome_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\"K\n\nPriceRange\x12\x14\n\x0cstart_micros\x18\x01 \x01(\x03\x12\x12\n\nend_micros\x18\x02 \x01(\x03\x12\x13\n\x0bstep_micros\x18\x03 \x01(\x03\"\xc4\x02\n\x06Market\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tmarket_id\x18\x02 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12&\n\x03yes\x18\x05 \x01(\x0b\x32\x19.arbiter.v1.MarketOutcome\x12%\n\x02no\x18\x06 \x01(\x0b\x32\x19.arbiter.v1.MarketOutcome\x12,\n\x0cprice_ranges\x18\x07 \x03(\x0b\x32\x16.arbiter.v1.PriceRange\x12\x17\n\x0fmin_size_micros\x18\x08 \x01(\x03\x12\x18\n\x10size_step_micros\x18\t \x01(\x03\x12\x0e\n\x06status\x18\n \x01(\t\x12\x16\n\x0e\x63loses_unix_ms\x18\x0b \x01(\x03\x12\x10\n\x08tradable\x18\x0c \x01(\x08\x12\r\n\x05rules\x18\r \x01(\t\"4\n\x14SearchMarketsRequest\x12\r\n\x05words\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"<\n\x15SearchMarketsResponse\x12#\n\x07markets\x18\x01 \x03(\x0b\x32\x12.arbiter.v1.Market\"4\n\x10GetMarketRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x11\n\tmarket_id\x18\x02 \x01(\t\"9\n\x0eGetBookRequest\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\")\n\x06\x43ursor\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"g\n\x11StreamBookRequest\x12(\n\x08outcomes\x18\x01 \x03(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12(\n\x0cresume_after\x18\x02 \x01(\x0b\x32\x12.arbiter.v1.Cursor\"\xaa\x01\n\nBookUpdate\x12\x10\n\x08snapshot\x18\x01 \x01(\x08\x12\x1f\n\x05\x62ooks\x18\x02 \x03(\x0b\x32\x10.arbiter.v1.Book\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x12\n\nat_unix_ms\x18\x04 \x01(\x03\x12\x11\n\tconflated\x18\x05 \x01(\x03\x12\"\n\x06\x63ursor\x18\x06 \x01(\x0b\x32\x12.arbiter.v1.Cursor\x12\x0c\n\x04more\x18\x07 \x01(\x08\"9\n\x10ListPairsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x84\x01\n\rPairedOutcome\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\r\n\x05label\x18\x02 \x01(\t\x12\'\n\x07same_as\x18\x03 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\x12\n\nsame_label\x18\x04 \x01(\t\"u\n\x04Pair\x12\x0f\n\x07pair_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07title_a\x18\x03 \x01(\t\x12\x0f\n\x07title_b\x18\x04 \x01(\t\x12+\n\x08outcomes\x18\x05 \x03(\x0b\x32\x19.arbiter.v1.PairedOutcome\"M\n\x11ListPairsResponse\x12\x1f\n\x05pairs\x18\x01 \x03(\x0b\x32\x10.arbiter.v1.Pair\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x01\n\x04\x42ook\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12$\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x16.arbiter.v1.PriceLevel\x12$\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x16.arbiter.v1.PriceLevel\x12\r\n\x05\x66resh\x18\x04 \x01(\x08\x12\x0e\n\x06\x61ge_ms\x18\x05 \x01(\x03*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*q\n\x0bTimeInForce\x12\x1d\n\x19TIME_IN_FORCE_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_IN_FORCE_GTC\x10\x01\x12\x15\n\x11TIME_IN_FORCE_IOC\x10\x02\x12\x15\n\x11TIME_IN_FORCE_FOK\x10\x03\x32\xee\x02\n\rMarketService\x12T\n\rSearchMarkets\x12 .arbiter.v1.SearchMarketsRequest\x1a!.arbiter.v1.SearchMarketsResponse\x12=\n\tGetMarket\x12\x1c.arbiter.v1.GetMarketRequest\x1a\x12.arbiter.v1.Market\x12\x37\n\x07GetBook\x12\x1a.arbiter.v1.GetBookRequest\x1a\x10.arbiter.v1.Book\x12\x45\n\nStreamBook\x12\x1d.arbiter.v1.StreamBookRequest\x1a\x16.arbiter.v1.BookUpdate0\x01\x12H\n\tListPairs\x12\x1c.arbiter.v1.ListPairsRequest\x1a\x1d.arbiter.v1.ListPairsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'arbiter.v1.market_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIDE']._serialized_start=1006
-  _globals['_SIDE']._serialized_end=1063
-  _globals['_TIMEINFORCE']._serialized_start=1065
-  _globals['_TIMEINFORCE']._serialized_end=1178
+  _globals['_SIDE']._serialized_start=1719
+  _globals['_SIDE']._serialized_end=1776
+  _globals['_TIMEINFORCE']._serialized_start=1778
+  _globals['_TIMEINFORCE']._serialized_end=1891
   _globals['_OUTCOMEREF']._serialized_start=39
   _globals['_OUTCOMEREF']._serialized_end=105
   _globals['_PRICELEVEL']._serialized_start=107
@@ -53,8 +53,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMARKETREQUEST']._serialized_end=788
   _globals['_GETBOOKREQUEST']._serialized_start=790
   _globals['_GETBOOKREQUEST']._serialized_end=847
-  _globals['_BOOK']._serialized_start=850
-  _globals['_BOOK']._serialized_end=1004
-  _globals['_MARKETSERVICE']._serialized_start=1181
-  _globals['_MARKETSERVICE']._serialized_end=1402
+  _globals['_CURSOR']._serialized_start=849
+  _globals['_CURSOR']._serialized_end=890
+  _globals['_STREAMBOOKREQUEST']._serialized_start=892
+  _globals['_STREAMBOOKREQUEST']._serialized_end=995
+  _globals['_BOOKUPDATE']._serialized_start=998
+  _globals['_BOOKUPDATE']._serialized_end=1168
+  _globals['_LISTPAIRSREQUEST']._serialized_start=1170
+  _globals['_LISTPAIRSREQUEST']._serialized_end=1227
+  _globals['_PAIREDOUTCOME']._serialized_start=1230
+  _globals['_PAIREDOUTCOME']._serialized_end=1362
+  _globals['_PAIR']._serialized_start=1364
+  _globals['_PAIR']._serialized_end=1481
+  _globals['_LISTPAIRSRESPONSE']._serialized_start=1483
+  _globals['_LISTPAIRSRESPONSE']._serialized_end=1560
+  _globals['_BOOK']._serialized_start=1563
+  _globals['_BOOK']._serialized_end=1717
+  _globals['_MARKETSERVICE']._serialized_start=1894
+  _globals['_MARKETSERVICE']._serialized_end=2260
 # @@protoc_insertion_point(module_scope)

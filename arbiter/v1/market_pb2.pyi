@@ -121,6 +121,82 @@ class GetBookRequest(_message.Message):
     outcome: OutcomeRef
     def __init__(self, outcome: _Optional[_Union[OutcomeRef, _Mapping]] = ...) -> None: ...
 
+class Cursor(_message.Message):
+    __slots__ = ("epoch", "sequence")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    sequence: int
+    def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class StreamBookRequest(_message.Message):
+    __slots__ = ("outcomes", "resume_after")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    RESUME_AFTER_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[OutcomeRef]
+    resume_after: Cursor
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[OutcomeRef, _Mapping]]] = ..., resume_after: _Optional[_Union[Cursor, _Mapping]] = ...) -> None: ...
+
+class BookUpdate(_message.Message):
+    __slots__ = ("snapshot", "books", "sequence", "at_unix_ms", "conflated", "cursor", "more")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    BOOKS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CONFLATED_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    snapshot: bool
+    books: _containers.RepeatedCompositeFieldContainer[Book]
+    sequence: int
+    at_unix_ms: int
+    conflated: int
+    cursor: Cursor
+    more: bool
+    def __init__(self, snapshot: _Optional[bool] = ..., books: _Optional[_Iterable[_Union[Book, _Mapping]]] = ..., sequence: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., conflated: _Optional[int] = ..., cursor: _Optional[_Union[Cursor, _Mapping]] = ..., more: _Optional[bool] = ...) -> None: ...
+
+class ListPairsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class PairedOutcome(_message.Message):
+    __slots__ = ("outcome", "label", "same_as", "same_label")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SAME_AS_FIELD_NUMBER: _ClassVar[int]
+    SAME_LABEL_FIELD_NUMBER: _ClassVar[int]
+    outcome: OutcomeRef
+    label: str
+    same_as: OutcomeRef
+    same_label: str
+    def __init__(self, outcome: _Optional[_Union[OutcomeRef, _Mapping]] = ..., label: _Optional[str] = ..., same_as: _Optional[_Union[OutcomeRef, _Mapping]] = ..., same_label: _Optional[str] = ...) -> None: ...
+
+class Pair(_message.Message):
+    __slots__ = ("pair_id", "title", "title_a", "title_b", "outcomes")
+    PAIR_ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_A_FIELD_NUMBER: _ClassVar[int]
+    TITLE_B_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    pair_id: str
+    title: str
+    title_a: str
+    title_b: str
+    outcomes: _containers.RepeatedCompositeFieldContainer[PairedOutcome]
+    def __init__(self, pair_id: _Optional[str] = ..., title: _Optional[str] = ..., title_a: _Optional[str] = ..., title_b: _Optional[str] = ..., outcomes: _Optional[_Iterable[_Union[PairedOutcome, _Mapping]]] = ...) -> None: ...
+
+class ListPairsResponse(_message.Message):
+    __slots__ = ("pairs", "next_page_token")
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    pairs: _containers.RepeatedCompositeFieldContainer[Pair]
+    next_page_token: str
+    def __init__(self, pairs: _Optional[_Iterable[_Union[Pair, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class Book(_message.Message):
     __slots__ = ("outcome", "bids", "asks", "fresh", "age_ms")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]

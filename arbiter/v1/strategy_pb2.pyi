@@ -14,10 +14,12 @@ class OpportunityState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OPPORTUNITY_STATE_OPENED: _ClassVar[OpportunityState]
     OPPORTUNITY_STATE_UPDATED: _ClassVar[OpportunityState]
     OPPORTUNITY_STATE_CLOSED: _ClassVar[OpportunityState]
+    OPPORTUNITY_STATE_SNAPSHOT: _ClassVar[OpportunityState]
 OPPORTUNITY_STATE_UNSPECIFIED: OpportunityState
 OPPORTUNITY_STATE_OPENED: OpportunityState
 OPPORTUNITY_STATE_UPDATED: OpportunityState
 OPPORTUNITY_STATE_CLOSED: OpportunityState
+OPPORTUNITY_STATE_SNAPSHOT: OpportunityState
 
 class ListRequest(_message.Message):
     __slots__ = ()
@@ -52,10 +54,12 @@ class StrategyResponse(_message.Message):
     def __init__(self, strategy: _Optional[_Union[Strategy, _Mapping]] = ...) -> None: ...
 
 class ArbRequest(_message.Message):
-    __slots__ = ("min_net_per_contract_micros",)
+    __slots__ = ("min_net_per_contract_micros", "resume_after")
     MIN_NET_PER_CONTRACT_MICROS_FIELD_NUMBER: _ClassVar[int]
+    RESUME_AFTER_FIELD_NUMBER: _ClassVar[int]
     min_net_per_contract_micros: int
-    def __init__(self, min_net_per_contract_micros: _Optional[int] = ...) -> None: ...
+    resume_after: _market_pb2.Cursor
+    def __init__(self, min_net_per_contract_micros: _Optional[int] = ..., resume_after: _Optional[_Union[_market_pb2.Cursor, _Mapping]] = ...) -> None: ...
 
 class OpportunityLeg(_message.Message):
     __slots__ = ("outcome", "title", "label", "limit_price_micros", "size_micros", "cost_micros", "fee_micros")
@@ -76,7 +80,7 @@ class OpportunityLeg(_message.Message):
     def __init__(self, outcome: _Optional[_Union[_market_pb2.OutcomeRef, _Mapping]] = ..., title: _Optional[str] = ..., label: _Optional[str] = ..., limit_price_micros: _Optional[int] = ..., size_micros: _Optional[int] = ..., cost_micros: _Optional[int] = ..., fee_micros: _Optional[int] = ...) -> None: ...
 
 class ArbOpportunity(_message.Message):
-    __slots__ = ("opportunity_id", "state", "pair_id", "title", "legs", "size_micros", "gross_micros", "net_micros", "net_per_contract_micros", "book_age_ms", "opened_unix_ms", "at_unix_ms", "duration_ms", "reason", "sequence", "conflated")
+    __slots__ = ("opportunity_id", "state", "pair_id", "title", "legs", "size_micros", "gross_micros", "net_micros", "net_per_contract_micros", "book_age_ms", "opened_unix_ms", "at_unix_ms", "duration_ms", "reason", "sequence", "conflated", "cursor")
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PAIR_ID_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +97,7 @@ class ArbOpportunity(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CONFLATED_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     opportunity_id: str
     state: OpportunityState
     pair_id: str
@@ -109,4 +114,5 @@ class ArbOpportunity(_message.Message):
     reason: str
     sequence: int
     conflated: int
-    def __init__(self, opportunity_id: _Optional[str] = ..., state: _Optional[_Union[OpportunityState, str]] = ..., pair_id: _Optional[str] = ..., title: _Optional[str] = ..., legs: _Optional[_Iterable[_Union[OpportunityLeg, _Mapping]]] = ..., size_micros: _Optional[int] = ..., gross_micros: _Optional[int] = ..., net_micros: _Optional[int] = ..., net_per_contract_micros: _Optional[int] = ..., book_age_ms: _Optional[_Iterable[int]] = ..., opened_unix_ms: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., duration_ms: _Optional[int] = ..., reason: _Optional[str] = ..., sequence: _Optional[int] = ..., conflated: _Optional[int] = ...) -> None: ...
+    cursor: _market_pb2.Cursor
+    def __init__(self, opportunity_id: _Optional[str] = ..., state: _Optional[_Union[OpportunityState, str]] = ..., pair_id: _Optional[str] = ..., title: _Optional[str] = ..., legs: _Optional[_Iterable[_Union[OpportunityLeg, _Mapping]]] = ..., size_micros: _Optional[int] = ..., gross_micros: _Optional[int] = ..., net_micros: _Optional[int] = ..., net_per_contract_micros: _Optional[int] = ..., book_age_ms: _Optional[_Iterable[int]] = ..., opened_unix_ms: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., duration_ms: _Optional[int] = ..., reason: _Optional[str] = ..., sequence: _Optional[int] = ..., conflated: _Optional[int] = ..., cursor: _Optional[_Union[_market_pb2.Cursor, _Mapping]] = ...) -> None: ...

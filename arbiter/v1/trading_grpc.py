@@ -15,6 +15,15 @@ class TradingServiceServicer(purerpc.Servicer):
     async def CancelOrder(self, input_message):
         raise NotImplementedError()
 
+    async def GetOrder(self, input_message):
+        raise NotImplementedError()
+
+    async def ListOrders(self, input_message):
+        raise NotImplementedError()
+
+    async def StreamOrders(self, input_message):
+        raise NotImplementedError()
+
     async def StreamPositions(self, input_message):
         raise NotImplementedError()
 
@@ -63,6 +72,33 @@ class TradingServiceServicer(purerpc.Servicer):
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_trading__pb2.CancelRequest,
                 arbiter_dot_v1_dot_trading__pb2.CancelResponse,
+            )
+        )
+        service_obj.add_method(
+            "GetOrder",
+            self.GetOrder,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.GetOrderRequest,
+                arbiter_dot_v1_dot_trading__pb2.OrderResponse,
+            )
+        )
+        service_obj.add_method(
+            "ListOrders",
+            self.ListOrders,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.ListOrdersRequest,
+                arbiter_dot_v1_dot_trading__pb2.ListOrdersResponse,
+            )
+        )
+        service_obj.add_method(
+            "StreamOrders",
+            self.StreamOrders,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_STREAM,
+                arbiter_dot_v1_dot_trading__pb2.StreamOrdersRequest,
+                arbiter_dot_v1_dot_trading__pb2.OrderUpdate,
             )
         )
         service_obj.add_method(
@@ -150,6 +186,30 @@ class TradingServiceStub:
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_trading__pb2.CancelRequest,
                 arbiter_dot_v1_dot_trading__pb2.CancelResponse,
+            )
+        )
+        self.GetOrder = self._client.get_method_stub(
+            "GetOrder",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.GetOrderRequest,
+                arbiter_dot_v1_dot_trading__pb2.OrderResponse,
+            )
+        )
+        self.ListOrders = self._client.get_method_stub(
+            "ListOrders",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_trading__pb2.ListOrdersRequest,
+                arbiter_dot_v1_dot_trading__pb2.ListOrdersResponse,
+            )
+        )
+        self.StreamOrders = self._client.get_method_stub(
+            "StreamOrders",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_STREAM,
+                arbiter_dot_v1_dot_trading__pb2.StreamOrdersRequest,
+                arbiter_dot_v1_dot_trading__pb2.OrderUpdate,
             )
         )
         self.StreamPositions = self._client.get_method_stub(

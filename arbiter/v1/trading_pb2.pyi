@@ -47,8 +47,10 @@ TRADING_STATE_REDUCING: TradingState
 TRADING_STATE_HALTED: TradingState
 
 class PositionsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("resume_after",)
+    RESUME_AFTER_FIELD_NUMBER: _ClassVar[int]
+    resume_after: _market_pb2.Cursor
+    def __init__(self, resume_after: _Optional[_Union[_market_pb2.Cursor, _Mapping]] = ...) -> None: ...
 
 class Position(_message.Message):
     __slots__ = ("outcome", "title", "label", "size_micros", "cost_micros", "realised_pnl_micros", "fees_micros", "marked", "mark_price_micros", "unrealised_pnl_micros", "exit_value_micros")
@@ -83,21 +85,25 @@ class PositionsResponse(_message.Message):
     def __init__(self, positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
 
 class PositionUpdate(_message.Message):
-    __slots__ = ("snapshot", "positions", "sequence", "at_unix_ms", "conflated")
+    __slots__ = ("snapshot", "positions", "sequence", "at_unix_ms", "conflated", "cursor", "more")
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     CONFLATED_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     snapshot: bool
     positions: _containers.RepeatedCompositeFieldContainer[Position]
     sequence: int
     at_unix_ms: int
     conflated: int
-    def __init__(self, snapshot: _Optional[bool] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., sequence: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., conflated: _Optional[int] = ...) -> None: ...
+    cursor: _market_pb2.Cursor
+    more: bool
+    def __init__(self, snapshot: _Optional[bool] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., sequence: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., conflated: _Optional[int] = ..., cursor: _Optional[_Union[_market_pb2.Cursor, _Mapping]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "outcome", "side", "price_micros", "size_micros", "filled_micros", "time_in_force", "state", "reason", "created_unix_ms", "updated_unix_ms")
+    __slots__ = ("order_id", "outcome", "side", "price_micros", "size_micros", "filled_micros", "time_in_force", "state", "reason", "created_unix_ms", "updated_unix_ms", "idempotency_key", "strategy")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +115,8 @@ class Order(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     UPDATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     outcome: _market_pb2.OutcomeRef
     side: _market_pb2.Side
@@ -120,7 +128,9 @@ class Order(_message.Message):
     reason: str
     created_unix_ms: int
     updated_unix_ms: int
-    def __init__(self, order_id: _Optional[str] = ..., outcome: _Optional[_Union[_market_pb2.OutcomeRef, _Mapping]] = ..., side: _Optional[_Union[_market_pb2.Side, str]] = ..., price_micros: _Optional[int] = ..., size_micros: _Optional[int] = ..., filled_micros: _Optional[int] = ..., time_in_force: _Optional[_Union[_market_pb2.TimeInForce, str]] = ..., state: _Optional[_Union[OrderState, str]] = ..., reason: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., updated_unix_ms: _Optional[int] = ...) -> None: ...
+    idempotency_key: str
+    strategy: str
+    def __init__(self, order_id: _Optional[str] = ..., outcome: _Optional[_Union[_market_pb2.OutcomeRef, _Mapping]] = ..., side: _Optional[_Union[_market_pb2.Side, str]] = ..., price_micros: _Optional[int] = ..., size_micros: _Optional[int] = ..., filled_micros: _Optional[int] = ..., time_in_force: _Optional[_Union[_market_pb2.TimeInForce, str]] = ..., state: _Optional[_Union[OrderState, str]] = ..., reason: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., updated_unix_ms: _Optional[int] = ..., idempotency_key: _Optional[str] = ..., strategy: _Optional[str] = ...) -> None: ...
 
 class OrderRequest(_message.Message):
     __slots__ = ("idempotency_key", "outcome", "side", "price_micros", "size_micros", "time_in_force")
@@ -143,6 +153,54 @@ class OrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     order: Order
     def __init__(self, order: _Optional[_Union[Order, _Mapping]] = ...) -> None: ...
+
+class GetOrderRequest(_message.Message):
+    __slots__ = ("order_id",)
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    def __init__(self, order_id: _Optional[str] = ...) -> None: ...
+
+class ListOrdersRequest(_message.Message):
+    __slots__ = ("states", "page_size", "page_token")
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    states: _containers.RepeatedScalarFieldContainer[OrderState]
+    page_size: int
+    page_token: str
+    def __init__(self, states: _Optional[_Iterable[_Union[OrderState, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListOrdersResponse(_message.Message):
+    __slots__ = ("orders", "next_page_token")
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    next_page_token: str
+    def __init__(self, orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class StreamOrdersRequest(_message.Message):
+    __slots__ = ("resume_after",)
+    RESUME_AFTER_FIELD_NUMBER: _ClassVar[int]
+    resume_after: _market_pb2.Cursor
+    def __init__(self, resume_after: _Optional[_Union[_market_pb2.Cursor, _Mapping]] = ...) -> None: ...
+
+class OrderUpdate(_message.Message):
+    __slots__ = ("snapshot", "orders", "sequence", "at_unix_ms", "conflated", "cursor", "more")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CONFLATED_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    snapshot: bool
+    orders: _containers.RepeatedCompositeFieldContainer[Order]
+    sequence: int
+    at_unix_ms: int
+    conflated: int
+    cursor: _market_pb2.Cursor
+    more: bool
+    def __init__(self, snapshot: _Optional[bool] = ..., orders: _Optional[_Iterable[_Union[Order, _Mapping]]] = ..., sequence: _Optional[int] = ..., at_unix_ms: _Optional[int] = ..., conflated: _Optional[int] = ..., cursor: _Optional[_Union[_market_pb2.Cursor, _Mapping]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class CancelRequest(_message.Message):
     __slots__ = ("order_id",)
@@ -229,14 +287,18 @@ class TradingStateRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class TradingStateResponse(_message.Message):
-    __slots__ = ("state", "since_unix_ms", "reason")
+    __slots__ = ("state", "since_unix_ms", "reason", "by_operator", "own_state")
     STATE_FIELD_NUMBER: _ClassVar[int]
     SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    OWN_STATE_FIELD_NUMBER: _ClassVar[int]
     state: TradingState
     since_unix_ms: int
     reason: str
-    def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., since_unix_ms: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    by_operator: bool
+    own_state: TradingState
+    def __init__(self, state: _Optional[_Union[TradingState, str]] = ..., since_unix_ms: _Optional[int] = ..., reason: _Optional[str] = ..., by_operator: _Optional[bool] = ..., own_state: _Optional[_Union[TradingState, str]] = ...) -> None: ...
 
 class OverviewRequest(_message.Message):
     __slots__ = ()

@@ -360,7 +360,7 @@ async def test_a_stream_begins_with_what_is_open_and_leaves_out_what_is_not_wort
     assert first.state == strategy_pb2.OPPORTUNITY_STATE_OPENED
     picky = strategy_pb2.ArbRequest(min_net_per_contract_micros=first.net_per_contract_micros + 1)
     choosy = me.stream(path, picky, strategy_pb2.ArbOpportunity)
-    await eventually(lambda: program.arbiter.core.opportunities.subscribers == 2)
+    await eventually(lambda: program.arbiter.front.server.calls == 2)
     program.world.open_gap("0.70", "0.72")
     better = await me.first(choosy)
     assert (better.state, better.sequence) == (strategy_pb2.OPPORTUNITY_STATE_OPENED, 1)
@@ -409,13 +409,13 @@ async def test_a_least_profit_out_of_range_is_refused_naming_the_field(caller, l
     assert call.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_cancelled_stream_unsubscribes(program, caller, eventually):
+async def test_streams_share_one_subscription_and_the_last_that_is_cancelled_ends_it(program, caller, eventually):
     me = caller()
     before = program.arbiter.core.position_changes.subscribers
     calls = [me.stream("TradingService/StreamPositions", trading_pb2.PositionsRequest(), trading_pb2.PositionUpdate) for _ in range(10)]
     for call in calls:
         await me.first(call)
-    assert program.arbiter.core.position_changes.subscribers == before + 10
+    assert program.arbiter.core.position_changes.subscribers == before + 1
     for call in calls:
         call.cancel()
     await eventually(lambda: program.arbiter.core.position_changes.subscribers == before)

@@ -1,0 +1,393 @@
+"""Every stream of the API is a feed: what one reader is told of a topic, from its snapshot or where it left off.
+
+A `Source` stands between one topic and its streams: it makes a `Change` of each event, whose body is encoded once for all of
+them, and hands it to those that it concerns. A `Feed` is one reader's end: what to tell it first, then what to tell of each
+change. It keeps no more than the newest change of each key for a reader that is slow.
+
+The cursor in each message says: this reader has been told everything up to here. While changes wait, that is up to the first of
+them and not up to the message's own, so that whoever breaks off anywhere, and comes back with the last cursor that it saw,
+misses nothing. It may be told again what it knows.
+
+A feed is driven in one of two ways. Iterated, it waits and gives `Encoded` messages. Or whoever writes the stream takes over
+`deliver` (called at each change, while it is published: never waits, never raises) and `wake`: it writes what `next` gives
+as long as it can, and otherwise calls `hold` and, once there is room again, `take` until that gives None. `take` first too.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import trio
+
+from arbiter.rpc.encoded import Encoded, bytes_field, int_field, tag, varint
+from arbiter.runtime import Kept, Topic
+
+K = TypeVar("K", bound=Hashable)
+E = TypeVar("E")
+
+MOST_WAITING = 10_000
+"""So many keys may wait for a slow reader; beyond that it gets a fresh snapshot instead."""
+LARGEST_PART = 500
+"""A snapshot of more entries than this comes in several messages, so that each stays well under a client's 4 MiB."""
+_EPOCH = tag(1)
+_SEQUENCE = tag(2)
+
+
+class Cursor(NamedTuple):
+    """Where a reader is. Another epoch than the feed's own is that of another run, publisher or question."""
+
+    epoch: int
+    sequence: int
+
+    def encoded(self) -> bytes:
+        """The message `Cursor`."""
+        return _EPOCH + varint(self.epoch) + _SEQUENCE + varint(self.sequence)
+
+
+class Change(Generic[K, E]):
+    """One event of a topic, for all its readers. `value` is what they filter by, where the source measures something."""
+
+    __slots__ = ("_body", "_cursor", "_encode", "event", "key", "sequence", "value")
+
+    def __init__(self, key: K, event: E, sequence: int, encode: "Callable[[Change[K, E]], bytes]", value: int) -> None:
+        self.key = key
+        self.event = event
+        self.sequence = sequence
+        self.value = value
+        self._encode = encode
+        self._body: bytes | None = None
+        self._cursor = (-1, b"")
+
+    @property
+    def body(self) -> bytes:
+        """The message without what is each reader's own."""
+        if self._body is None:
+            self._body = self._encode(self)
+        return self._body
+
+    def cursor_field(self, number: int, epoch: int) -> bytes:
+        """The cursor of a reader that was told everything up to this change; nearly all share an epoch."""
+        if self._cursor[0] != epoch:
+            self._cursor = (epoch, bytes_field(number, Cursor(epoch, self.sequence).encoded()))
+        return self._cursor[1]
+
+
+class Source(Generic[K, E]):
+    """One topic for any number of feeds: subscribed while there is one, each event encoded once.
+
+    `group_of` says whom an event concerns (a feed names its groups); None: everybody. `by_key`: a group is a key.
+    `run` is of this run of the program alone, so that no cursor of another one fits.
+    """
+
+    def __init__(
+        self,
+        topic: Topic[K, E],
+        encode: Callable[[Change[K, E]], bytes],
+        *,
+        run: int,
+        group_of: Callable[[E], Hashable] | None = None,
+        by_key: bool = False,
+        measure: Callable[[E], int] = lambda _: 0,
+    ) -> None:
+        self.topic = topic
+        self._encode = encode
+        self._run = run
+        self._group_of = group_of
+        self._by_key = by_key
+        self._measure = measure
+        self._feeds: dict[Hashable, tuple[Feed[K, E], ...]] = {}
+        self._changes: dict[K, Change[K, E]] = {}
+        """Of keys that were told: their encoding serves the next snapshot too."""
+        self._subscription = ExitStack()
+        self.feeds = 0
+
+    @property
+    def epoch(self) -> int:
+        return self._run + self.topic.epoch
+
+    def kept(self, groups: Iterable[Hashable]) -> list[Kept[K, E]]:
+        """The newest event of each key of these groups."""
+        return self._of(groups, self.topic.kept(groups if self._by_key else None))  # type: ignore[arg-type]  # a group is a key
+
+    def since(self, groups: Iterable[Hashable], sequence: int) -> list[Kept[K, E]] | None:
+        """See `Topic.since`."""
+        missed = self.topic.since(sequence, groups if self._by_key else None)  # type: ignore[arg-type]  # a group is a key
+        return None if missed is None else self._of(groups, missed)
+
+    def _of(self, groups: Iterable[Hashable], kept: list[Kept[K, E]]) -> list[Kept[K, E]]:
+        if self._by_key or self._group_of is None:
+            return kept
+        wanted = frozenset(groups)
+        return [each for each in kept if self._group_of(each.event) in wanted]
+
+    def change(self, kept: Kept[K, E]) -> Change[K, E]:
+        """The change that this event was, encoded once."""
+        known = self._changes.get(kept.key)
+        if known is None or known.event is not kept.event:
+            known = self.new_change(*kept)
+            if self.topic.get(kept.key) is kept.event:
+                self._changes[kept.key] = known
+        return known
+
+    def new_change(self, key: K, event: E, sequence: int) -> Change[K, E]:
+        return Change(key, event, sequence, self._encode, self._measure(event))
+
+    @contextmanager
+    def attach(self, feed: "Feed[K, E]", groups: Iterable[Hashable]) -> Iterator[None]:
+        """From now on `feed.deliver` is called for each change of these groups."""
+        groups = tuple(groups)
+        if not self.feeds:
+            self._subscription.enter_context(self.topic.follow_on(self._tell, self._start_over))
+        self.feeds += 1
+        for group in groups:
+            self._feeds[group] = (*self._feeds.get(group, ()), feed)
+        try:
+            yield
+        finally:
+            for group in groups:
+                left = tuple(each for each in self._feeds[group] if each is not feed)
+                if left:
+                    self._feeds[group] = left
+                else:
+                    del self._feeds[group]
+            self.feeds -= 1
+            if not self.feeds:
+                self._subscription.close()
+                self._changes.clear()
+
+    def _tell(self, key: K, event: E) -> None:
+        feeds = self._feeds.get(key if self._by_key else None if self._group_of is None else self._group_of(event))
+        if not feeds:
+            self._changes.pop(key, None)
+            return
+        change = self.new_change(key, event, self.topic.sequence)
+        if self.topic.get(key) is event:
+            self._changes[key] = change
+        else:
+            self._changes.pop(key, None)
+        for feed in feeds:
+            feed.deliver(change)
+
+    def _start_over(self) -> None:
+        self._changes.clear()
+        for feeds in tuple(self._feeds.values()):
+            for feed in feeds:
+                feed.start_over()
+
+
+class Waiting(NamedTuple, Generic[K, E]):
+    """The newest change of a key that a reader has not been told, and of which epoch and sequence the first such one was."""
+
+    epoch: int
+    first: int
+    change: Change[K, E]
+
+
+class Feed(Generic[K, E]):
+    """One reader. `opened` gives it; see the module for the two ways to drive it."""
+
+    CURSOR: ClassVar[int]
+    """The number of the field `cursor` in this stream's messages."""
+    look_seconds = math.inf
+    """How often an iterated feed looks by itself for what no change tells."""
+
+    def __init__(self, source: Source[K, E], groups: Iterable[Hashable] = (None,)) -> None:
+        self._source = source
+        self._groups = tuple(groups)
+        self._waiting: dict[K, Waiting[K, E]] = {}
+        self._conflated = 0
+        self._told = 0
+        self._mask = 0
+        self._epoch = 0
+        self._event = trio.Event()
+        self._look_at = -math.inf
+        self.deliver: Callable[[Change[K, E]], object] = self.hold
+        self.wake: Callable[[], object] = self._wake
+
+    @contextmanager
+    def opened(self, question: str, resume_after: Cursor | None) -> Iterator[Self]:
+        """Ready to be driven, for the length of the block: from after that cursor, where it fits and the topic still knows, else
+        from a snapshot. `question` stands for what was asked: a cursor of another question does not fit.
+        """
+        self._mask = zlib.crc32(question.encode()) << 16
+        self._epoch = self._source.epoch ^ self._mask
+        missed = None
+        if resume_after is not None and resume_after.epoch == self._epoch:
+            missed = self._source.since(self._groups, resume_after.sequence)
+        with self._source.attach(self, self._groups):
+            if missed is None or resume_after is None:
+                self._begin(asked=resume_after is not None)
+            else:
+                self._resume(missed, resume_after.sequence)
+            try:
+                yield self
+            finally:
+                self.deliver = self.wake = _nothing  # they lead back to this feed
+
+    # -- what it is told first: each kind of feed says itself --
+
+    def _begin(self, *, asked: bool) -> None:
+        """Let the snapshot wait. `asked`: this reader knows something of before, which is void."""
+        raise NotImplementedError
+
+    def _resume(self, missed: list[Kept[K, E]], sequence: int) -> None:
+        """Let what was missed after `sequence` wait."""
+        raise NotImplementedError
+
+    def start_over(self) -> None:
+        """The publisher begins anew: what this reader knows is void. What holds instead is known once `take` is called."""
+        raise NotImplementedError
+
+    # -- and then --
+
+    @property
+    def waiting(self) -> bool:
+        """Something is to be taken before anything else may be told."""
+        return bool(self._waiting)
+
+    def next(self, change: Change[K, E]) -> bytes | None:
+        """The message to write right now of this change, where nothing waits; None where this reader need not know."""
+        raise NotImplementedError
+
+    def hold(self, change: Change[K, E]) -> None:
+        """Keep it until it can be taken, in the place of an older one of its key."""
+        raise NotImplementedError
+
+    def take(self) -> bytes | None:
+        """The next message of what waits."""
+        raise NotImplementedError
+
+    def look_again(self) -> None:
+        """Hold what has become different without a change, for feeds with `look_seconds`."""
+
+    def _put(self, change: Change[K, E], first: int | None = None) -> None:
+        """Hold it, counted where it replaces another; the key keeps its place."""
+        older = self._waiting.get(change.key)
+        if older is None:
+            self._waiting[change.key] = Waiting(self._epoch, change.sequence if first is None else first, change)
+            self.wake()
+        else:
+            self._conflated += 1
+            self._waiting[change.key] = Waiting(older.epoch, older.first, change)
+
+    def _pop(self) -> Change[K, E]:
+        return self._waiting.pop(next(iter(self._waiting))).change
+
+    def _cursor(self) -> bytes:
+        """The field: everything before what waits has been told."""
+        front = next(iter(self._waiting.values()), None)
+        told = Cursor(self._epoch, self._source.topic.sequence) if front is None else Cursor(front.epoch, max(0, front.first - 1))
+        return bytes_field(self.CURSOR, told.encoded())
+
+    def _take_conflated(self) -> int:
+        count, self._conflated = self._conflated, 0
+        return count
+
+    # -- iterated --
+
+    def _wake(self) -> None:
+        self._event.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Encoded:
+        await trio.lowlevel.checkpoint()
+        while True:
+            if trio.current_time() >= self._look_at:
+                self._look_at = trio.current_time() + self.look_seconds
+                self.look_again()
+            if (body := self.take()) is not None:
+                return Encoded(body)
+            self._event = trio.Event()
+            with trio.move_on_at(self._look_at):
+                await self._event.wait()
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+class ListFeed(Feed[K, E]):
+    """For messages with `snapshot` (1), the entries (2), `sequence` (3), `at_unix_ms` (4), `conflated` (5), `cursor` (6) and `more` (7).
+
+    The first message comes at once: all there is, or all that changed since the cursor, in several where it is much.
+    """
+
+    CURSOR = 6
+    _SNAPSHOT, _MORE = int_field(1, 1), int_field(7, 1)
+    _NUMBER, _AT, _CONFLATED = tag(3), tag(4), tag(5)
+
+    def __init__(self, source: Source[K, E], now_ms: Callable[[], int], groups: Iterable[Hashable] = (None,)) -> None:
+        super().__init__(source, groups)
+        self._now_ms = now_ms
+        self._afresh = False
+        self._first = b""
+        """What the next part begins with."""
+        self._left = 0
+        """So many of those that wait belong to the snapshot, or to what was missed."""
+        self._most = MOST_WAITING
+        self._parts_due = False
+
+    def _begin(self, *, asked: bool) -> None:
+        self._fill(self._source.kept(self._groups), self._SNAPSHOT)
+
+    def _resume(self, missed: list[Kept[K, E]], sequence: int) -> None:
+        self._fill(missed, b"")
+
+    def _fill(self, kept: list[Kept[K, E]], first: bytes) -> None:
+        self._afresh = False
+        self._epoch = self._source.epoch ^ self._mask
+        self._waiting = {each.key: Waiting(self._epoch, each.sequence, self._source.change(each)) for each in kept}
+        self._left = len(kept)
+        self._most = max(MOST_WAITING, 2 * len(kept))
+        self._first, self._parts_due = first, True
+
+    def start_over(self) -> None:
+        self._conflated += len(self._waiting)
+        self._waiting.clear()
+        self._left = 0
+        self._afresh = True
+        self.wake()
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._waiting) or self._afresh or self._parts_due
+
+    def next(self, change: Change[K, E]) -> bytes | None:
+        self._told += 1
+        return b"".join((change.body, self._NUMBER, varint(self._told), change.cursor_field(self.CURSOR, self._epoch)))
+
+    def hold(self, change: Change[K, E]) -> None:
+        if self._afresh:
+            self._conflated += 1
+        elif len(self._waiting) >= self._most and change.key not in self._waiting:
+            self.start_over()
+        else:
+            self._put(change)
+
+    def take(self) -> bytes | None:
+        if self._afresh:
+            self._begin(asked=True)
+        if self._parts_due:
+            return self._take_part()
+        if not self._waiting:
+            return None
+        return self._message(self._pop().body)
+
+    def _take_part(self) -> bytes:
+        """The next part of what comes first, which may be empty."""
+        count = min(self._left, LARGEST_PART)
+        self._left -= count
+        entries = b"".join([self._pop().body for _ in range(count)])
+        self._parts_due = bool(self._left)
+        first, self._first = self._first, b""
+        return self._message(entries, first + self._AT + varint(self._now_ms()) + (self._MORE if self._parts_due else b""))
+
+    def _message(self, body: bytes, more: bytes = b"") -> bytes:
+        self._told += 1
+        conflated = self._take_conflated()
+        tail = self._CONFLATED + varint(conflated) if conflated else b""
+        return b"".join((body, more, self._NUMBER, varint(self._told), tail, self._cursor()))
