@@ -33,6 +33,9 @@ class Carrier(Protocol):
     def flush(self) -> None:
         """See that what is in `out` is sent soon."""
 
+    def soon(self) -> None:
+        """The same, with all that is made in this turn."""
+
     def hold(self, cost: int) -> bool:
         """Count so much more as kept for handlers (less, where negative); whether it is within the limit."""
 
@@ -129,13 +132,13 @@ class Call(Stream):
 
     async def send_all(self, replies: AsyncIterator[Any]) -> None:
         """Everything that a handler yields, as fast as it is read."""
-        wire, flush, made = self._carrier.wire, self._carrier.flush, 0
+        wire, soon, made = self._carrier.wire, self._carrier.soon, 0
         async for reply in replies:
             if not self.started:  # not before: a call that fails at once is answered with trailers alone
                 self.start()
             data = framed(reply.SerializeToString())
             if wire.send(self, data):
-                flush()
+                soon()
                 made += len(data) + EACH
                 if made < BATCH:
                     continue
@@ -146,7 +149,7 @@ class Call(Stream):
 
     async def drain(self) -> None:
         """Wait until all that was sent is out."""
-        self._carrier.flush()
+        self._carrier.soon()
         if self._room is None:
             self._room = Parking()
         while self.pending:

@@ -148,6 +148,10 @@ class ServerConnection:
         else:
             self._writer.wake()
 
+    def soon(self) -> None:
+        """See that what is in `out` is sent with all that this turn of the loop brings."""
+        self._writer.wake()
+
     def _send_now(self) -> None:
         """Only while the writer waits, since it has no backlog then."""
         try:
