@@ -27,7 +27,9 @@ MARKER_SECONDS = 0.5
 COMMIT_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
 HALTED = "TRADING_HALTED"
-"""The reason code of everything that is refused because trading is stopped."""
+"""The reason code of everything that is refused because its user's trading is stopped."""
+HALTED_FOR_ALL = "TRADING_HALTED_FOR_ALL"
+"""The same where operators stopped everybody's, which the user cannot lift."""
 
 
 class Halt(Request["Halted"], frozen=True, tag=True):
@@ -112,7 +114,7 @@ class Latch:
         if status.state is not TradingState.HALTED:
             return
         if status.user == SYSTEM:
-            raise RefusedByRisk(HALTED, "trading is stopped for everybody by an operator; it goes on only when an operator resumes it")
+            raise RefusedByRisk(HALTED_FOR_ALL, "trading is stopped for everybody by an operator; only an operator can resume it")
         raise RefusedByRisk(HALTED, "trading is stopped; it goes on only after ResumeTrading (in the chat: /resume CONFIRM)")
 
     def halted_users(self) -> int:

@@ -18,6 +18,7 @@ from arbiter.rpc.client_errors import (
 )
 
 TRADING_STOPPED = "Trading is stopped: /resume CONFIRM first."
+STOPPED_FOR_ALL = "Trading is stopped for everybody by an operator: it goes on when they resume it."
 NOT_LINKED = "This Telegram account is not linked to a trading account. Send /start to see how."
 
 
@@ -42,6 +43,8 @@ def explain(error: ArbiterClientError) -> str:
             return f"That is not right: {error}."
         case RefusedError(reason="TRADING_HALTED"):
             return TRADING_STOPPED
+        case RefusedError(reason="TRADING_HALTED_FOR_ALL"):
+            return STOPPED_FOR_ALL
         case RefusedError():
             return f"Refused: {error}."
         case NotFoundError():

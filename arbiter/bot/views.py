@@ -168,8 +168,9 @@ def arb_switched(running: bool, state: TradingStateInfo) -> Answer:
     """What is in force after a switch."""
     text = toast = f"Arbitrage is {_on(running)}."
     if running and state.state is not TradingState.ACTIVE:
-        text += f"\n{_trading(state)} Nothing is traded until /resume CONFIRM."
-        toast += f" But trading is {_word(state)}: nothing is traded until /resume CONFIRM."
+        until = "an operator resumes it" if state.by_operator else "/resume CONFIRM"
+        text += f"\n{_trading(state)} Nothing is traded until {until}."
+        toast += f" But trading is {_word(state)}: nothing is traded until {until}."
     return Answer(text, ((Button("Stop Arb", "arb_stop") if running else Button("Start Arb", "arb_start"), HOME),), toast)
 
 
@@ -234,11 +235,16 @@ def resume_warning(state: TradingStateInfo) -> Answer:
     """What /resume would do."""
     if state.state is TradingState.ACTIVE:
         return nothing_stopped()
-    return Answer(f"{_trading(state)}\nSend /resume CONFIRM to trade again. Strategies stay off until you start them.")
+    if not state.by_operator:
+        return Answer(f"{_trading(state)}\nSend /resume CONFIRM to trade again. Strategies stay off until you start them.")
+    own = "You stopped yours too: /resume CONFIRM lifts that." if state.own is TradingState.HALTED else "Nothing else of yours is stopped."
+    return Answer(f"{_trading(state)}\nIt goes on when an operator resumes it. {own}")
 
 
-def resumed() -> Answer:
-    """Trading goes on."""
+def resumed(*, by_operator: bool = False) -> Answer:
+    """Trading goes on, or would if an operator had not stopped it for everybody."""
+    if by_operator:
+        return Answer("Your own stop is lifted. Trading stays stopped for everybody until an operator resumes it. Strategies stay off.")
     return Answer("Trading goes on. Strategies stay off: /arb start switches arbitrage on.")
 
 
@@ -266,7 +272,8 @@ def settings(profile: Profile) -> Answer:
 def _trading(state: TradingStateInfo) -> str:
     if state.state is TradingState.ACTIVE:
         return "Trading: active"
-    return f"Trading: <b>{_word(state)}</b>" + (f" ({escape(cut(state.reason, LONGEST_TITLE))})" if state.reason else "")
+    whose = " for everybody by an operator" if state.by_operator else ""
+    return f"Trading: <b>{_word(state)}</b>{whose}" + (f" ({escape(cut(state.reason, LONGEST_TITLE))})" if state.reason else "")
 
 
 def _word(state: TradingStateInfo) -> str:

@@ -189,7 +189,7 @@ class ArbiterClient:
         return types.stop_report(await self._unary("TradingService/EmergencyStop", request, trading_pb2.EmergencyStopResponse))
 
     async def resume_trading(self) -> None:
-        """Lift an emergency stop. Strategies stay off."""
+        """Lift an emergency stop. Strategies stay off. Trading stays stopped where operators stopped it for everybody."""
         request = trading_pb2.ResumeTradingRequest(confirm=True)
         await self._unary("TradingService/ResumeTrading", request, trading_pb2.ResumeTradingResponse)
 

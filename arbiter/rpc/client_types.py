@@ -78,11 +78,16 @@ class StopReport(msgspec.Struct, frozen=True):
 
 
 class TradingStateInfo(msgspec.Struct, frozen=True):
-    """Whether trading goes on, since when (UTC ms, 0: always) and why."""
+    """Whether trading goes on, since when (UTC ms, 0: always) and why.
+
+    `by_operator`: it is stopped for everybody, and only operators lift that; `own` is what the user's own state is beside it.
+    """
 
     state: TradingState
     since_ms: int
     reason: str
+    by_operator: bool = False
+    own: TradingState = TradingState.ACTIVE
 
 
 class PositionInfo(msgspec.Struct, frozen=True):
@@ -269,7 +274,8 @@ def strategies(listed: Iterable[strategy_pb2.Strategy]) -> dict[str, bool]:
 
 
 def trading_state(m: trading_pb2.TradingStateResponse) -> TradingStateInfo:
-    return TradingStateInfo(_TRADING_STATES[m.state], m.since_unix_ms, m.reason)
+    state = _TRADING_STATES[m.state]
+    return TradingStateInfo(state, m.since_unix_ms, m.reason, m.by_operator, _TRADING_STATES.get(m.own_state, state))
 
 
 def position(m: trading_pb2.Position) -> PositionInfo:

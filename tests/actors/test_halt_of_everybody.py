@@ -36,7 +36,7 @@ async def test_nobody_places_anything_until_everybody_is_resumed(autojump_clock,
         for user in (ANN, BOB):
             with pytest.raises(RefusedByRisk, match="for everybody by an operator") as refused:
                 await scene.place(Side.BUY, "0.50", "1", user=user)
-            assert refused.value.code == "TRADING_HALTED"
+            assert refused.value.code == "TRADING_HALTED_FOR_ALL"
         assert (await brake(Resume(SYSTEM))).state is ACTIVE
         for user in (ANN, BOB):
             assert (await scene.place(Side.BUY, "0.50", "1", user=user, key="again")).state is OrderState.FILLED

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import trio
 
+from arbiter.actors.brake import Halt, Resume
 from arbiter.bot.commands import copy
 from arbiter.bot.commands.settings import parse_cents
 from arbiter.bot.commands.table import ACTIONS, BY_NAME, COMMANDS
@@ -16,6 +17,7 @@ from arbiter.domain.book import Side
 from arbiter.domain.limits import TIERS
 from arbiter.domain.money import parse_micros
 from arbiter.domain.order import OrderState, TimeInForce
+from arbiter.domain.trading_state import SYSTEM
 from arbiter.rpc.client import RateLimitError, RefusedError
 
 SECONDS = 10
@@ -291,6 +293,21 @@ async def test_resume_wants_confirm_and_a_fresh_update(program: Any, linked: Any
         await buy(program, "0.52")
     assert "Trading goes on" in await linked.say("/resume CONFIRM")
     assert (await buy(program, "0.53")).state is OrderState.FILLED
+
+
+async def test_where_an_operator_stopped_everybody_no_user_is_told_that_a_resume_would_help(program: Any, linked: Any) -> None:
+    brake = program.arbiter.core.brake
+    await brake.ask(Halt(SYSTEM, "a drill"), timeout=5)
+    answer = await linked.say("/resume CONFIRM")
+    assert "STOPPED</b> for everybody by an operator (a drill)" in answer
+    assert "Nothing else of yours is stopped" in answer
+    assert await linked.say("/arb start") == "Trading is stopped for everybody by an operator: it goes on when they resume it."
+    await linked.say("/stop CONFIRM")
+    assert "/resume CONFIRM lifts that" in await linked.say("/resume")
+    lifted = await linked.say("/resume CONFIRM")
+    assert "Your own stop is lifted. Trading stays stopped for everybody" in lifted
+    await brake.ask(Resume(SYSTEM), timeout=5)
+    assert "nothing to resume" in await linked.say("/resume")
 
 
 async def test_resume_says_so_where_nothing_was_stopped(linked: Any) -> None:

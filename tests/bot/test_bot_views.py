@@ -234,6 +234,7 @@ def test_a_stop_is_shown_everywhere() -> None:
         (NotLinked(), "/start"),
         (errors.RateLimitError("slow", "LIMIT", 1500), "try again shortly, in 2 seconds"),
         (errors.RefusedError("halted; ResumeTrading lifts it", "TRADING_HALTED"), "Trading is stopped: /resume CONFIRM first."),
+        (errors.RefusedError("halted", "TRADING_HALTED_FOR_ALL"), "Trading is stopped for everybody by an operator"),
         (NoAnswer(), "did not answer in time. Nothing was changed"),
         (errors.NotConnected("x"), "cannot be reached"),
         (errors.UnavailableError("starting"), "cannot answer just now: starting"),

@@ -199,9 +199,9 @@ async def test_a_halt_of_everybody_cancels_what_rests_and_only_a_confirmed_resum
             assert (await client.cancel_order(order.order_id)).state is OrderState.CANCELLED
             with pytest.raises(RefusedError, match="for everybody by an operator") as error:
                 await buy(client, program, "more")
-            assert error.value.reason == "TRADING_HALTED"
+            assert error.value.reason == "TRADING_HALTED_FOR_ALL"
             state = await client.get_trading_state()
-            assert (state.state, state.reason) == (TradingState.HALTED, "a drill")
+            assert (state.state, state.reason, state.by_operator, state.own) == (TradingState.HALTED, "a drill", True, TradingState.ACTIVE)
         await other.emergency_stop("mine too")
         await pro.resume_trading()  # nothing of its own is stopped, and strategies stay
         assert (await pro.get_trading_state()).state is TradingState.HALTED

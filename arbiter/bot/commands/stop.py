@@ -39,8 +39,10 @@ async def resume(call: Call) -> Answer:
     before = await call.ask(ArbiterClient.get_trading_state)
     if before.state is TradingState.ACTIVE:
         return views.nothing_stopped()
+    if before.by_operator and before.own is TradingState.ACTIVE:
+        return views.resume_warning(before)
     await call.act(ArbiterClient.resume_trading)
     if call.overtaken():  # the stop came while this was under way, and may have been lifted by it
         await call.act(emergency_stop)
         return OVERTAKEN
-    return views.resumed()
+    return views.resumed(by_operator=before.by_operator)
