@@ -9,6 +9,7 @@
     cursor.py       what must not be lost: read from a log in a store, each entry in its place
     spec.py         the tree as data: children, groups, intensity, backoff
     supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, node.py one child
+    crash.py        what is said of a crash
     statistics.py   what an actor did; correlation.py what its messages were caused by
     environment.py  clock and Random, handed in so that a run can be repeated
     collector.py    when Python's garbage collector may look at what lives for ever

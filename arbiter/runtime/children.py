@@ -58,12 +58,15 @@ class LivingChildren(Living[DynamicGroup[Any]]):
             self._revive(node)
         if node.state not in ("waiting", "starting", "running"):
             raise NotRunning(node.spec.ref.name, "crashed and is not back yet")
-        await node.ready.wait()
-        if not node.was_ready:
-            cause = node.failure
+        ready = node.ready
+        await ready.wait()
+        failure = node.failure
+        if failure is not None and failure.ready is ready:  # by now it may be tried again
             if made_here and self._living.get(key) is node:
                 await self.stop(key)
-            raise StartFailed(f"{node.path} could not start: {node.last_error or 'its group stops'}") from cause
+            raise StartFailed(f"{node.path} could not start: {failure.text}") from failure.cause
+        if not node.was_ready and self.stopping:
+            raise StartFailed(f"{node.path} could not start: its group stops")
         ref: Ref[Any] = node.spec.ref
         return ref
 

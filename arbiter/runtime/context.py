@@ -11,9 +11,11 @@ import trio
 
 from arbiter.errors import ActorStopped, ArbiterError
 from arbiter.runtime.correlation import correlation
+from arbiter.runtime.crash import report, single
 from arbiter.runtime.follower import Follower
 from arbiter.runtime.mailbox import Mailbox, Order
 from arbiter.runtime.ref import Position, Ref, ReplySlot, require_told, sender
+from arbiter.runtime.reply import Origin
 from arbiter.runtime.statistics import Statistics
 from arbiter.runtime.topic import Topic
 
@@ -60,6 +62,7 @@ class Life(Protocol):
 
     stop_by: float
     """When the incarnation is to be gone, where it is being stopped."""
+    told_to_stop: bool
 
     def begin(self, scope: trio.CancelScope, *, starts_up: bool) -> None:
         """It runs in this scope."""
@@ -68,14 +71,18 @@ class Life(Protocol):
         """It is ready."""
 
 
-class Timer:
-    """A message to come. It dies with the incarnation that asked for it."""
+class Timer(Origin):
+    """A message to come. It dies with the incarnation that asked for it, also where it came already and waits."""
+
+    __slots__ = ("_scope",)
 
     def __init__(self) -> None:
+        super().__init__()
         self._scope = trio.CancelScope()
 
     def cancel(self) -> None:
         """It does not come (any more)."""
+        self.over = True
         self._scope.cancel()
 
 
@@ -91,6 +98,7 @@ class Context(Generic[M]):
         "_owed",
         "_slot",
         "_stats",
+        "in_hand",
         "name",
         "passive",
         "position",
@@ -103,6 +111,8 @@ class Context(Generic[M]):
         self.ref = ref
         self.passive = False
         """It ended because nothing is to be done, and lives again with the next message."""
+        self.in_hand = ""
+        """The type of the message that was in hand when it ended by an error or was cancelled."""
         self._mailbox = mailbox
         self._stats = stats
         self._may_passivate = may_passivate
@@ -121,7 +131,11 @@ class Context(Generic[M]):
         """Run beside the message loop. It dies with the incarnation; if it raises, the incarnation crashes."""
         if self._nursery is None:
             raise RuntimeError(f"{self.name} is not running")
-        self._nursery.start_soon(function, *args, name=name or f"{self.name}.{getattr(function, '__name__', 'task')}")
+        token = sender.set((self.name, self.position))  # in `take` and `answer` the task is another's
+        try:
+            self._nursery.start_soon(function, *args, name=name or f"{self.name}.{getattr(function, '__name__', 'task')}")
+        finally:
+            sender.reset(token)
 
     def follow(self, topic: Topic[Any, Any]) -> None:
         """Deliver the topic's snapshot and then its changes into this actor's mailbox, until the incarnation ends.
@@ -133,7 +147,7 @@ class Context(Generic[M]):
             self._exit = ExitStack()
         follower: Follower[Any, Any] = Follower(self._mailbox, self.start_task)
         self._exit.callback(follower.close)
-        self._exit.enter_context(topic.deliver_each_to(follower.offer))
+        self._exit.enter_context(topic.deliver_each_to(follower.offer, self._crash))
 
     def follow_key(self, topic: Topic[K, E], key: K, when: Callable[[E, E], bool] | None = None) -> Callable[[], None]:
         """Like `follow`, for one key alone. Call what it returns to stop earlier.
@@ -143,7 +157,7 @@ class Context(Generic[M]):
         following = ExitStack()
         follower: Follower[K, E] = Follower(self._mailbox, self.start_task)
         following.callback(follower.close)
-        following.enter_context(topic.deliver_key_to(key, partial(follower.offer, key), when))
+        following.enter_context(topic.deliver_key_to(key, partial(follower.offer, key), when, self._crash))
         followed = self._followed = self._followed if self._followed is not None else set()
         followed.add(following)
 
@@ -191,7 +205,7 @@ class Context(Generic[M]):
         with timer._scope:
             while True:
                 await trio.sleep_until(due)
-                await self._mailbox.put(message)
+                await self._mailbox.put(message, timer)
                 if every is None:
                     return
                 now = trio.current_time()
@@ -224,6 +238,7 @@ class Context(Generic[M]):
         """
         actor.context = self
         token = sender.set((self.name, self.position))
+        crashed = False
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -236,12 +251,15 @@ class Context(Generic[M]):
                         self._mailbox.take = self._taker(actor.take)
                     life.started()
                     await self._loop(actor)
+                except Exception:
+                    crashed = True
+                    raise
                 finally:
                     self._mailbox.answer = self._mailbox.take = None
                     self._let_go()
                     if actor.cleans_up:
                         with trio.CancelScope(deadline=min(trio.current_time() + grace, life.stop_by), shield=True):
-                            await actor.stopped()
+                            await self._clean_up(actor, crashed=crashed or (nursery.cancel_scope.cancel_called and not life.told_to_stop))
                 if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         finally:
@@ -252,6 +270,14 @@ class Context(Generic[M]):
             sender.reset(token)
         return self.passive
 
+    async def _clean_up(self, actor: Incarnation, *, crashed: bool) -> None:
+        try:
+            await actor.stopped()
+        except Exception as error:
+            if not crashed:
+                raise
+            report(self.log, "cleaning up failed too", exc_info=error)
+
     def _answer(self, actor: Incarnation, request: M) -> object:
         """What the actor replies at once, in the asker's task; NotImplemented where it does not. A foreign error crashes the actor."""
         began = trio.current_time()
@@ -260,6 +286,7 @@ class Context(Generic[M]):
         except ArbiterError:
             raise
         except Exception as error:  # noqa: BLE001 handed to the actor, whose crash it is
+            self._lose(request)
             self._crash(error)
             raise ActorStopped(self.name) from None
         if reply is not NotImplemented:
@@ -276,6 +303,7 @@ class Context(Generic[M]):
             try:
                 taken = take(message)
             except Exception as error:  # noqa: BLE001 handed to the actor, whose crash it is
+                self._lose(message)
                 self._crash(error)
                 return True
             mailbox.take = take_at_once
@@ -289,6 +317,11 @@ class Context(Generic[M]):
         """Nothing more at once; the loop ends by this."""
         self._mailbox.answer = self._mailbox.take = None
         self._mailbox.put_order(_Crashed(error))
+
+    def _lose(self, message: object) -> None:
+        """It is not delivered again."""
+        self.in_hand = type(message).__name__
+        self._stats.lost += 1
 
     async def _loop(self, actor: Incarnation) -> None:
         mailbox, stats, handle, now = self._mailbox, self._stats, actor.handle, trio.lowlevel.current_clock().current_time
@@ -313,20 +346,24 @@ class Context(Generic[M]):
                 return
             if type(message) is _Crashed:
                 raise message.error
+            if slot is not None and isinstance(slot, Origin):
+                if slot.over:
+                    continue
+                slot = None
             if cause != caused_by:
                 correlation.set(cause)
                 caused_by = cause
             self._slot = slot
             try:
                 reply = await handle(message)
-            except ArbiterError as error:
-                if self._slot is None:
+            except BaseException as error:
+                refusal = single(error)  # a nursery of the handler wraps it
+                if self._slot is None or not isinstance(refusal, ArbiterError):
+                    self._lose(message)
+                    if slot is not None:
+                        slot.fail(ActorStopped(self.name))
                     raise
-                self._slot.fail(error)
-            except BaseException:
-                if slot is not None:
-                    slot.fail(ActorStopped(self.name))
-                raise
+                self._slot.fail(refusal)
             else:
                 if self._slot is not None:
                     self._slot.answer(reply)

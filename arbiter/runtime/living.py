@@ -8,16 +8,16 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import structlog
 import trio
 
-from arbiter.errors import ActorStopped
 from arbiter.runtime.context import STOP, Context
+from arbiter.runtime.correlation import correlation
+from arbiter.runtime.crash import one_line, report
 from arbiter.runtime.environment import Environment
-from arbiter.runtime.node import START_SECONDS, ActorStatus, Exit, Node, State
+from arbiter.runtime.node import START_SECONDS, ActorStatus, Exit, Failure, Node, State
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
 
@@ -222,7 +222,7 @@ class Living(ABC, Generic[S]):
     def _give_up(self, node: Node, error: Exception | None, now: float) -> None:
         if not self.parks:
             raise SupervisorExhausted(f"{node.path} ended too often: {node.last_error}") from error
-        self._report("child parked", child=node.path, error=node.last_error, retry_s=PARK_SECONDS)
+        report(self._log, "child parked", child=node.path, error=node.last_error, retry_s=PARK_SECONDS)
         node.state = "parked"
         self._crashes(node).clear()
         self._make_due(node, now + PARK_SECONDS)
@@ -266,12 +266,16 @@ class Living(ABC, Generic[S]):
         self._launch(node)
         await node.ready.wait()
         if not node.was_ready and not self.stopping and not node.over:
-            raise StartFailed(f"{node.path} could not start: {node.last_error}") from node.failure
+            assert node.failure is not None
+            raise StartFailed(f"{node.path} could not start: {node.failure.text}") from node.failure.cause
 
     async def _run_child(self, node: Node) -> None:
         """The task of one incarnation. Lets nothing out but Cancelled and KeyboardInterrupt."""
+        if correlation.get():  # whoever made it live caused no more than that
+            correlation.set("")
         error: Exception | None = None
         passive = False
+        context: Context[Any] | None = None
         try:
             if node.is_actor:
                 spec: Child[Any] = node.spec
@@ -288,17 +292,17 @@ class Living(ABC, Generic[S]):
         except BaseExceptionGroup as group:
             crash, rest = group.split(Exception)
             if crash is not None:
-                self._note(node, crash)
+                self._note(node, crash, context.in_hand if context is not None else "")
             assert rest is not None
             raise rest from None
         finally:
             self._has_ended(node, passive=passive)
         if error is not None:
-            self._note(node, error)
+            self._note(node, error, context.in_hand if context is not None else "")
         elif node.late:
             error = TimeoutError(node.last_error)
         if not node.was_ready:
-            node.failure = error
+            node.failure = Failure(node.ready, "it was stopped" if error is None else node.last_error, error)
         if self.stopping or node.over or node.told_to_stop:
             return
         if passive:
@@ -314,8 +318,8 @@ class Living(ABC, Generic[S]):
             node.last_error = f"not ready after {START_SECONDS:g} s"
         if node.is_actor:
             if not passive:
-                node.spec.mailbox.fail_requests(ActorStopped(node.spec.ref.name))
-            node.spec.mailbox.discard_orders()
+                node.spec.mailbox.fail_requests()
+            node.spec.mailbox.discard_own()
         if node.ended is not None:
             node.ended.set()
         node.ready.set()
@@ -326,14 +330,10 @@ class Living(ABC, Generic[S]):
         """It ended to be passive."""
         raise NotImplementedError
 
-    def _note(self, node: Node, error: BaseException) -> None:
-        node.last_error = _one_line(error)
-        self._report("child crashed", child=node.path, error=node.last_error, exc_info=error)
-
-    def _report(self, event: str, **fields: object) -> None:
-        """A line in the log. One that cannot be written must not take the tree down: `last_error` still says what happened."""
-        with suppress(Exception):
-            self._log.error(event, **fields)
+    def _note(self, node: Node, error: BaseException, in_hand: str) -> None:
+        node.last_error = one_line(error)
+        which = {"in_hand": in_hand} if in_hand else {}
+        report(self._log, "child crashed", child=node.path, error=node.last_error, **which, exc_info=error)
 
     async def _stop_all(self) -> None:
         for node in reversed(list(self.nodes)):
@@ -366,14 +366,3 @@ class Inner(dict[Node, Living[Any]]):
     def make(self, spec: Group | DynamicGroup[Any], position: Position, path: str) -> Living[Any]:
         """The group at run time."""
         return self._make(spec, position, path, self)
-
-
-def _one_line(error: BaseException) -> str:
-    """The innermost single error of a group, as one line."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 whatever it is, it is no reason for another crash
-        text = "(it cannot say what it is)"
-    return f"{type(error).__name__}: {text}".splitlines()[0][:300].encode("utf-8", "replace").decode()

@@ -12,7 +12,7 @@ import trio
 
 from arbiter.errors import ActorStopped, NotRunning
 from arbiter.runtime.correlation import correlation
-from arbiter.runtime.reply import ReplySlot
+from arbiter.runtime.reply import Origin, ReplySlot
 
 IN_A_ROW = 64
 """Messages that a teller who never waits for room puts in before it lets others run: each costs a microsecond or two."""
@@ -49,8 +49,10 @@ Policy = Backpressure | Conflate | DropOldest
 _POLICIES = get_args(Policy)
 
 
-Envelope = tuple[Any, ReplySlot | None, str]
-"""A message, where its reply goes, and the correlation id of who sent it."""
+Beside = ReplySlot | Origin | None
+"""Where the reply to a message goes, or what brought it; None for one that another told."""
+Envelope = tuple[Any, Beside, str]
+"""A message, what belongs to it, and the correlation id of who sent it."""
 
 
 class Order:
@@ -61,8 +63,19 @@ class MailboxFull(Exception):
     """There was no room for a message that may be neither dropped nor delayed."""
 
 
+class _Writer:
+    """Who waits for room, and what goes there."""
+
+    __slots__ = ("envelope", "let_in", "task")
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+        self.task = trio.lowlevel.current_task()
+        self.let_in = False
+
+
 class Mailbox:
-    """One actor's queue of envelopes: message, reply slot (None for a tell), correlation id of who sent it."""
+    """One actor's queue of envelopes."""
 
     __slots__ = (
         "_capacity",
@@ -72,7 +85,6 @@ class Mailbox:
         "_keyed",
         "_queue",
         "_reader",
-        "_room",
         "_urgent",
         "_writers",
         "answer",
@@ -109,9 +121,8 @@ class Mailbox:
         self._keyed: OrderedDict[Hashable, Envelope] | None = OrderedDict() if self._key is not None else None
         self._urgent: deque[Envelope] | None = None
         self._reader: trio.lowlevel.Task | None = None
-        self._room: trio.lowlevel.ParkingLot | None = None
-        self._writers = 0
-        """How many wait for room; asked for each message, and the lot itself takes a while to say."""
+        self._writers: deque[_Writer] | None = None
+        """Those who wait for room, in order. What becomes free goes to them before anybody else can take it."""
         self._in_a_row = 0
         self._closed = False
 
@@ -125,19 +136,19 @@ class Mailbox:
 
     # -- writing --
 
-    def offer(self, message: Any, slot: ReplySlot | None = None) -> bool:
+    def offer(self, message: Any, slot: Beside = None) -> bool:
         """Take the message if that needs no waiting; False when there is no room or the mailbox is closed."""
         if self._closed:
             return False
-        if self.take is not None and self._reader is not None and slot is None and self.take(message):
+        if self.take is not None and self._reader is not None and not isinstance(slot, ReplySlot) and self.take(message):
             return True
-        if self._keyed is not None and slot is None:
+        if self._keyed is not None and not isinstance(slot, ReplySlot):
             keyed, key = self._keyed, self._key(message)  # type: ignore[misc]  # both or neither
             if key in keyed:
                 self.conflated += 1
             elif len(keyed) >= self._capacity:
                 return False
-            keyed[key] = (message, None, correlation.get())  # an assignment keeps the key's place in the order
+            keyed[key] = (message, slot, correlation.get())  # an assignment keeps the key's place in the order
         elif len(self._queue) < self._capacity:
             self._queue.append((message, slot, correlation.get()))
         elif isinstance(self.policy, DropOldest):
@@ -149,23 +160,32 @@ class Mailbox:
             self._wake()
         return True
 
-    async def put(self, message: Any, slot: ReplySlot | None = None) -> None:
+    async def put(self, message: Any, slot: Beside = None) -> None:
         """Wait for room, then take the message. Raises NotRunning when the mailbox is closed for good."""
         self._in_a_row += 1
         if self._in_a_row % IN_A_ROW:
             await trio.lowlevel.checkpoint_if_cancelled()
         else:  # a mailbox that always has room would never let go of who tells in a loop
             await trio.lowlevel.checkpoint()
-        while not self.offer(message, slot):
-            if self._closed:
-                raise NotRunning(self.name)
-            if self._room is None:
-                self._room = trio.lowlevel.ParkingLot()
-            self._writers += 1
-            try:
-                await self._room.park()
-            finally:
-                self._writers -= 1
+        if not self.offer(message, slot):
+            await self._wait_for_room((message, slot, correlation.get()))
+
+    async def _wait_for_room(self, envelope: Envelope) -> None:
+        if self._closed:
+            raise NotRunning(self.name)
+        writer = _Writer(envelope)
+        if self._writers is None:
+            self._writers = deque()
+        self._writers.append(writer)
+
+        def give_up(_raise_cancel: Any) -> trio.lowlevel.Abort:
+            assert self._writers is not None
+            self._writers.remove(writer)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(give_up)
+        if not writer.let_in:
+            raise NotRunning(self.name)
 
     def put_urgent(self, message: Any, slot: ReplySlot | None = None) -> None:
         """Overtake everything that waits. Raises MailboxFull when even the urgent lane is full, NotRunning when nobody will read it."""
@@ -188,7 +208,7 @@ class Mailbox:
     def _drop_oldest(self) -> None:
         _, slot, _ = self._queue.popleft()
         self.dropped += 1
-        if slot is not None:
+        if isinstance(slot, ReplySlot):
             slot.fail(MailboxFull(f"a newer message took the place of this request to {self.name}"))
 
     # -- reading --
@@ -212,9 +232,34 @@ class Mailbox:
             envelope = self._keyed.popitem(last=False)[1]
         else:
             return None
-        if self._writers and self._room is not None:
-            self._room.unpark()
+        if self._writers:
+            self._hand_over(self._writers)
         return envelope
+
+    def _hand_over(self, writers: deque[_Writer]) -> None:
+        """What room there is, to those who waited longest."""
+        if self._keyed is None:
+            while writers and self._let_in(writers[0]):
+                writers.popleft()
+        else:  # it has two lanes, and one may be full while the other is not
+            self._writers = deque(writer for writer in writers if not self._let_in(writer))
+
+    def _let_in(self, writer: _Writer) -> bool:
+        message, slot, _ = writer.envelope
+        if self._keyed is not None and not isinstance(slot, ReplySlot):
+            key = self._key(message)  # type: ignore[misc]  # both or neither
+            if key in self._keyed:
+                self.conflated += 1
+            elif len(self._keyed) >= self._capacity:
+                return False
+            self._keyed[key] = writer.envelope
+        elif len(self._queue) < self._capacity:
+            self._queue.append(writer.envelope)
+        else:
+            return False
+        writer.let_in = True
+        trio.lowlevel.reschedule(writer.task)
+        return True
 
     def _wake(self) -> None:
         if self._reader is not None:
@@ -230,35 +275,36 @@ class Mailbox:
 
     # -- life --
 
-    def fail_requests(self, error: Exception) -> int:
-        """Remove every waiting request and fail it; tells stay. Returns how many there were."""
+    def fail_requests(self) -> int:
+        """Remove every waiting request and fail it with ActorStopped; tells stay. Returns how many there were."""
         if not self._queue and not self._urgent:
             return 0
         failed = 0
         for lane in (self._urgent, self._queue):
-            waiting = list(lane or ())
-            if lane is not None:
-                lane.clear()
-            for envelope in waiting:
+            for _ in range(len(lane or ())):
+                assert lane is not None
+                envelope = lane.popleft()
                 slot = envelope[1]
-                if slot is None:
-                    assert lane is not None
-                    lane.append(envelope)
-                else:
-                    slot.fail(error)
+                if isinstance(slot, ReplySlot):
+                    slot.fail(ActorStopped(self.name))  # to each its own: a raised error grows by its traceback
                     failed += 1
-        if failed:
-            self._let_all_try()
+                else:
+                    lane.append(envelope)
+        if failed and self._writers:
+            self._hand_over(self._writers)
         return failed
 
-    def _let_all_try(self) -> None:
-        if self._room is not None:
-            self._room.unpark_all()
-
-    def discard_orders(self) -> None:
-        """Forget what the runtime ordered an incarnation that is gone."""
+    def discard_own(self) -> None:
+        """Forget what belongs to an incarnation that is gone: what the runtime ordered it, what its timers and topics brought."""
         if self._urgent:
             self._urgent = deque(each for each in self._urgent if not isinstance(each[0], Order))
+        if self._queue:
+            self._queue = deque(each for each in self._queue if not isinstance(each[1], Origin))
+        if self._keyed:
+            for key in [key for key, each in self._keyed.items() if isinstance(each[1], Origin)]:
+                del self._keyed[key]
+        if self._writers:
+            self._hand_over(self._writers)
 
     def reopen(self) -> None:
         """For an actor that comes back after all, because the whole group does."""
@@ -268,5 +314,7 @@ class Mailbox:
         """For good: waiting requests fail, waiting writers are told, later offers answer False."""
         self._closed = True
         self.sleeper = None
-        self.fail_requests(ActorStopped(self.name))
-        self._let_all_try()
+        writers, self._writers = self._writers, None  # first, so that nobody is let in any more
+        for writer in writers or ():
+            trio.lowlevel.reschedule(writer.task)
+        self.fail_requests()

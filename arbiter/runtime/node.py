@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import trio
 
@@ -30,6 +30,8 @@ class ActorStatus:
     p99_s: float
     histogram: tuple[int, ...]
     """Handled messages by their time, see `Statistics`."""
+    lost: int
+    """Messages in hand when their incarnation ended."""
 
 
 WORK_SHARE = 0.75
@@ -83,8 +85,8 @@ class Node:
         self.restarts = 0
         self.in_a_row = 0
         self.last_error = ""
-        self.failure: Exception | None = None
-        """Of an incarnation that was never ready."""
+        self.failure: Failure | None = None
+        """Of the last incarnation that was never ready."""
         self.started_at = 0.0
         self.due: float | None = None
         """When it is to be started again."""
@@ -114,7 +116,6 @@ class Node:
         if self.ready.is_set():  # whoever waits for the first start waits for this very event
             self.ready = trio.Event()
         self.was_ready = self.late = self.told_to_stop = False
-        self.failure = None
         self.scope = None
         self.deadline = self.start_by = math.inf
         self.stop_by = stop_by
@@ -181,7 +182,17 @@ class Node:
             stats.longest_s,
             stats.percentile(99),
             tuple(stats.histogram or ()),
+            stats.lost,
         )
+
+
+class Failure(NamedTuple):
+    """An incarnation ended before it was ready."""
+
+    ready: trio.Event
+    """What those wait for whom it concerns; the next incarnation has another one."""
+    text: str
+    cause: Exception | None
 
 
 @dataclass

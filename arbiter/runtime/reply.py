@@ -1,8 +1,18 @@
-"""The place where one answer to one request arrives."""
+"""What a message has beside it in a mailbox: where its answer arrives, or what it came from."""
 
 from typing import Any
 
 import trio
+
+
+class Origin:
+    """What brought a message to an actor on its own behalf: a timer, a topic that it follows. Over with the incarnation at the latest."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+        """What it brought and still waits is not handled any more."""
 
 
 class ReplySlot:

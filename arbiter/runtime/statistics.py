@@ -7,12 +7,14 @@ BUCKETS = 24
 class Statistics:
     """Counts and handling times, in seconds. `histogram[n]`: how many messages took less than `2^n` and at least `2^(n-1)` microseconds."""
 
-    __slots__ = ("busy_s", "handled", "histogram", "longest_s")
+    __slots__ = ("busy_s", "handled", "histogram", "longest_s", "lost")
 
     def __init__(self) -> None:
         self.handled = 0
         self.busy_s = 0.0
         self.longest_s = 0.0
+        self.lost = 0
+        """Messages that were in hand when their incarnation ended by an error or was cancelled: not delivered again."""
         self.histogram: list[int] | None = None
 
     def record(self, seconds: float) -> None:

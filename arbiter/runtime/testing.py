@@ -22,6 +22,7 @@ from trio._core import _run as scheduler
 
 from arbiter.errors import ActorStopped
 from arbiter.runtime.actor import Actor
+from arbiter.runtime.crash import single
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.group import LivingGroup
 from arbiter.runtime.living import Inner, Living, SupervisorExhausted
@@ -75,8 +76,8 @@ class _Candid(LivingGroup):
         self.raised: list[BaseException] = []
         super().__init__(spec, (), spec.name, environment, Inner(_no_group))
 
-    def _note(self, node: Node, error: BaseException) -> None:
-        super()._note(node, error)
+    def _note(self, node: Node, error: BaseException, in_hand: str) -> None:
+        super()._note(node, error, in_hand)
         self.raised.append(error)
 
     async def run_candidly(self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
@@ -116,7 +117,7 @@ async def running(
             except Exception as error:  # noqa: BLE001 raised below, where no nursery wraps it
                 failed = error
             alone.request_stop()
-    crash = _single(alone.raised[0]) if alone.raised else None
+    crash = single(alone.raised[0]) if alone.raised else None
     if failed is not None and (crash is None or not isinstance(failed, ActorStopped)):
         if crash is not None:
             failed.add_note(f"{name} crashed: {crash!r}")
@@ -138,12 +139,6 @@ async def _until_ready(nursery: trio.Nursery, alone: _Candid) -> None:
 
     nursery.start_soon(run)
     await ready.wait()
-
-
-def _single(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 # -- probes --
@@ -200,7 +195,7 @@ class Probe(Generic[M]):
         while (envelope := self._mailbox.get_nowait()) is not None:
             message, slot = envelope[0], envelope[1]
             self.received.append(message)
-            if slot is not None:
+            if isinstance(slot, ReplySlot):
                 self._reply(message, slot)
         self._mailbox.sleeper = self._take
         self._came.set()

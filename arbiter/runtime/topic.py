@@ -13,6 +13,9 @@ An actor that follows a topic (`Context.follow`) is a subscriber too; its mailbo
 
 A reader that was away comes back with the `epoch` and `sequence` that it saw last, and `since` gives what it missed: the newest of
 each key that changed, with the last event of each key that ended. Of ended keys the last `TOMBSTONES` are kept.
+
+A subscriber's fault is its own: it is cut off and, where it is an actor, crashes; the publisher and the others notice nothing. All
+subscribers see one order: what one of them publishes while it is handed something is handed out after that.
 """
 
 from collections import deque
@@ -20,7 +23,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
+import structlog
 import trio
+
+from arbiter.runtime.crash import one_line, report
 
 K = TypeVar("K")
 E = TypeVar("E")
@@ -30,6 +36,8 @@ SlowPolicy = Literal["conflate", "backpressure", "drop_oldest"]
 
 TOMBSTONES = 1_024
 """So many ended keys a topic remembers. Who was away for longer than that needs a snapshot."""
+NESTED = 10_000
+"""Events that follow one another because subscribers publish what they are handed something for: more are taken for an endless chain."""
 
 
 class Lagged(Exception):
@@ -42,12 +50,14 @@ class Subscription(Generic[K, E]):
     def __init__(self, policy: SlowPolicy, capacity: int) -> None:
         if policy not in get_args(SlowPolicy):
             raise ValueError(f"a subscriber's policy is one of {', '.join(get_args(SlowPolicy))}, not {policy!r}")
-        if capacity < 1:
-            raise ValueError(f"a subscription needs room for at least 1 event, not {capacity}")
+        if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
+            raise ValueError(f"a subscription needs room for a number of at least 1 event, not {capacity!r}")
         self._policy = policy
         self._capacity = capacity
-        self._newest: dict[K, E] = {}
         self._queue: deque[E] = deque()
+        self._newest: dict[K, E] = {}
+        self._keys: deque[K] = deque()
+        """Of `_newest`, in order: a dict takes ever longer to find its first key while keys are taken from its front."""
         self._lagged = False
         self._wake = trio.Event()
         self.missed = 0
@@ -57,7 +67,10 @@ class Subscription(Generic[K, E]):
         if self._lagged:
             return  # what came after the gap would hide it
         if self._policy == "conflate":
-            self.missed += key in self._newest
+            if key in self._newest:
+                self.missed += 1
+            else:
+                self._keys.append(key)
             self._newest[key] = event
         elif len(self._queue) < self._capacity:
             self._queue.append(event)
@@ -75,8 +88,8 @@ class Subscription(Generic[K, E]):
         while True:
             if self._queue:
                 return self._queue.popleft()
-            if self._newest:
-                return self._newest.pop(next(iter(self._newest)))
+            if self._keys:
+                return self._newest.pop(self._keys.popleft())
             if self._lagged:
                 raise Lagged(f"more than {self._capacity} events waited: subscribe anew for a snapshot")
             self._wake = trio.Event()
@@ -113,11 +126,7 @@ class TopicKey(Generic[K, E]):
         """Hand to every subscriber; `before` is what was the newest until now."""
         topic = self._topic
         self.sequence = topic.sequence = topic.sequence + 1
-        for sink in topic.sinks:
-            sink(self.key, event)
-        for offer, when in self._followers:
-            if when is None or before is None or when(before, event):
-                offer(event)
+        topic.hand_out((self, event, before, topic.sinks, self._followers))
 
     def follow(self, follower: "_Follower[E]") -> None:
         """Hand over the newest event, then what comes."""
@@ -126,7 +135,9 @@ class TopicKey(Generic[K, E]):
             follower.offer(self.newest)
 
     def leave(self, follower: "_Follower[E]") -> None:
-        """Undo `follow`."""
+        """Undo `follow`. It hears nothing more, not even of what is being handed out."""
+        follower.offer = _to_nobody
+        follower.when = None
         self._followers = tuple(each for each in self._followers if each is not follower)
 
     @property
@@ -139,11 +150,23 @@ class TopicKey(Generic[K, E]):
         return self.newest is None and not self._followers and not self.held
 
 
-class _Follower(NamedTuple, Generic[E]):
-    """Who follows one key, and which changes matter to it (all, where `when` is None)."""
+class _Follower(Generic[E]):
+    """Who follows one key, which changes matter to it (all, where `when` is None), and what becomes of its fault."""
 
-    offer: Callable[[E], object]
-    when: Callable[[E, E], bool] | None
+    __slots__ = ("failed", "offer", "when")
+
+    def __init__(self, offer: Callable[[E], object], when: Callable[[E, E], bool] | None, failed: Callable[[Exception], object]) -> None:
+        self.offer = offer
+        self.when = when
+        self.failed = failed
+
+
+def _to_nobody(*_: object) -> None:
+    """In the place of a subscriber that left while something is being handed out."""
+
+
+_News = tuple[TopicKey[K, E], E, E | None, list[Callable[[K, E], object]], tuple[_Follower[E], ...]]
+"""An event of a key, the one before, and those who had subscribed when it was published."""
 
 
 class Kept(NamedTuple, Generic[K, E]):
@@ -164,8 +187,12 @@ class Topic(Generic[K, E]):
         self.name = name
         self.epoch = 0
         self.sequence = 0
-        self.sinks: tuple[Callable[[K, E], object], ...] = ()
-        """Those who follow every key."""
+        self.sinks: list[Callable[[K, E], object]] = []
+        """Those who follow every key. Replaced by a new list at each change."""
+        self._owners: list[tuple[Callable[[K, E], object], Callable[[Exception], object]]] = []
+        """Of each sink, what becomes of its fault."""
+        self._running: list[_News[K, E]] = []
+        """What is being handed out, and what subscribers published meanwhile."""
         self._keys: dict[K, TopicKey[K, E]] = {}
         self._started_over: tuple[Callable[[], object], ...] = ()
         self._ended: dict[K, Kept[K, E]] = {}
@@ -236,6 +263,41 @@ class Topic(Generic[K, E]):
         found.deliver(event, None)
         self._forget_if_idle(found)
 
+    def hand_out(self, news: _News[K, E]) -> None:
+        """To everybody, after what is being handed out already."""
+        running = self._running
+        if len(running) >= NESTED:
+            raise RuntimeError(f"the subscribers of {self.name} answer each other's events without end")
+        running.append(news)
+        if len(running) > 1:
+            return
+        try:
+            for place, event, before, sinks, followers in running:  # which may grow meanwhile
+                key = place.key
+                for sink in sinks:
+                    try:
+                        sink(key, event)
+                    except Exception as error:  # noqa: BLE001 the subscriber's, and neither the publisher's nor the others'
+                        self._cut_off(sink, error)
+                for follower in followers:
+                    try:
+                        when = follower.when
+                        if when is None or before is None or when(before, event):
+                            follower.offer(event)
+                    except Exception as error:  # noqa: BLE001 likewise
+                        place.leave(follower)
+                        follower.failed(error)
+        finally:
+            running.clear()
+
+    def _cut_off(self, sink: Callable[[K, E], object], error: Exception) -> None:
+        failed = next(failed for each, failed in self._owners if each is sink)
+        self._leave(sink)
+        failed(error)
+
+    def _say_failed(self, error: Exception) -> None:
+        report(structlog.get_logger(topic=self.name), "subscriber cut off", error=one_line(error), exc_info=error)
+
     def start_over(self) -> None:
         """The publisher begins anew: a new epoch, nothing retained. Publish the rebuilt state right after it, with no await
         between, so that whoever reads from the start of the new epoch sees all of it.
@@ -262,14 +324,17 @@ class Topic(Generic[K, E]):
 
     @contextmanager
     def deliver_to(self, offer: Callable[[E], object]) -> Iterator[None]:
-        """Hand the snapshot and then every change to `offer`, which never waits (a ref's, usually)."""
+        """Hand the snapshot and then every change to `offer`, which never waits (a ref's, usually).
+
+        Where it raises it is cut off, and the log says so.
+        """
         with self.deliver_each_to(lambda _key, event: offer(event)):
             yield
 
     @contextmanager
-    def deliver_each_to(self, offer: Callable[[K, E], object]) -> Iterator[None]:
-        """The same, each event with its key."""
-        with self._sink(offer):
+    def deliver_each_to(self, offer: Callable[[K, E], object], failed: Callable[[Exception], object] | None = None) -> Iterator[None]:
+        """The same, each event with its key. `failed` hears what `offer` raised instead of the log."""
+        with self._sink(offer, failed):
             for each in tuple(self._keys.values()):
                 if each.newest is not None:
                     offer(each.key, each.newest)
@@ -289,13 +354,19 @@ class Topic(Generic[K, E]):
             self._started_over = _without(self._started_over, started_over)
 
     @contextmanager
-    def deliver_key_to(self, key: K, offer: Callable[[E], object], when: Callable[[E, E], bool] | None = None) -> Iterator[None]:
+    def deliver_key_to(
+        self,
+        key: K,
+        offer: Callable[[E], object],
+        when: Callable[[E, E], bool] | None = None,
+        failed: Callable[[Exception], object] | None = None,
+    ) -> Iterator[None]:
         """The same for one key alone: costs nothing while other keys change.
 
         `when` is asked, with the event before and the new one, whether a change matters to this follower. What begins a
         key or follows an end always does.
         """
-        found, follower = self._key(key), _Follower(offer, when)
+        found, follower = self._key(key), _Follower(offer, when, failed or self._say_failed)
         found.follow(follower)
         try:
             yield
@@ -304,12 +375,26 @@ class Topic(Generic[K, E]):
             self._forget_if_idle(found)
 
     @contextmanager
-    def _sink(self, sink: Callable[[K, E], object]) -> Iterator[None]:
-        self.sinks += (sink,)
+    def _sink(self, sink: Callable[[K, E], object], failed: Callable[[Exception], object] | None = None) -> Iterator[None]:
+        self.sinks = [*self.sinks, sink]
+        self._owners.append((sink, failed or self._say_failed))
         try:
             yield
         finally:
-            self.sinks = _without(self.sinks, sink)
+            self._leave(sink)
+
+    def _leave(self, sink: Callable[[K, E], object]) -> None:
+        """It hears nothing more, not even of what is being handed out."""
+        place = next((index for index, each in enumerate(self.sinks) if each is sink), None)
+        if place is None:  # it was cut off before
+            return
+        before, self.sinks = self.sinks, [*self.sinks[:place], *self.sinks[place + 1 :]]
+        del self._owners[place]
+        for sinks in {id(each): each for each in (before, *(news[3] for news in self._running))}.values():
+            for index, each in enumerate(sinks):
+                if each is sink:
+                    sinks[index] = _to_nobody
+                    break
 
 
 def _without(all_of_them: tuple[T, ...], one: T) -> tuple[T, ...]:

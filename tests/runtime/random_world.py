@@ -135,7 +135,7 @@ def settle_accounts(world: World) -> None:
     """Where is every message that was taken?"""
     for key, taken in world.taken.items():
         mailbox = world.children[key].mailbox
-        mailbox.discard_orders()
+        mailbox.discard_own()
         waiting = []
         while (envelope := mailbox.get_nowait()) is not None:
             waiting.append(envelope[0].id if isinstance(envelope[0], Letter) else 0)

@@ -6,7 +6,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from arbiter.runtime import Actor, Backpressure, Child, Conflate, DropOldest, Group, Message, Ref, Request, Topic, caused_by, correlation
 from arbiter.runtime.correlation import add_correlation, fit
-from arbiter.runtime.testing import running
 
 
 class Note(Message, frozen=True, tag=True):
@@ -151,23 +150,6 @@ async def test_a_later_answer_is_given_under_the_id_of_its_request(chain, living
         for id_ in ("call-1", "call-2"):
             nursery.start_soon(ask, id_)
     assert sorted(answers) == ["call-1", "call-2"]
-
-
-async def test_what_an_actor_starts_with_was_caused_by_nobody_even_where_a_call_made_it_live(autojump_clock):
-    class Starter(Actor[Note]):
-        async def started(self) -> None:
-            seen.append(correlation.get())
-
-        async def handle(self, message: Note) -> object:
-            seen.append(correlation.get())
-            return None
-
-    seen: list[str] = []
-    async with running(Starter) as ref:
-        with caused_by("call-1"):
-            await ref.tell(Note("x"))
-        await wait_all_tasks_blocked()
-    assert seen == ["", "call-1"]
 
 
 def test_a_log_line_gets_the_id_unless_it_has_one():

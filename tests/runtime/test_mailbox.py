@@ -94,6 +94,32 @@ async def test_a_writer_cancelled_in_the_instant_in_which_it_got_room_blocks_nob
     assert received in (["first", "second", "third"], ["first", "third"])
 
 
+async def test_what_becomes_free_belongs_to_who_waited_longest(nursery):
+    mailbox = box(Backpressure(2))
+    for text in "ab":
+        mailbox.offer(text)
+    for text in "cd":
+        nursery.start_soon(mailbox.put, text)
+        await wait_all_tasks_blocked()
+    received = await read(mailbox, 1)
+    assert not mailbox.offer("newcomer")
+    assert received + await read(mailbox, 3) == ["a", "b", "c", "d"]
+    assert mailbox.offer("newcomer")
+
+
+async def test_conflate_a_newer_message_is_not_replaced_by_an_older_one_that_waited(nursery):
+    mailbox = box(Conflate(first_letter, 1))
+    mailbox.offer("a")
+    for text in ("b1", "c1", "b2"):
+        nursery.start_soon(mailbox.put, text)
+        await wait_all_tasks_blocked()
+    received = await read(mailbox, 1)
+    mailbox.offer("b3")
+    await wait_all_tasks_blocked()
+    assert received + await read(mailbox, 2) == ["a", "b3", "c1"]
+    assert len(mailbox) == 0
+
+
 async def test_a_writer_already_cancelled_delivers_nothing():
     mailbox = box(Backpressure(1))
     with trio.CancelScope() as scope:
@@ -206,7 +232,7 @@ async def test_the_runtimes_orders_to_an_incarnation_that_is_gone_are_forgotten_
     mailbox.put_urgent("halt")
     mailbox.put_order(Order())
     mailbox.offer("command")
-    mailbox.discard_orders()
+    mailbox.discard_own()
     assert await drain(mailbox) == ["halt", "command"]
 
 
@@ -250,7 +276,7 @@ async def test_failing_the_requests_keeps_the_tells_in_order_and_lets_writers_in
     mailbox.put_urgent("halt")
     nursery.start_soon(mailbox.put, "d")
     await wait_all_tasks_blocked()
-    assert mailbox.fail_requests(ActorStopped("box")) == 2
+    assert mailbox.fail_requests() == 2
     await wait_all_tasks_blocked()
     for slot in (queued, urgent):
         with pytest.raises(ActorStopped):

@@ -1,5 +1,6 @@
 """Topics: snapshot then changes, what happens to slow readers, one key alone, and starting over."""
 
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -108,6 +109,10 @@ def test_a_policy_that_there_is_not_and_a_subscription_without_room_are_refused_
     for policy, capacity, problem in (
         ("cut_off", 1, "one of conflate, backpressure, drop_oldest, not 'cut_off'"),
         ("conflate", 0, "not 0"),
+        ("conflate", -3, "not -3"),
+        ("drop_oldest", float("inf"), "a number of at least 1 event, not inf"),
+        ("backpressure", 1.5, "not 1.5"),
+        ("backpressure", True, "not True"),
     ):
         with pytest.raises(ValueError, match=problem):
             topic.subscribe(policy, capacity=capacity).__enter__()
@@ -246,6 +251,95 @@ async def test_starting_over_begins_an_epoch_with_nothing_retained_and_keeps_the
         topic.publish("a", "a rebuilt")
         assert await changes.receive() == "a rebuilt"
         assert (topic.epoch, topic.sequence, topic.get("b")) == (1, 1, None)
+
+
+# -- what subscribers do while they are handed something --
+
+
+async def test_one_that_begins_to_follow_while_an_event_is_handed_out_gets_it_once(topic):
+    received: dict[str, list[str]] = {"key": [], "all": []}
+    with ExitStack() as stack:
+
+        def join(event: str) -> None:
+            if event == "a1":
+                stack.enter_context(topic.deliver_key_to("a", received["key"].append))
+                stack.enter_context(topic.deliver_to(received["all"].append))
+
+        stack.enter_context(topic.deliver_to(join))
+        stack.enter_context(topic.deliver_key_to("a", lambda _: None))
+        topic.publish("a", "a1")
+        topic.publish("a", "a2")
+    assert received == {"key": ["a1", "a2"], "all": ["a1", "a2"]}
+
+
+def test_one_that_left_while_an_event_is_handed_out_does_not_get_it_any_more(topic):
+    received: list[str] = []
+    with ExitStack() as stack, ExitStack() as leaving:
+        stack.enter_context(topic.deliver_to(lambda event: leaving.close() if event == "a1" else None))
+        leaving.enter_context(topic.deliver_to(received.append))
+        leaving.enter_context(topic.deliver_key_to("a", received.append))
+        stack.enter_context(topic.deliver_to(received.append))
+        topic.publish("a", "a0")
+        received.clear()
+        topic.publish("a", "a1")
+        assert received == ["a1"]
+        assert topic.subscribers == 2
+
+
+def test_what_a_subscriber_publishes_is_handed_out_after_what_it_was_handed_so_that_all_see_one_order(topic):
+    received: list[str] = []
+    late: list[str] = []
+
+    def answer(event: str) -> None:
+        if event == "a1":
+            topic.publish("a", "a2")
+            assert topic.get("a") == "a2"
+            topic.publish_passing("b", "b over")
+            stack.enter_context(topic.deliver_to(late.append))
+
+    with ExitStack() as stack:
+        stack.enter_context(topic.deliver_to(answer))
+        stack.enter_context(topic.deliver_to(received.append))
+        stack.enter_context(topic.deliver_key_to("a", received.append))
+        topic.publish("a", "a1")
+        assert received == ["a1", "a1", "a2", "a2", "b over"]
+        assert late == ["a2"]
+        topic.publish("a", "a3")
+        assert late == ["a2", "a3"]
+
+
+def test_subscribers_that_answer_each_other_without_end_are_stopped(topic, logs):
+    with topic.deliver_to(lambda event: topic.publish("a", f"{len(event)} times")):
+        topic.publish("a", "begin")
+    assert [each["error"] for each in logs] == ["RuntimeError: the subscribers of prices answer each other's events without end"]
+    assert topic.subscribers == 0
+
+
+def test_a_subscriber_that_fails_is_cut_off_and_told_of_and_the_publisher_and_the_others_notice_nothing(topic, logs):
+    received: list[str] = []
+    with topic.deliver_to(lambda _: 1 / 0), topic.deliver_key_to("a", lambda _: 1 / 0), topic.deliver_to(received.append):
+        topic.publish("a", "a1")
+        assert topic.subscribers == 1
+        topic.publish("a", "a2")
+    assert (received, topic.subscribers) == (["a1", "a2"], 0)
+    assert [(each["event"], each["topic"], each["error"]) for each in logs] == [
+        ("subscriber cut off", "prices", "ZeroDivisionError: division by zero")
+    ] * 2
+
+
+async def test_a_conflating_subscriber_takes_as_long_for_each_of_many_keys_as_for_each_of_few():
+    async def seconds_each(keys: int) -> float:
+        topic: Topic[int, int] = Topic("many")
+        with topic.subscribe() as (_, changes):
+            for key in range(keys):
+                topic.publish(key, key)
+            began = time.process_time()
+            for key in range(keys):
+                assert await changes.receive() == key
+            return (time.process_time() - began) / keys
+
+    few = min([await seconds_each(2_000) for _ in range(3)])
+    assert await seconds_each(100_000) < 3.5 * few
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from("abc"), st.integers()), max_size=30)

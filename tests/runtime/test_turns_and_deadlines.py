@@ -117,3 +117,25 @@ async def test_a_stop_whose_end_falls_on_the_end_of_the_start_ends_with_its_grac
         with trio.fail_after(100):
             assert await group.stop("a")
         assert trio.current_time() == START_SECONDS
+
+
+class Busy(Actor[Note]):
+    """Begins each message by offering itself another; handles one in 10 ms."""
+
+    def __init__(self) -> None:
+        self.handled = 0
+
+    async def handle(self, message: Note) -> object:
+        self.context.ref.offer(Note())
+        await trio.sleep(0.01)
+        return None
+
+
+async def test_a_tell_that_waits_for_room_is_overtaken_by_nobody(living, autojump_clock):
+    child = Child("busy", Busy, mailbox=Backpressure(4))
+    async with living(Group("root", [child])):
+        while child.ref.offer(Note()):
+            pass
+        await trio.sleep(0.005)
+        with trio.fail_after(0.1):  # its turn comes with the next message
+            await child.ref.tell(Note())
