@@ -36,6 +36,8 @@ SlowPolicy = Literal["conflate", "backpressure", "drop_oldest"]
 
 TOMBSTONES = 1_024
 """So many ended keys a topic remembers. Who was away for longer than that needs a snapshot."""
+FEW = 64
+"""Keys that are taken from the front of a dict as they are."""
 NESTED = 10_000
 """Events that follow one another because subscribers publish what they are handed something for: more are taken for an endless chain."""
 
@@ -56,8 +58,8 @@ class Subscription(Generic[K, E]):
         self._capacity = capacity
         self._queue: deque[E] = deque()
         self._newest: dict[K, E] = {}
-        self._keys: deque[K] = deque()
-        """Of `_newest`, in order: a dict takes ever longer to find its first key while keys are taken from its front."""
+        self._first: dict[K, E] | None = None
+        """Those of `_newest` that are next, the last one first: taking many keys from the front of a dict takes ever longer."""
         self._lagged = False
         self._wake = trio.Event()
         self.missed = 0
@@ -67,11 +69,9 @@ class Subscription(Generic[K, E]):
         if self._lagged:
             return  # what came after the gap would hide it
         if self._policy == "conflate":
-            if key in self._newest:
-                self.missed += 1
-            else:
-                self._keys.append(key)
-            self._newest[key] = event
+            newest = self._newest if not self._first or key not in self._first else self._first
+            self.missed += key in newest
+            newest[key] = event
         elif len(self._queue) < self._capacity:
             self._queue.append(event)
         elif self._policy == "drop_oldest":
@@ -88,8 +88,13 @@ class Subscription(Generic[K, E]):
         while True:
             if self._queue:
                 return self._queue.popleft()
-            if self._keys:
-                return self._newest.pop(self._keys.popleft())
+            if self._first:
+                return self._first.popitem()[1]
+            if len(self._newest) > FEW:
+                self._first, self._newest = dict(reversed(self._newest.items())), {}
+                continue
+            if self._newest:
+                return self._newest.pop(next(iter(self._newest)))
             if self._lagged:
                 raise Lagged(f"more than {self._capacity} events waited: subscribe anew for a snapshot")
             self._wake = trio.Event()
