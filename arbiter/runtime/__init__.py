@@ -5,7 +5,7 @@
     ref.py          how one actor reaches another: tell, offer, ask (reply.py: where the answer arrives)
     actor.py        what one writes: an `Actor` with `started`, `handle`, `stopped`
     context.py      what an incarnation may do beside handling: tasks, timers, topics, later answers, ending itself
-    topic.py        news for many: snapshot, then changes; follower.py: where they end at a mailbox
+    topic.py        news for many: snapshot, then changes; subscription.py: one reader; follower.py: where they end at a mailbox
     cursor.py       what must not be lost: read from a log in a store, each entry in its place
     spec.py         the tree as data: children, groups, intensity, backoff
     supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, node.py one child

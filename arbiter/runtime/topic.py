@@ -15,96 +15,29 @@ A reader that was away comes back with the `epoch` and `sequence` that it saw la
 each key that changed, with the last event of each key that ended. Of ended keys the last `TOMBSTONES` are kept.
 
 A subscriber's fault is its own: it is cut off and, where it is an actor, crashes; the publisher and the others notice nothing. All
-subscribers see one order: what one of them publishes while it is handed something is handed out after that.
+subscribers see one order: what one of them publishes on the topic while it hands something out is published after that.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Literal, NamedTuple, TypeVar, get_args
+from functools import partial
+from typing import Generic, NamedTuple, TypeVar
 
 import structlog
-import trio
 
 from arbiter.runtime.crash import one_line, report
+from arbiter.runtime.subscription import Lagged, SlowPolicy, Subscription
+
+__all__ = ["Kept", "Lagged", "SlowPolicy", "Subscription", "Topic", "TopicKey"]
 
 K = TypeVar("K")
 E = TypeVar("E")
 T = TypeVar("T")
 
-SlowPolicy = Literal["conflate", "backpressure", "drop_oldest"]
-
 TOMBSTONES = 1_024
 """So many ended keys a topic remembers. Who was away for longer than that needs a snapshot."""
-FEW = 64
-"""Keys that are taken from the front of a dict as they are."""
 NESTED = 10_000
-"""Events that follow one another because subscribers publish what they are handed something for: more are taken for an endless chain."""
-
-
-class Lagged(Exception):
-    """A subscriber that chose to see everything fell further behind than its bound: its subscription ended where the gap begins."""
-
-
-class Subscription(Generic[K, E]):
-    """One reader's end. Iterate it, or `await receive()`. Bounded by the policy it was made with."""
-
-    def __init__(self, policy: SlowPolicy, capacity: int) -> None:
-        if policy not in get_args(SlowPolicy):
-            raise ValueError(f"a subscriber's policy is one of {', '.join(get_args(SlowPolicy))}, not {policy!r}")
-        if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
-            raise ValueError(f"a subscription needs room for a number of at least 1 event, not {capacity!r}")
-        self._policy = policy
-        self._capacity = capacity
-        self._queue: deque[E] = deque()
-        self._newest: dict[K, E] = {}
-        self._first: dict[K, E] | None = None
-        """Those of `_newest` that are next, the last one first: taking many keys from the front of a dict takes ever longer."""
-        self._lagged = False
-        self._wake = trio.Event()
-        self.missed = 0
-
-    def push(self, key: K, event: E) -> None:
-        """Called by the topic: take an event without waiting."""
-        if self._lagged:
-            return  # what came after the gap would hide it
-        if self._policy == "conflate":
-            newest = self._newest if not self._first or key not in self._first else self._first
-            self.missed += key in newest
-            newest[key] = event
-        elif len(self._queue) < self._capacity:
-            self._queue.append(event)
-        elif self._policy == "drop_oldest":
-            self._queue.popleft()
-            self._queue.append(event)
-            self.missed += 1
-        else:
-            self._lagged = True
-        self._wake.set()
-
-    async def receive(self) -> E:
-        """The next event. Raises Lagged after the last event before the gap."""
-        await trio.lowlevel.checkpoint()
-        while True:
-            if self._queue:
-                return self._queue.popleft()
-            if self._first:
-                return self._first.popitem()[1]
-            if len(self._newest) > FEW:
-                self._first, self._newest = dict(reversed(self._newest.items())), {}
-                continue
-            if self._newest:
-                return self._newest.pop(next(iter(self._newest)))
-            if self._lagged:
-                raise Lagged(f"more than {self._capacity} events waited: subscribe anew for a snapshot")
-            self._wake = trio.Event()
-            await self._wake.wait()
-
-    def __aiter__(self) -> "Subscription[K, E]":
-        return self
-
-    async def __anext__(self) -> E:
-        return await self.receive()
+"""Events that follow one event because subscribers answer it with others: more are taken for an endless chain."""
 
 
 class TopicKey(Generic[K, E]):
@@ -124,6 +57,9 @@ class TopicKey(Generic[K, E]):
 
     def publish(self, event: E) -> None:
         """Retain as the newest and hand to every subscriber. Never waits."""
+        if self._topic.running is not None:
+            self._topic.postpone(partial(self.publish, event))
+            return
         before, self.newest = self.newest, event
         self.deliver(event, before)
 
@@ -131,7 +67,7 @@ class TopicKey(Generic[K, E]):
         """Hand to every subscriber; `before` is what was the newest until now."""
         topic = self._topic
         self.sequence = topic.sequence = topic.sequence + 1
-        topic.hand_out((self, event, before, topic.sinks, self._followers))
+        topic.hand_out(self, event, before, self._followers)
 
     def follow(self, follower: "_Follower[E]") -> None:
         """Hand over the newest event, then what comes."""
@@ -170,10 +106,6 @@ def _to_nobody(*_: object) -> None:
     """In the place of a subscriber that left while something is being handed out."""
 
 
-_News = tuple[TopicKey[K, E], E, E | None, list[Callable[[K, E], object]], tuple[_Follower[E], ...]]
-"""An event of a key, the one before, and those who had subscribed when it was published."""
-
-
 class Kept(NamedTuple, Generic[K, E]):
     """What a topic knows of one key: the newest event (of a key that ended, its last) and that event's sequence."""
 
@@ -196,8 +128,11 @@ class Topic(Generic[K, E]):
         """Those who follow every key. Replaced by a new list at each change."""
         self._owners: list[tuple[Callable[[K, E], object], Callable[[Exception], object]]] = []
         """Of each sink, what becomes of its fault."""
-        self._running: list[_News[K, E]] = []
-        """What is being handed out, and what subscribers published meanwhile."""
+        self.running: list[Callable[[K, E], object]] | None = None
+        """While something is being handed out, those to whom."""
+        self._postponed: list[Callable[[], None]] = []
+        """What they want published after it."""
+        self._catching_up = False
         self._keys: dict[K, TopicKey[K, E]] = {}
         self._started_over: tuple[Callable[[], object], ...] = ()
         self._ended: dict[K, Kept[K, E]] = {}
@@ -259,6 +194,9 @@ class Topic(Generic[K, E]):
 
     def publish_passing(self, key: K, event: E) -> None:
         """Hand to every subscriber and retain nothing: for an event that is over at once, and for a key's end."""
+        if self.running is not None:
+            self.postpone(partial(self.publish_passing, key, event))
+            return
         found = self._key(key)
         found.newest = None
         self._ended.pop(key, None)
@@ -268,32 +206,43 @@ class Topic(Generic[K, E]):
         found.deliver(event, None)
         self._forget_if_idle(found)
 
-    def hand_out(self, news: _News[K, E]) -> None:
-        """To everybody, after what is being handed out already."""
-        running = self._running
-        if len(running) >= NESTED:
-            raise RuntimeError(f"the subscribers of {self.name} answer each other's events without end")
-        running.append(news)
-        if len(running) > 1:
-            return
+    def hand_out(self, place: TopicKey[K, E], event: E, before: E | None, followers: tuple[_Follower[E], ...]) -> None:
+        """To everybody, then what they published meanwhile."""
+        key, sinks = place.key, self.sinks
+        self.running = sinks
         try:
-            for place, event, before, sinks, followers in running:  # which may grow meanwhile
-                key = place.key
-                for sink in sinks:
-                    try:
-                        sink(key, event)
-                    except Exception as error:  # noqa: BLE001 the subscriber's, and neither the publisher's nor the others'
-                        self._cut_off(sink, error)
-                for follower in followers:
-                    try:
-                        when = follower.when
-                        if when is None or before is None or when(before, event):
-                            follower.offer(event)
-                    except Exception as error:  # noqa: BLE001 likewise
-                        place.leave(follower)
-                        follower.failed(error)
+            for sink in sinks:
+                try:
+                    sink(key, event)
+                except Exception as error:  # noqa: BLE001 the subscriber's, and neither the publisher's nor the others'
+                    self._cut_off(sink, error)
+            for follower in followers:
+                try:
+                    when = follower.when
+                    if when is None or before is None or when(before, event):
+                        follower.offer(event)
+                except Exception as error:  # noqa: BLE001 likewise
+                    place.leave(follower)
+                    follower.failed(error)
         finally:
-            running.clear()
+            self.running = None
+        if self._postponed and not self._catching_up:
+            self._catch_up()
+
+    def postpone(self, change: Callable[[], None]) -> None:
+        """Until what is being handed out was: so all see one order, and what a subscriber is handed is the topic's newest."""
+        if len(self._postponed) >= NESTED:
+            raise RuntimeError(f"the subscribers of {self.name} answer each other's events without end")
+        self._postponed.append(change)
+
+    def _catch_up(self) -> None:
+        self._catching_up = True
+        try:
+            for change in self._postponed:  # which may grow meanwhile
+                change()
+        finally:
+            self._postponed.clear()
+            self._catching_up = False
 
     def _cut_off(self, sink: Callable[[K, E], object], error: Exception) -> None:
         failed = next(failed for each, failed in self._owners if each is sink)
@@ -307,6 +256,9 @@ class Topic(Generic[K, E]):
         """The publisher begins anew: a new epoch, nothing retained. Publish the rebuilt state right after it, with no await
         between, so that whoever reads from the start of the new epoch sees all of it.
         """
+        if self.running is not None:
+            self.postpone(self.start_over)
+            return
         self.epoch += 1
         self.sequence = self._forgotten = 0
         self._ended.clear()
@@ -393,13 +345,10 @@ class Topic(Generic[K, E]):
         place = next((index for index, each in enumerate(self.sinks) if each is sink), None)
         if place is None:  # it was cut off before
             return
-        before, self.sinks = self.sinks, [*self.sinks[:place], *self.sinks[place + 1 :]]
+        self.sinks = [*self.sinks[:place], *self.sinks[place + 1 :]]
         del self._owners[place]
-        for sinks in {id(each): each for each in (before, *(news[3] for news in self._running))}.values():
-            for index, each in enumerate(sinks):
-                if each is sink:
-                    sinks[index] = _to_nobody
-                    break
+        if self.running is not None:
+            self.running[:] = [_to_nobody if each is sink else each for each in self.running]
 
 
 def _without(all_of_them: tuple[T, ...], one: T) -> tuple[T, ...]:
