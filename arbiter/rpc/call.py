@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 import trio
 from google.protobuf.message import DecodeError
+from purerpc import RpcFailedError
 from purerpc.grpclib.status import Status
 
 from arbiter.errors import InvalidInput
 from arbiter.rpc import answer_blocks
 from arbiter.rpc.call_head import CallHead
-from arbiter.rpc.incoming import Incoming
+from arbiter.rpc.incoming import OVER, Incoming
 from arbiter.rpc.messages import framed
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.request import Request
@@ -101,6 +102,8 @@ class Call(Stream):
         data, self.first = self.first, None
         if data is None:
             if self.incoming is None:
+                if self.ended_here:
+                    raise RpcFailedError(OVER)
                 self._receive()
             assert self.incoming is not None
             data = await self.incoming.next()
@@ -113,10 +116,9 @@ class Call(Stream):
         except DecodeError:
             raise InvalidInput("request", f"its bytes are no {kind.DESCRIPTOR.full_name}") from None
 
-    async def messages(self) -> AsyncIterator[Any]:
+    def messages(self) -> AsyncIterator[Any]:
         """All of a stream of requests."""
-        while (message := await self.message()) is not None:
-            yield message
+        return _Messages(self)
 
     # -- the answer --
 
@@ -164,3 +166,16 @@ class Call(Stream):
         self.first = None
         if self.incoming is not None:
             self.incoming.forget()
+
+
+class _Messages(AsyncIterator[Any]):
+    """No generator, so that a handler that ends half way through leaves nothing behind."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def __anext__(self) -> Any:
+        message = await self._call.message()
+        if message is None:
+            raise StopAsyncIteration
+        return message

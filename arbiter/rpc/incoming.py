@@ -13,6 +13,7 @@ HOLD = 256 * 1024
 """Bytes that wait for the handler: above it the client gets no window back."""
 EACH = 128
 """What keeping a message costs beside its bytes."""
+OVER = Status(StatusCode.CANCELLED, "the call is over")
 
 
 class Incoming:
@@ -65,10 +66,12 @@ class Incoming:
         """Nothing more can be read."""
         self.failure = status
         self.forget()
-        self._news.wake()
 
     def forget(self) -> None:
-        """Nothing of it is wanted any more."""
+        """Nothing of it is wanted any more; a handler that still runs must not take what it has for all of it."""
+        if self.failure is None:
+            self.failure = OVER
+        self._news.wake()
         self._inbox.clear()
         self._queued = 0
         self._count(0)

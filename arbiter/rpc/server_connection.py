@@ -105,15 +105,17 @@ class ServerConnection:
                 except Broken as error:
                     self._host.broken(error)
                     await self._last_words()
-                nursery.cancel_scope.cancel()
+                finally:
+                    nursery.cancel_scope.cancel()
+                    for call in tuple(self.wire.streams.values()):
+                        assert isinstance(call, Call)
+                        self.wire.forget(call)
+                        call.over()  # now, whatever its handler still has to clean up
         except* Lost:
             pass
         finally:
             self._nursery = None
             self._pipe.close()
-            for call in tuple(self.wire.streams.values()):
-                assert isinstance(call, Call)
-                call.over()
 
     async def _read(self) -> None:
         wire, pipe = self.wire, self._pipe
@@ -406,7 +408,10 @@ class ServerConnection:
             self._over(call)
             return
         if not call.started:
-            block = call.head_block() + block
+            if call.request.initial_metadata:
+                call.start()  # a client takes all that stands in a single block for trailers
+            else:
+                block = answer_blocks.HEAD + block
         if call.pending and status is not None and (call.ended_by is not None or status.status_code is StatusCode.DEADLINE_EXCEEDED):
             self.wire.cut(call, block)
         else:

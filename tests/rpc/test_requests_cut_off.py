@@ -1,0 +1,75 @@
+"""What a handler sees of a stream of requests whose client went away: never its end, and nothing stays counted."""
+
+import h2.errors
+import h2.events
+import pytest
+import trio
+from purerpc import Cardinality, RpcFailedError, RPCSignature, Service
+
+from arbiter.rpc.listener import open_listener, port_of
+from arbiter.rpc.server import Server
+from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
+
+BODY = AuthRequest(api_key="x" * 1000).SerializeToString()
+
+
+@pytest.fixture
+async def taking():
+    """A server whose handler takes what is there of a stream once it is let, and tells how that ended."""
+    began, go, told = trio.Event(), trio.Event(), []
+
+    async def take(messages, request):
+        try:
+            with trio.CancelScope(shield=True):
+                told.append((await anext(messages)).api_key)
+                began.set()
+                await go.wait()
+                told.extend([message.api_key async for message in messages])
+                told.append("the end")
+        except RpcFailedError as error:
+            told.append(error.status.status_code.name)
+            raise
+        return AuthResponse()
+
+    service = Service("test.Service")
+    service.add_method("Take", take, RPCSignature(Cardinality.STREAM_UNARY, AuthRequest, AuthResponse))
+    server = Server([service], lambda _: None, lambda: "id")
+    async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, listener)
+        yield server, port_of(listener), began, go, told
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("how", ["reset", "hung up"])
+async def test_requests_that_were_cut_off_do_not_look_as_if_they_had_ended(taking, connect_raw, eventually, how):
+    server, port, began, go, told = taking
+    async with connect_raw(port) as raw:
+        number = raw.begin("/test.Service/Take")
+        for _ in range(3):
+            raw.message(number, BODY, end=False)
+        await raw.send()
+        await began.wait()
+        assert server.held > 2000
+        if how == "reset":
+            raw.h2.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
+            await raw.send()
+            await eventually(lambda: server.held == 0)
+    if how == "hung up":
+        await eventually(lambda: server.held == 0)
+    go.set()
+    await eventually(lambda: server.calls == 0)
+    assert told == ["x" * 1000, "CANCELLED"]
+    assert server.held == 0
+
+
+async def test_requests_that_end_do(taking, connect_raw):
+    server, port, _began, go, told = taking
+    go.set()
+    async with connect_raw(port) as raw:
+        number = raw.begin("/test.Service/Take")
+        for last in (False, False, True):
+            raw.message(number, BODY, end=last)
+        await raw.send()
+        await raw.ended(number)
+    assert told == ["x" * 1000] * 3 + ["the end"]
+    assert server.held == 0
