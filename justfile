@@ -35,9 +35,9 @@ top *args: _run
 test *args: _dev
     @exec {{python}} -m pytest -n 2 --dist loadgroup "$@"
 
-# what the tests do, far more often: 2,000 random trees of actors
+# what the tests do, far more often and longer: 2,000 random trees of actors, clients that misbehave for 10 minutes
 nightly: _dev
-    @exec env RUNTIME_SEEDS=2000 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime
+    @exec env RUNTIME_SEEDS=2000 SOAK_SECONDS=600 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime tests/rpc/test_soak.py
 
 # format, lint, types, the import rule, generated code, that the installed packages fit together
 check: _dev
