@@ -123,7 +123,7 @@ class Call(Stream):
     # -- the answer --
 
     def head_block(self) -> bytes:
-        """What comes before the first message, or with the trailers where there is none."""
+        """What comes before the first message."""
         initial = self.request.initial_metadata
         return answer_blocks.HEAD + answer_blocks.fields(initial) if initial else answer_blocks.HEAD
 

@@ -22,6 +22,8 @@ def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -
     if now - connection.stuck_since >= limits.slow_seconds or now - connection.pinged_at >= limits.pong_seconds:
         connection.close()
         return
+    if not wire.streams:  # a call whose end had to wait for window leaves after its handler
+        connection.quiet_since = min(connection.quiet_since, now)
     if now - connection.quiet_since >= limits.idle_seconds:
         wire.go_away(Code.NO_ERROR, "idle")
         connection.flush()

@@ -1,4 +1,4 @@
-"""What a handler sees of a stream of requests whose client went away: never its end, and nothing stays counted."""
+"""The ends of calls that do not end at once: a stream of requests whose client goes away, an answer that waits for window."""
 
 import h2.errors
 import h2.events
@@ -6,6 +6,7 @@ import pytest
 import trio
 from purerpc import Cardinality, RpcFailedError, RPCSignature, Service
 
+from arbiter.rpc.housekeeping import look_after
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.server import Server
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
@@ -73,3 +74,26 @@ async def test_requests_that_end_do(taking, connect_raw):
         await raw.ended(number)
     assert told == ["x" * 1000] * 3 + ["the end"]
     assert server.held == 0
+
+
+async def test_a_connection_is_idle_too_when_its_last_answer_had_to_wait_for_window(served, connect_raw, eventually):
+    async def large(message, request):
+        return AuthResponse(user_id="x" * 100_000)
+
+    served.unary = large
+    async with connect_raw(served.port) as raw:
+        number = raw.begin("/test.Service/Unary")
+        raw.message(number, BODY)
+        await raw.send()
+        await raw.read_until(lambda event: isinstance(event, h2.events.DataReceived))
+        (connection,) = served.server._connections
+        assert (served.server.calls, list(connection.wire.streams)) == (0, [number])
+        raw.h2.increment_flow_control_window(2**20)
+        raw.h2.increment_flow_control_window(2**20, number)
+        await raw.send()
+        await raw.ended(number)
+        now, limits = trio.current_time(), served.server.limits
+        look_after(connection, now, limits)
+        look_after(connection, now + limits.idle_seconds, limits)
+        await raw.read_until(lambda event: isinstance(event, h2.events.ConnectionTerminated))
+        await raw.hung_up()
