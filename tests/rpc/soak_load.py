@@ -39,6 +39,7 @@ UNARY = (
 )
 STREAMS = (
     ("arbiter.v1.TradingService/StreamPositions", trading_pb2.PositionsRequest(), trading_pb2.PositionUpdate),
+    ("arbiter.v1.TradingService/StreamOrders", trading_pb2.StreamOrdersRequest(), trading_pb2.OrderUpdate),
     ("arbiter.v1.StrategyService/GetArbOpportunities", strategy_pb2.ArbRequest(), strategy_pb2.ArbOpportunity),
 )
 

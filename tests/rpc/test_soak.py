@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from arbiter.runtime import Topic
+
 SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "30"))
 FIRST_PART = 0.3
 """Of the time, at most 60 s."""
@@ -63,7 +65,8 @@ class Watch:
 
     def left(self) -> dict[str, int]:
         server, core = self._program.arbiter.front.server, self._program.arbiter.core
-        topics = (core.position_changes, core.opportunities, core.account_changes)
+        topics = [topic for topic in vars(core).values() if isinstance(topic, Topic)]
+        assert len(topics) >= 4
         return {
             "connections": server.connections,
             "calls": server.calls,
