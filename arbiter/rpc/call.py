@@ -88,6 +88,8 @@ class Call(Stream):
 
     def feed(self, payload: bytes, ended: bool) -> None:
         """More of a request that does not come whole."""
+        if self.trailer is not None:
+            return  # it is answered, and only its client's window holds the end back
         if self.incoming is None:
             self._receive()
         assert self.incoming is not None
@@ -152,6 +154,9 @@ class Call(Stream):
     async def drain(self) -> None:
         """Wait until all that was sent is out."""
         self._carrier.soon()
+        if not self.pending:  # nor ever again: a handler that goes on with a call that is over
+            await trio.lowlevel.checkpoint()
+            return
         if self._room is None:
             self._room = Parking()
         while self.pending:

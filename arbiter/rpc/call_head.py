@@ -144,7 +144,7 @@ def _read_fields(head: CallHead, fields: Headers) -> None:
 def _read_path(head: CallHead, path: bytes, methods: Methods) -> None:
     empty, _, rest = path.decode("ascii", "backslashreplace").partition("/")
     service, slash, name = rest.partition("/")
-    if empty or not slash or not name or "/" in name or len(path) > 500:
+    if empty or not service or not slash or not name or "/" in name or len(path) > 500:
         _fail(head, StatusCode.UNIMPLEMENTED, "the path is not /service/method")
         return
     head.service, head.name = service, name

@@ -19,6 +19,9 @@ def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -
         if now - connection.opened_at >= limits.handshake_seconds:
             connection.close()
         return
+    if now - wire.half_since >= limits.handshake_seconds:
+        connection.close()
+        return
     if now - connection.stuck_since >= limits.slow_seconds or now - connection.pinged_at >= limits.pong_seconds:
         connection.close()
         return

@@ -39,41 +39,40 @@ def framed(message: bytes) -> bytes:
 class MessageReader:
     """Puts the messages of one stream together again, each with its flag: see `unpacked`."""
 
-    __slots__ = ("_parts", "held")
+    __slots__ = ("_data", "_wanted", "held")
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._data = bytearray()
+        """A message that is not complete: one buffer, since a message may come in a million parts."""
+        self._wanted = HEAD
+        """Bytes until it is, or until its length is known."""
         self.held = 0
         """Bytes of a message that is not complete."""
 
     def feed(self, payload: bytes) -> list[tuple[int, bytes]]:
         """The messages that are complete now. Raises TooLong, after which nothing may be fed."""
-        if not payload:
-            return []
-        self._parts.append(payload)
-        self.held += len(payload)
-        if self.held < HEAD:
-            return []
-        if len(self._parts[0]) < HEAD:
-            self._parts = [b"".join(self._parts)]
-        _, length = _head.unpack_from(self._parts[0])
-        if length > LONGEST_MESSAGE:
-            raise TooLong
-        if self.held < HEAD + length:
-            return []
-        data = b"".join(self._parts)
-        at = 0
+        if self.held:
+            self._data += payload
+            self.held += len(payload)
+            if self.held < self._wanted:
+                return []
+            payload = bytes(self._data)
+            self._data.clear()
+        at, size = 0, len(payload)
         found: list[tuple[int, bytes]] = []
-        while len(data) - at >= HEAD:
-            flag, length = _head.unpack_from(data, at)
+        self._wanted = HEAD
+        while size - at >= HEAD:
+            flag, length = _head.unpack_from(payload, at)
             if length > LONGEST_MESSAGE:
                 raise TooLong
-            if len(data) - at - HEAD < length:
+            if size - at - HEAD < length:
+                self._wanted = HEAD + length
                 break
-            found.append((flag, data[at + HEAD : at + HEAD + length]))
+            found.append((flag, payload[at + HEAD : at + HEAD + length]))
             at += HEAD + length
-        self._parts = [data[at:]] if at < len(data) else []
-        self.held = len(data) - at
+        if at < size:
+            self._data += payload[at:]
+        self.held = size - at
         return found
 
 
@@ -85,11 +84,13 @@ def unpacked(flag: int, message: bytes, encoding: bytes) -> bytes:
         raise NotTheEncoding("the message is packed, though the call names no compression")
     inflate = zlib.decompressobj(wbits=_GZIP_WINDOW)
     try:
-        plain = inflate.decompress(message, LONGEST_MESSAGE)
+        plain = inflate.decompress(message, LONGEST_MESSAGE + 1)
     except zlib.error:
         raise Unreadable("the message is no gzip") from None
-    if inflate.unconsumed_tail:
+    if len(plain) > LONGEST_MESSAGE:
         raise TooLong
     if not inflate.eof:
         raise Unreadable("the message's gzip is cut short")
+    if inflate.unused_data:
+        raise Unreadable("something follows the message's gzip")
     return plain

@@ -78,7 +78,7 @@ class Sender:
         self._ready: dict[int, Stream] = {}
         """Streams with something pending and window of their own: they wait for the connection's, or for room in `out`."""
         self._credit = 0
-        """Window updates that what we sent accounts for."""
+        """Window updates and pings that what we sent accounts for: a client sends some of both for what it reads."""
         self._first_block = True
 
     def open(self, stream: Stream, block: bytes, ended: bool = False) -> None:
@@ -92,7 +92,9 @@ class Sender:
         return self.last + 2 if self.last else 1
 
     def headers(self, stream: Stream, block: bytes, ended: bool = False) -> None:
-        """Send a header block at once; nothing may be pending where it ends the stream."""
+        """Send a header block at once; nothing may be pending where it ends the stream. Nothing where it has ended already."""
+        if stream.ended_here:
+            return
         self._put_block(stream.id, block, ended)
         if ended:
             self._ended_here(stream)
@@ -124,7 +126,7 @@ class Sender:
         ):
             stream.send_window -= length
             self._send_window -= length
-            self._credit += 2
+            self._credit += 3
             self.out += head(length >> 8, length & 0xFF, frames.DATA, 0, stream.id)
             self.out += data
             return True
@@ -157,7 +159,7 @@ class Sender:
             return
         stream.send_window -= length
         self._send_window -= length
-        self._credit += 2
+        self._credit += 3
         id_ = stream.id
         self.out += b"".join(
             (
@@ -198,6 +200,7 @@ class Sender:
         self.streams.pop(stream.id, None)
         self._drop_pending(stream)
         stream.ended_here = stream.ended_there = True
+        stream.send_window = 0  # so `send` does not take a handler's last words for a call that lives
 
     def took(self, stream: Stream, length: int) -> None:
         """Give a stream so much of its window back."""
@@ -242,6 +245,8 @@ class Sender:
         while self._ready and self._send_window > 0 and len(self.out) < FULL:
             stream_id = next(iter(self._ready))
             stream = self._ready.pop(stream_id)
+            if stream.send_window <= 0:
+                continue  # the peer has made its window smaller since
             self._drain_one(stream)
             if stream.pending:
                 if stream.send_window > 0:
@@ -278,7 +283,7 @@ class Sender:
         self._send_window -= done
         stream.waiting -= done
         stream.sent += done
-        self._credit += 2
+        self._credit += 3
         self.out += head(done >> 8, done & 0xFF, frames.DATA, 0, stream.id)
         for part in parts:
             self.out += part

@@ -16,7 +16,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
     """What is kept of unfinished requests, of one connection."""
     held_by_all: int = 256 * 2**20
     handshake_seconds: float = 10.0
-    """Until the client has said what it is."""
+    """Until the client has said what it is, and until a header block that it began is finished."""
     body_seconds: float = 30.0
     """Until a call's message is there."""
     idle_seconds: float = 900.0

@@ -24,6 +24,10 @@ P_contra = TypeVar("P_contra", contravariant=True)
 BURIED = 2 * FULL
 """Beyond this it asks for answers and does not read them."""
 MOST_CONTINUATIONS = 16
+LEAST_RESETS = 200
+"""At once, however few calls a client may have: it may give many up that one read brings."""
+MOST_CREDIT = 10_000
+"""Of window updates and pings that what was sent accounts for."""
 
 _SETTINGS_ACK = frames.frame(frames.SETTINGS, frames.ACK, 0)
 
@@ -96,9 +100,11 @@ class Wire(Sender, Generic[P]):
         self._rest = b"" if client else None  # None: the preface is still to come
         self._preface = b""
         self._partial: tuple[int, int, list[bytes]] | None = None
+        self.half_since = math.inf
+        """Since when a header block is not finished; infinite while none is."""
         self._receive_window = CONNECTION_WINDOW
         self._owed = 0
-        self._resets = Budget(2 * most_streams, max(1000, most_streams))
+        self._resets = Budget(max(LEAST_RESETS, 2 * most_streams), max(1000, most_streams))
         self._control = Budget(1000, 100)
         self._idle_talk = Budget(10_000, 5_000)
         self._greet()
@@ -119,6 +125,8 @@ class Wire(Sender, Generic[P]):
         """Take in what came. Raises Broken when nothing more can be read."""
         if self.broken:
             return
+        if len(self.out) > BURIED:  # made by what came before, and not taken since
+            self._break(Code.ENHANCE_YOUR_CALM, "answers are not read")
         rest = self._rest
         if rest is None:
             self._preface += data
@@ -143,8 +151,6 @@ class Wire(Sender, Generic[P]):
             at = after
             self._frame(kind, flags, stream_id & frames.LARGEST_ID, payload, now)
         self._rest = data[at:] if at < end else b""
-        if len(self.out) > BURIED:
-            self._break(Code.ENHANCE_YOUR_CALM, "answers are not read")
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes, now: float) -> None:
         if self._partial is not None and kind != frames.CONTINUATION:
@@ -184,13 +190,13 @@ class Wire(Sender, Generic[P]):
             self.out += frames.window_update(0, self._owed)
             self._receive_window += self._owed
             self._owed = 0
+        padding = 0
+        if flags & frames.PADDED:
+            payload, padding = self._unpad(payload)
         stream = self.streams.get(stream_id)
         if stream is None:
             self._on_closed(stream_id, now)
             return
-        padding = 0
-        if flags & frames.PADDED:
-            payload, padding = self._unpad(payload)
         if stream.ended_there:
             self._fail(stream, Code.STREAM_CLOSED, now)
             return
@@ -222,6 +228,7 @@ class Wire(Sender, Generic[P]):
             payload = payload[5:]
         if not flags & frames.END_HEADERS:
             self._partial = (stream_id, flags, [payload])
+            self.half_since = now
             return
         self._on_block(stream_id, flags & frames.END_STREAM != 0, payload, now)
 
@@ -234,6 +241,7 @@ class Wire(Sender, Generic[P]):
             self._break(Code.ENHANCE_YOUR_CALM, "a header block without end")
         if flags & frames.END_HEADERS:
             self._partial = None
+            self.half_since = math.inf
             self._on_block(stream_id, first_flags & frames.END_STREAM != 0, b"".join(parts), now)
 
     def _on_block(self, stream_id: int, ended: bool, block: bytes, now: float) -> None:
@@ -268,10 +276,7 @@ class Wire(Sender, Generic[P]):
     def _on_window_update(self, stream_id: int, payload: bytes, now: float) -> None:
         if len(payload) != 4:
             self._break(Code.FRAME_SIZE_ERROR, "a window update of another size")
-        if self._credit > 0:
-            self._credit -= 1
-        else:
-            self._spend(self._idle_talk, now, "window updates")
+        self._account(self._idle_talk, now, "window updates")
         more = frames.read_number(payload)
         if stream_id == 0:
             if more == 0:
@@ -326,24 +331,31 @@ class Wire(Sender, Generic[P]):
             self._break(Code.ENHANCE_YOUR_CALM, "settings without end")
         if self._client and not self.greeted:
             self.peer_streams = frames.LARGEST_ID  # unless it says otherwise
+        window = self.first_window
         for key, value in frames.read_settings(payload):
-            self._setting(key, value)
+            if key == frames.INITIAL_WINDOW_SIZE:
+                if value > frames.LARGEST_WINDOW:
+                    self._break(Code.FLOW_CONTROL_ERROR, "a window too large")
+                window = value
+            else:
+                self._setting(key, value)
+        if window != self.first_window:  # once a frame, since it concerns every stream
+            self._resize_windows(window)
         self.greeted = True
         self.out += _SETTINGS_ACK
 
-    def _setting(self, key: int, value: int) -> None:
-        if key == frames.INITIAL_WINDOW_SIZE:
-            if value > frames.LARGEST_WINDOW:
+    def _resize_windows(self, window: int) -> None:
+        more, self.first_window = window - self.first_window, window
+        for stream in tuple(self.streams.values()):
+            stream.send_window += more
+            if stream.send_window > frames.LARGEST_WINDOW:
                 self._break(Code.FLOW_CONTROL_ERROR, "a window too large")
-            more, self.first_window = value - self.first_window, value
-            for stream in tuple(self.streams.values()):
-                stream.send_window += more
-                if stream.send_window > frames.LARGEST_WINDOW:
-                    self._break(Code.FLOW_CONTROL_ERROR, "a window too large")
-                if stream.pending and stream.send_window > 0:
-                    self._ready[stream.id] = stream
-            self._drain()
-        elif key == frames.MAX_FRAME_SIZE:
+            if stream.pending and stream.send_window > 0:
+                self._ready[stream.id] = stream
+        self._drain()
+
+    def _setting(self, key: int, value: int) -> None:
+        if key == frames.MAX_FRAME_SIZE:
             if not frames.LEAST_FRAME <= value <= frames.LARGEST_FRAME:
                 self._break(Code.PROTOCOL_ERROR, "a frame size that is not allowed")
         elif key == frames.ENABLE_PUSH:
@@ -357,7 +369,7 @@ class Wire(Sender, Generic[P]):
             self._break(Code.PROTOCOL_ERROR, "a ping of a stream")
         if len(payload) != 8:
             self._break(Code.FRAME_SIZE_ERROR, "a ping of another size")
-        self._spend(self._control, now, "pings")
+        self._account(self._control, now, "pings")
         if flags & frames.ACK:
             self._hooks.pong()
         else:
@@ -394,6 +406,13 @@ class Wire(Sender, Generic[P]):
         if padding >= len(payload):
             self._break(Code.PROTOCOL_ERROR, "more padding than frame")
         return payload[1 : len(payload) - padding], padding + 1
+
+    def _account(self, budget: Budget, now: float, what: str) -> None:
+        """Of what we sent, or of the budget."""
+        if self._credit > 0:
+            self._credit = min(self._credit, MOST_CREDIT) - 1
+        else:
+            self._spend(budget, now, what)
 
     def _spend(self, budget: Budget, now: float, what: str) -> None:
         if not budget.spend(now):
