@@ -20,8 +20,8 @@ BESIDE = 32
 """Counted for each entry beside its name and value (RFC 7541, 4.1)."""
 MOST_NUMBER_OCTETS = 4
 """After the first; so a number stays below 2**29, and nothing that may be sent comes near."""
-MOST_SIZE_UPDATES = 2
-"""At the start of a block: the smallest size since the last one, and the size now (RFC 7541, 4.2)."""
+MOST_SIZE_UPDATES = 16
+"""At the start of a block. Two are enough (RFC 7541, 4.2); hpack's encoder tells every change since the last block."""
 
 _STATIC: tuple[tuple[bytes, bytes], ...] = tuple((bytes(name), bytes(value)) for name, value in HeaderTable.STATIC_TABLE)
 
