@@ -30,6 +30,11 @@ watch *args: _run
 top *args: _run
     @exec {{python}} -m arbiter top "$@"
 
+# certificates for TLS of one's own in var/certs, or in the folder that is named
+[no-exit-message]
+certs *args: _run
+    @exec {{python}} -m arbiter certs "$@"
+
 # the tests, on two cores; `./just test tests/domain` runs a part
 [no-exit-message]
 test *args: _dev

@@ -20,7 +20,7 @@ from arbiter.actors import accounts, arb_scanner, auditor, brake, journal, marke
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
 from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
-from arbiter.rpc.front import Front, RpcFront
+from arbiter.rpc.front import Access, Front, RpcFront
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
 from arbiter.store.base import StopMarker, Store
@@ -52,6 +52,7 @@ def compose(
     fresh_seconds: float = market_feed.FRESH_SECONDS,
     make_bot: Callable[[], Actor[Any]] | None = None,
     stop_marker: StopMarker | None = None,
+    access: Access = Access(),  # noqa: B008 it is frozen
     reflection: bool = True,
 ) -> Arbiter:
     """Build every actor and put it in its place. Nothing runs yet. Without a `stop_marker` one in memory serves.
@@ -120,7 +121,7 @@ def compose(
         states=supervisor.states,
         run=environment.random.getrandbits(RUN_BITS),
     )
-    front = Front(core, keys, listener, reflection=reflection)
+    front = Front(core, keys, listener, access, reflection=reflection)
     return Arbiter(supervisor, core, front, scanner.ref)
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -13,6 +13,9 @@ from click.exceptions import NoArgsIsHelpError
 from arbiter import __version__
 from arbiter.config import Settings, load
 from arbiter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from arbiter.rpc.client_tls import ClientTls
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,16 +38,21 @@ OPTIONS = {
     "bot": click.option("--bot/--no-bot", default=None, help="run the Telegram bot in this program, or leave it to `arbiter bot`"),
     "telegram_api_url": click.option("--telegram-api-url", metavar="URL", help="Bot API to use (default: Telegram's own)"),
     "log_level": click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (default INFO)"),
+    "grpc_ca": click.option("--ca", "grpc_ca", metavar="FILE", help="with --server: TLS, trusting the authorities in this PEM file"),
+    "grpc_client_cert": click.option("--cert", "grpc_client_cert", metavar="FILE", help="with --server: this client's certificate (PEM)"),
+    "grpc_client_key": click.option("--key", "grpc_client_key", metavar="FILE", help="with --server: that certificate's key (PEM)"),
 }
+CLIENT_TLS = ("grpc_ca", "grpc_client_cert", "grpc_client_key")
+"""Only where a command reaches another server than the one on its data folder."""
 """The settings that are also flags; each command takes those that mean something for it."""
 
 
 def settings_options(*names: str) -> Callable[[F], F]:
-    """These settings as flags, in the order of `OPTIONS`; none: all."""
+    """These settings as flags, in the order of `OPTIONS`; none: all that a server has."""
 
     def add(function: F) -> F:
         for name in reversed(OPTIONS):
-            if not names or name in names:
+            if name in names or (not names and name not in CLIENT_TLS):
                 function = OPTIONS[name](function)
         return function
 
@@ -71,7 +79,7 @@ def run(**flags: Any) -> None:
 
 
 @cli.command()
-@settings_options("config", "data")
+@settings_options("config", "data", *CLIENT_TLS)
 @click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
 @click.option("--seconds", type=float, help="stop by itself after this long")
 def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
@@ -79,17 +87,16 @@ def watch(server: str | None, seconds: float | None, **flags: Any) -> None:
     settings = _settings(flags)
     import trio
 
-    from arbiter.reach import find_running, require_address
+    from arbiter.reach import Reached, find_key, find_running
     from arbiter.watch import watch
 
-    reached = find_running(settings)
-    address = server or reached.address
-    require_address(address)
-    trio.run(watch, address, reached.api_key, seconds)
+    reached = Reached(server, find_key(settings)) if server else find_running(settings)
+    tls = _tls(server, settings)
+    trio.run(watch, reached.address, reached.api_key, seconds, tls)
 
 
 @cli.command()
-@settings_options("config", "data")
+@settings_options("config", "data", *CLIENT_TLS)
 @click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
 @click.option("--once", is_flag=True, help="print one table, of what was done within a second, and end")
 def top(server: str | None, once: bool, **flags: Any) -> None:
@@ -98,17 +105,16 @@ def top(server: str | None, once: bool, **flags: Any) -> None:
     import trio
 
     from arbiter.data_folder import OPERATOR_KEY_FILE
-    from arbiter.reach import find_running, require_address
+    from arbiter.reach import Reached, find_key, find_running
     from arbiter.top import top
 
-    reached = find_running(settings, OPERATOR_KEY_FILE)
-    address = server or reached.address
-    require_address(address)
-    trio.run(partial(top, address, reached.api_key, once=once))
+    reached = Reached(server, find_key(settings, OPERATOR_KEY_FILE)) if server else find_running(settings, OPERATOR_KEY_FILE)
+    tls = _tls(server, settings)
+    trio.run(partial(top, reached.address, reached.api_key, once=once, tls=tls))
 
 
 @cli.command("link-code")
-@settings_options("config", "data")
+@settings_options("config", "data", *CLIENT_TLS)
 @click.option("--server", metavar="HOST:PORT", help="another server than the one that runs on the data folder")
 @click.option("--api-key", metavar="KEY", help="another account than the one whose key lies in the data folder")
 def link_code(server: str | None, api_key: str | None, **flags: Any) -> None:
@@ -116,15 +122,11 @@ def link_code(server: str | None, api_key: str | None, **flags: Any) -> None:
     settings = _settings(flags)
     import trio
 
-    from arbiter.reach import find_running, make_link_code, require_address
+    from arbiter.reach import Reached, find_key, find_running, make_link_code
 
-    if server and api_key:
-        address, key = server, api_key
-    else:
-        reached = find_running(settings)
-        address, key = server or reached.address, api_key or reached.api_key
-    require_address(address)
-    code = trio.run(make_link_code, address, key)
+    reached = Reached(server, api_key or find_key(settings)) if server else find_running(settings)
+    tls = _tls(server, settings)
+    code = trio.run(make_link_code, reached.address, api_key or reached.api_key, tls)
     click.echo(f"Send this to the bot: /start {code}\nIt works once, for 10 minutes.")
 
 
@@ -143,7 +145,7 @@ def convert(kind: str, source: Path, target: Path) -> None:
 
 
 @cli.command()
-@settings_options("config", "data", "telegram_api_url", "log_level")
+@settings_options("config", "data", "telegram_api_url", "log_level", *CLIENT_TLS)
 @click.option("--server", required=True, metavar="HOST:PORT", help="the gRPC server to steer")
 @click.option("--credential", default="", metavar="FILE", help="the server's bot credential (default: bot_credential in the data folder)")
 def bot(server: str, credential: str, **flags: Any) -> None:
@@ -161,9 +163,34 @@ def bot(server: str, credential: str, **flags: Any) -> None:
 
 
 @cli.command()
+@click.argument("folder", default="var/certs", type=click.Path(path_type=Path))
+@click.option("--name", "names", multiple=True, metavar="NAME", help="another host name or address of the server; may be repeated")
+def certs(folder: Path, names: tuple[str, ...]) -> None:
+    """Make certificates for TLS of one's own in FOLDER (default var/certs).
+
+    An authority, a server's certificate for this machine and the given names, and a client's. What is there stays as it is.
+    """
+    from arbiter.certs import make_certs, what_next
+
+    click.echo(what_next(make_certs(folder, names)))
+
+
+@cli.command()
 def version() -> None:
     """Print the version."""
     click.echo(__version__)
+
+
+def _tls(server: str | None, settings: Settings) -> "ClientTls":
+    """How to reach that server; the program on the data folder is reached without TLS. Raises ConfigError."""
+    from arbiter.reach import require_address, tls_of
+    from arbiter.rpc.client_tls import ClientTls
+
+    if not server:
+        return ClientTls()
+    tls = tls_of(settings)
+    require_address(server, tls)
+    return tls
 
 
 def _settings(flags: dict[str, Any]) -> Settings:

@@ -18,6 +18,9 @@ import msgspec
 from arbiter.errors import ConfigError
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Connections = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Streams = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Seconds = Annotated[int, msgspec.Meta(ge=5, le=86_400)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 SHORT_NAMES = {
@@ -46,7 +49,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "./var"
     grpc_host: str = "localhost"
     grpc_port: Port = 50051
+    grpc_tls_cert: str = ""
+    grpc_tls_key: str = ""
+    grpc_tls_client_ca: str = ""
     grpc_reflection: Literal["auto", "on", "off"] = "auto"
+    grpc_connections: Connections = 1_000
+    grpc_connections_per_address: Connections = 500
+    grpc_streams_per_connection: Streams = 1_000
+    grpc_idle_seconds: Seconds = 900
+    grpc_keepalive_seconds: Seconds = 60
+    grpc_ca: str = ""
+    grpc_client_cert: str = ""
+    grpc_client_key: str = ""
     chat_port: Port = 8081
     http_port: Port = 8080
     log_level: LogLevel = "INFO"

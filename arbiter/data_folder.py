@@ -21,6 +21,8 @@ from arbiter.errors import ConfigError
 DATABASE = "arbiter.db"
 RUNNING = "running.json"
 """Where the running program says how it can be reached; gone after a clean stop."""
+SOCKET = "grpc.sock"
+"""Where this machine's own commands reach a program whose address speaks TLS; gone after a clean stop."""
 API_KEY_FILE = "sandbox_api_key"
 OPERATOR_KEY_FILE = "operator_api_key"
 _CURE = "choose another folder with --data"

@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Started:
-    """How the program that just started can be reached. `chat` is empty where the bot speaks to the real Telegram."""
+    """How the program that just started can be reached. `chat` is empty where the bot speaks to the real Telegram.
+
+    `address` is for this machine's own commands, `public` for everybody, where that is another.
+    """
 
     folder: Path
     address: str
@@ -26,6 +29,7 @@ class Started:
     """Empty when the account is linked already."""
     bot_token_file: Path
     """Where the token of the sandbox's bot lies."""
+    public: str = ""
 
 
 def greeting(settings: Settings, started: Started) -> str:
@@ -35,7 +39,7 @@ def greeting(settings: Settings, started: Started) -> str:
     lines = [
         f"Arbiter {__version__} is running in sandbox mode ({source}; data in {started.folder})",
         "",
-        f"  gRPC     {started.address}",
+        f"  gRPC     {started.public or started.address}",
         f"  account  {started.user}; its API key lies in {started.folder / API_KEY_FILE}",
         f"  token    {started.token}",
         "           (15 minutes; Authenticate with the API key gives new ones)",
@@ -57,7 +61,7 @@ def _commands(started: Started) -> tuple[str, str]:
     python, example = _path(Path(sys.executable), here), _path(ROOT / "examples" / "place_order.py", here)
     data = f"--data {shlex.quote(str(started.folder))}"
     watch = "./just watch" if here == ROOT else f"{python} -m arbiter watch"
-    return f"{watch} {data}", f"{python} {example} --server {started.address} {data}"
+    return f"{watch} {data}", f"{python} {example} --server {shlex.quote(started.address)} {data}"
 
 
 def _path(path: Path, here: Path) -> str:
@@ -82,8 +86,8 @@ def _no_bot(started: Started) -> list[str]:
     token, api = (
         (f'"$(cat {shlex.quote(str(started.bot_token_file))})"', f" --telegram-api-url {started.chat}") if started.chat else ("...", "")
     )
-    command = f"{_path(Path(sys.executable), Path.cwd())} -m arbiter bot"
+    command = f"{_path(Path(sys.executable), Path.cwd())} -m arbiter bot --server {shlex.quote(started.address)}{api}"
     return [
         "           nobody answers there (--no-bot) until you start a bot:",
-        f"           TELEGRAM_BOT_TOKEN={token} {command} --server {started.address}{api} --data {shlex.quote(str(started.folder))}",
+        f"           TELEGRAM_BOT_TOKEN={token} {command} --data {shlex.quote(str(started.folder))}",
     ]

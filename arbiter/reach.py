@@ -9,8 +9,8 @@ from arbiter.config import Settings
 from arbiter.data_folder import API_KEY_FILE, RUNNING, DataFolder
 from arbiter.errors import ConfigError
 from arbiter.rpc.client import ArbiterClient, ArbiterClientError
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from arbiter.rpc.client_address import read_address
+from arbiter.rpc.client_tls import ClientTls
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,41 @@ def find_running(settings: Settings, key_file: str = API_KEY_FILE) -> Reached:
         raise ConfigError(f"{folder.path / RUNNING} is damaged", "start ./just run again; it writes the file anew") from None
 
 
-def require_address(server: str) -> None:
-    """Raises ConfigError for what cannot be the address of a server, and for one that secrets would reach over the network in clear."""
+def find_key(settings: Settings, key_file: str = API_KEY_FILE) -> str:
+    """The key in this file of the data folder, for a server elsewhere. Raises ConfigError where there is none."""
+    folder = DataFolder(Path(settings.data).expanduser())
+    key = folder.read_text(key_file)
+    if not key:
+        raise ConfigError(
+            f"there is no key in {folder.path / key_file}", "copy it from the server's data folder, or name its folder with --data"
+        )
+    return key
+
+
+def tls_of(settings: Settings) -> ClientTls:
+    """What the commands trust and show where they reach a server over TLS."""
+    named = (settings.grpc_ca, settings.grpc_client_cert, settings.grpc_client_key)
+    return ClientTls(*(str(Path(each).expanduser()) if each else "" for each in named))
+
+
+def require_address(server: str, tls: ClientTls) -> None:
+    """Raises ConfigError for what cannot be the address of a server, for one that secrets would reach over the network in clear,
+    and for PEM files that cannot be used."""
     try:
-        ArbiterClient(server)
+        address = read_address(server)
     except ArbiterClientError as error:
         raise ConfigError(f"--server: {error}", "give the address that the server prints, such as 127.0.0.1:50051") from None
-    if server.rpartition(":")[0].strip("[]") not in LOOPBACK:
-        raise ConfigError(f"--server: {server} is not this machine itself", "other addresses need TLS, which comes later")
+    if not (address.here or address.tls or any(tls)):
+        cure = f"give --ca FILE, or https://{server} where a public authority signed its certificate"
+        raise ConfigError(f"--server: {server} is not this machine itself, and secrets would go there in clear", cure)
+    try:
+        tls.context()
+    except ArbiterClientError as error:
+        raise ConfigError(str(error), "look at --ca, --cert and --key") from None
 
 
-async def make_link_code(address: str, api_key: str) -> str:
+async def make_link_code(address: str, api_key: str, tls: ClientTls) -> str:
     """A one-time code for the key's account. Raises ArbiterClientError."""
-    async with ArbiterClient.open(address) as client:
+    async with ArbiterClient.open(address, **tls._asdict()) as client:
         await client.authenticate(api_key)
         return (await client.create_link_code()).code

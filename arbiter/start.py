@@ -18,12 +18,17 @@ import trio
 
 from arbiter.app import Arbiter, compose
 from arbiter.config import Settings, allowed_users
-from arbiter.data_folder import RUNNING, DataFolder
+from arbiter.data_folder import RUNNING, SOCKET, DataFolder
 from arbiter.errors import ConfigError, StoreError
 from arbiter.greeting import Started, greeting
 from arbiter.instance import BOT_CREDENTIAL_FILE, SANDBOX_USER, ensure_operator, ensure_sandbox_account, load_keys, new_link_code
-from arbiter.reach import require_address
-from arbiter.rpc.listener import LOOPBACK, open_listener, port_of
+from arbiter.reach import require_address, tls_of
+from arbiter.rpc.client_address import LOCAL_PREFIX, is_loopback
+from arbiter.rpc.client_tls import ClientTls
+from arbiter.rpc.front import Access
+from arbiter.rpc.listener import address_of, open_listener, open_local_listener, port_of
+from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.tls import PemFiles, ServerTls
 from arbiter.rpc.tokens import Keys
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
@@ -54,12 +59,17 @@ async def _serve(settings: Settings, stop: Stop) -> None:
     folder = _folder(settings)
     async with _taken(folder, settings.mode) as store:
         keys, credential = load_keys(folder, settings.mode)
-        async with await open_listener(settings.grpc_host, settings.grpc_port) as listener, trio.open_nursery() as nursery:
+        tls = server_tls(settings, environment)
+        async with (
+            await open_listener(settings.grpc_host, settings.grpc_port, tls=tls is not None) as listener,
+            _local(folder, wanted=tls is not None) as local,
+            trio.open_nursery() as nursery,
+        ):
             chat, token = "", settings.telegram_bot_token
             if not token:
                 token = bot_token(folder)
                 chat = await start_chat(settings.chat_port, token, environment, nursery)
-            server = f"127.0.0.1:{port_of(listener)}"
+            server = address_of(listener) if local is None else f"{LOCAL_PREFIX}{local.socket.getsockname()}"
             api_url = chat or settings.telegram_api_url
             make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
             venues = await start_venues(world, environment, nursery)
@@ -70,15 +80,57 @@ async def _serve(settings: Settings, stop: Stop) -> None:
                 fresh_seconds=fresh,
                 make_bot=make_bot,
                 stop_marker=marker,
+                access=Access(tls, local, limits_of(settings)),
                 reflection=offers_reflection(settings),
             )
-            await _live(arbiter, folder, keys, settings, server, chat, stop)
+            public = "" if tls is None else _public(settings, port_of(listener))
+            await _live(arbiter, folder, keys, settings, server, public, chat, stop)
             nursery.cancel_scope.cancel()
 
 
 def offers_reflection(settings: Settings) -> bool:
     """By itself only where nobody but this machine's users can ask."""
-    return settings.grpc_reflection == "on" or (settings.grpc_reflection == "auto" and settings.grpc_host in LOOPBACK)
+    return settings.grpc_reflection == "on" or (settings.grpc_reflection == "auto" and is_loopback(settings.grpc_host))
+
+
+def server_tls(settings: Settings, environment: Environment) -> ServerTls | None:
+    """None where nothing of it is set. Raises ConfigError."""
+    cert, key, client_ca = settings.grpc_tls_cert, settings.grpc_tls_key, settings.grpc_tls_client_ca
+    if not (cert or key or client_ca):
+        return None
+    if not (cert and key):
+        missing = "grpc_tls_cert" if key or not cert else "grpc_tls_key"
+        raise ConfigError(f"TLS is half set: there is no {missing}", "set grpc_tls_cert and grpc_tls_key; ./just certs makes such files")
+    return ServerTls(PemFiles(_path(cert), _path(key), _path(client_ca) if client_ca else None), environment.unix_ms)
+
+
+def limits_of(settings: Settings) -> ServerLimits:
+    """What the operator may set of them."""
+    return ServerLimits(
+        connections=settings.grpc_connections,
+        connections_from_one_address=settings.grpc_connections_per_address,
+        streams=settings.grpc_streams_per_connection,
+        idle_seconds=float(settings.grpc_idle_seconds),
+        silent_seconds=float(settings.grpc_keepalive_seconds),
+    )
+
+
+def _public(settings: Settings, port: int) -> str:
+    host = f"[{settings.grpc_host}]" if ":" in settings.grpc_host else settings.grpc_host
+    return f"{host}:{port} (TLS{', with client certificates' if settings.grpc_tls_client_ca else ''})"
+
+
+@asynccontextmanager
+async def _local(folder: DataFolder, *, wanted: bool) -> AsyncIterator[trio.SocketListener | None]:
+    """The socket file for this machine's own commands, where the address that all have speaks TLS."""
+    if not wanted:
+        yield None
+        return
+    async with open_local_listener(folder.path.absolute() / SOCKET) as listener:
+        try:
+            yield listener
+        finally:
+            folder.remove(SOCKET)
 
 
 async def _readable(marker: FileStopMarker) -> FileStopMarker:
@@ -106,7 +158,8 @@ async def _taken(folder: DataFolder, mode: str) -> AsyncIterator[SqliteStore]:
 
 async def run_bot(settings: Settings, server: str, credential_file: str) -> None:
     """The Telegram bridge as a service of its own. Raises ConfigError where it cannot start."""
-    require_address(server)
+    tls = tls_of(settings)
+    require_address(server, tls)
     if not settings.telegram_bot_token:
         raise ConfigError("telegram_bot_token is not set", "set TELEGRAM_BOT_TOKEN to the token that BotFather gave you")
     path = _path(credential_file) if credential_file else _path(settings.data) / BOT_CREDENTIAL_FILE
@@ -115,7 +168,7 @@ async def run_bot(settings: Settings, server: str, credential_file: str) -> None
         raise ConfigError(f"there is no bot credential in {path}", "copy it from the server's data folder and name it with --credential")
     environment = Environment.real()
     token, api_url = settings.telegram_bot_token, settings.telegram_api_url
-    make_bot = _bot_maker(settings, token, credential, server, api_url, _path(settings.data), environment, check=True)
+    make_bot = _bot_maker(settings, token, credential, server, api_url, _path(settings.data), environment, tls, check=True)
     supervisor = Supervisor(Group("root", [Child("bot", make_bot)]), environment)
     async with _signals_stop() as stop:
         stop.now = supervisor.stop
@@ -130,6 +183,7 @@ def _bot_maker(
     api_url: str,
     folder: Path,
     environment: Environment,
+    tls: ClientTls = ClientTls(),  # noqa: B008 it is frozen
     *,
     check: bool = False,
 ) -> Callable[[], Actor[Any]]:
@@ -144,6 +198,7 @@ def _bot_maker(
                 token=token,
                 credential=credential,
                 server=server,
+                tls=tls,
                 api_url=api_url or None,
                 allowed_users=allowed,
                 state_folder=folder,
@@ -171,7 +226,9 @@ async def _stop_on_signal(signals: AsyncIterator[int], stop: Stop) -> None:
         stop.now()
 
 
-async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, chat: str, stop: Stop) -> None:
+async def _live(
+    arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, public: str, chat: str, stop: Stop
+) -> None:
     """Run the tree, say how it can be reached; a signal stops it."""
     telling = trio.CancelScope()
 
@@ -184,11 +241,11 @@ async def _live(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Sett
         nursery.start_soon(settle_later)
         await nursery.start(_run_tree, arbiter, nursery.cancel_scope)
         with telling:
-            await _tell(arbiter, folder, keys, settings, address, chat)
+            await _tell(arbiter, folder, keys, settings, address, public, chat)
         await trio.sleep_forever()
 
 
-async def _tell(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, chat: str) -> None:
+async def _tell(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Settings, address: str, public: str, chat: str) -> None:
     """See to the first accounts, and say how the program can be reached."""
     await trio.lowlevel.checkpoint()  # the tree may have been stopped while it started
     accounts = arbiter.core.accounts
@@ -197,7 +254,7 @@ async def _tell(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Sett
     token, _ = arbiter.front.tokens.issue(SANDBOX_USER)
     code = "" if account.telegram is not None and not chat else await new_link_code(accounts)
     folder.write_private(RUNNING, json.dumps({"grpc": address, "chat": chat, "pid": os.getpid()}))
-    started = Started(folder.path, address, SANDBOX_USER, token, chat, code, folder.path / BOT_TOKEN.name)
+    started = Started(folder.path, address, SANDBOX_USER, token, chat, code, folder.path / BOT_TOKEN.name, public)
     print(greeting(settings, started), flush=True)  # noqa: T201
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from arbiter.rpc.client import ArbiterClient, AuthenticationError, NotConnected, RateLimitError, UnavailableError, UncertainError
+from arbiter.rpc.client_tls import ClientTls
 from arbiter.rpc.client_types import ActorInfo
 
 REFRESH_SECONDS = 1.0
@@ -161,9 +162,9 @@ def _line(text: str) -> str:
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
-async def top(address: str, api_key: str, *, once: bool = False) -> None:
+async def top(address: str, api_key: str, *, once: bool = False, tls: ClientTls = ClientTls()) -> None:  # noqa: B008 it is frozen
     """Show the tree until it is left, or `once`, of two readings. Raises ArbiterClientError when the connection ends."""
-    screen, client = Screen(address), ArbiterClient(address)
+    screen, client = Screen(address), ArbiterClient(address, **tls._asdict())
     try:
         await client.connect()
     except NotConnected as error:

@@ -13,6 +13,7 @@ from rich.text import Text
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.money import format_dollars, format_micros
 from arbiter.rpc.client import ArbiterClient, NotConnected, Opportunity, PositionInfo
+from arbiter.rpc.client_tls import ClientTls
 
 REFRESH_SECONDS = 0.25
 KEPT_CLOSED = 8
@@ -116,9 +117,9 @@ def _legs(change: Opportunity) -> str:
     return " + ".join(f"{leg.label} {format_micros(leg.limit)} {leg.outcome.venue}" for leg in change.legs)
 
 
-async def watch(address: str, api_key: str, seconds: float | None = None) -> None:
+async def watch(address: str, api_key: str, seconds: float | None = None, tls: ClientTls = ClientTls()) -> None:  # noqa: B008 it is frozen
     """Show the screen until it is left, or for `seconds`. Raises ArbiterClientError when the connection ends."""
-    screen, client = Screen(address), ArbiterClient(address)
+    screen, client = Screen(address), ArbiterClient(address, **tls._asdict())
     try:
         await client.connect()
     except NotConnected as error:

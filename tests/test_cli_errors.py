@@ -193,7 +193,10 @@ def test_a_bad_value(program):
 
 def test_a_host_that_is_not_loopback(program):
     line = program.refused("run", "--grpc-port", "0", GRPC_HOST="0.0.0.0")
-    assert line == ("arbiter: grpc_host = '0.0.0.0' is not this machine itself; use localhost: other addresses need TLS, which comes later")
+    assert line == (
+        "arbiter: grpc_host = '0.0.0.0' is not this machine itself, and there is no TLS; "
+        "set grpc_tls_cert and grpc_tls_key, or use localhost"
+    )
 
 
 @pytest.mark.parametrize("command", ["watch", "top"])
@@ -208,9 +211,35 @@ def test_a_bot_for_a_server_that_cannot_be(program, server):
     assert line == f"arbiter: --server: {server!r} is not host:port; give the address that the server prints, such as 127.0.0.1:50051"
 
 
+IN_CLEAR = (
+    "arbiter: --server: 192.0.2.1:50051 is not this machine itself, and secrets would go there in clear; "
+    "give --ca FILE, or https://192.0.2.1:50051 where a public authority signed its certificate"
+)
+TLS = {"--ca", "--cert", "--key"}
+
+
 def test_a_bots_credential_never_leaves_the_machine_in_clear(program):
-    line = program.refused("bot", "--server", "192.0.2.1:50051")
-    assert line == "arbiter: --server: 192.0.2.1:50051 is not this machine itself; other addresses need TLS, which comes later"
+    assert program.refused("bot", "--server", "192.0.2.1:50051") == IN_CLEAR
+
+
+def test_files_for_tls_that_cannot_be_used_are_told_before_anything_is_sent(program, tmp_path):
+    line = program.refused("bot", "--server", "192.0.2.1:50051", "--ca", "nowhere.pem")
+    assert line == "arbiter: cannot read nowhere.pem: No such file or directory; look at --ca, --cert and --key"
+    (tmp_path / "empty.pem").write_text("")
+    line = program.refused("bot", "--server", "192.0.2.1:50051", "--ca", "empty.pem")
+    assert line == "arbiter: empty.pem has no certificate in PEM; look at --ca, --cert and --key"
+    line = program.refused("bot", "--server", "https://192.0.2.1:50051", "--key", "empty.pem")
+    assert line == "arbiter: there is a client key, but no certificate; look at --ca, --cert and --key"
+
+
+def test_tls_that_is_half_set_is_told(program):
+    line = program.refused("run", "--grpc-port", "0", ARBITER_GRPC_TLS_CERT="server.pem")
+    assert line == "arbiter: TLS is half set: there is no grpc_tls_key; set grpc_tls_cert and grpc_tls_key; ./just certs makes such files"
+    line = program.refused("run", "--grpc-port", "0", ARBITER_GRPC_TLS_CLIENT_CA="ca.pem")
+    assert "TLS is half set: there is no grpc_tls_cert; " in line
+    files = {"ARBITER_GRPC_TLS_CERT": "server.pem", "ARBITER_GRPC_TLS_KEY": "server.key"}
+    line = program.refused("run", "--grpc-port", "0", **files)
+    assert line == "arbiter: cannot read server.pem: No such file or directory; look at its permissions and at grpc_tls_cert"
 
 
 @pytest.mark.parametrize("command", ["watch", "top"])
@@ -219,7 +248,7 @@ def test_the_key_of_the_data_folder_never_leaves_the_machine_in_clear(program, t
     for name, body in (("running.json", '{"grpc":"127.0.0.1:1"}'), ("sandbox_api_key", "k"), ("operator_api_key", "k")):
         (tmp_path / "data" / name).write_text(body)
     line = program.refused(command, "--data", "data", "--server", "192.0.2.1:50051")
-    assert line == "arbiter: --server: 192.0.2.1:50051 is not this machine itself; other addresses need TLS, which comes later"
+    assert line == IN_CLEAR
 
 
 def test_a_bot_without_a_token_or_a_credential(program):
@@ -241,10 +270,10 @@ def test_a_code_for_a_program_that_does_not_run(program):
 @pytest.mark.parametrize(
     ("command", "flags"),
     [
-        ("bot", {"--config", "--data", "--telegram-api-url", "--log-level", "--server", "--credential", "--help"}),
-        ("watch", {"--config", "--data", "--server", "--seconds", "--help"}),
-        ("top", {"--config", "--data", "--server", "--once", "--help"}),
-        ("link-code", {"--config", "--data", "--server", "--api-key", "--help"}),
+        ("bot", {"--config", "--data", "--telegram-api-url", "--log-level", "--server", "--credential", *TLS, "--help"}),
+        ("watch", {"--config", "--data", "--server", "--seconds", *TLS, "--help"}),
+        ("top", {"--config", "--data", "--server", "--once", *TLS, "--help"}),
+        ("link-code", {"--config", "--data", "--server", "--api-key", *TLS, "--help"}),
     ],
 )
 def test_a_commands_help_lists_the_flags_that_mean_something_for_it(program, command, flags):

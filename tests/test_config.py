@@ -184,6 +184,17 @@ def test_every_kind_of_value_is_checked(read, change):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        *("grpc_connections = 0", "grpc_connections = 100001", "grpc_connections_per_address = 0", "grpc_streams_per_connection = 0"),
+        *("grpc_streams_per_connection = 10001", "grpc_idle_seconds = 4", "grpc_keepalive_seconds = 0", "grpc_keepalive_seconds = 86401"),
+    ],
+)
+def test_the_fronts_limits_have_limits(read, change):
+    refusal(read, change.partition(" ")[0], "is not valid", toml=change)
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
         ("ARBITER_MODE", "live", "it must be sandbox, the only one there is yet"),

@@ -45,6 +45,7 @@ RULES = {
     "arbiter.watch": Rule(("arbiter.rpc.client*", "arbiter.domain")),
     "arbiter.top": Rule(("arbiter.rpc.client*",)),
     "arbiter.app": Rule(EVERYTHING_BUT_COMMANDS),
+    "arbiter.certs": Rule((), ("cryptography",)),
     "arbiter.reach": Rule(("arbiter.rpc.client*", "arbiter.config", "arbiter.data_folder")),
     "arbiter.start": Rule(
         ("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.reach", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)
@@ -54,7 +55,16 @@ RULES = {
     "arbiter.greeting": Rule(("arbiter.config", "arbiter.data_folder", "arbiter.__version__"), ()),
     "arbiter.cli": Rule(
         (
-            *("arbiter.app", "arbiter.reach", "arbiter.start", "arbiter.watch", "arbiter.top", "arbiter.config", "arbiter.data_folder"),
+            *(
+                "arbiter.app",
+                "arbiter.certs",
+                "arbiter.reach",
+                "arbiter.start",
+                "arbiter.watch",
+                "arbiter.top",
+                "arbiter.config",
+                "arbiter.data_folder",
+            ),
             *("arbiter.rpc.client*", "arbiter.domain", "arbiter.runtime", "arbiter.sandbox.convert", "arbiter.__version__"),
         )
     ),

@@ -173,7 +173,7 @@ def server(monkeypatch):
         signed_in = readings = 0
 
     class Client:
-        def __init__(self, address):
+        def __init__(self, address, **tls):
             pass
 
         async def connect(self):

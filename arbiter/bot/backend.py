@@ -14,9 +14,11 @@ from arbiter.rpc.client_errors import (
     AuthenticationError,
     NotConnected,
     NotFoundError,
+    NotPermittedError,
     RateLimitError,
     UncertainError,
 )
+from arbiter.rpc.client_tls import ClientTls
 from arbiter.runtime import Environment
 
 CALL_SECONDS = 6.0
@@ -37,8 +39,9 @@ T = TypeVar("T")
 class Backend:
     """Run `keep_connected` beside it; then ask."""
 
-    def __init__(self, server: str, credential: str, environment: Environment) -> None:
+    def __init__(self, server: str, credential: str, environment: Environment, tls: ClientTls = ClientTls()) -> None:  # noqa: B008 it is frozen
         self._server = server
+        self._tls = tls
         self._credential = credential
         self._environment = environment
         self._log = structlog.get_logger(component="telegram")
@@ -88,6 +91,8 @@ class Backend:
             self._log.error(
                 "the core does not take the bot's credential: give it the bot_credential of its data folder", server=self._server
             )
+        except NotPermittedError as error:
+            self._log.error("the core takes no bot from here", server=self._server, problem=str(error))
         except ArbiterClientError as error:
             self._log.warning("the core does not answer yet; the bot goes on and tries again", server=self._server, problem=str(error))
 
@@ -181,7 +186,7 @@ class Backend:
         self._wanted, self._lost = trio.Event(), trio.Event()
         try:
             with trio.CancelScope(deadline=trio.current_time() + CONNECT_SECONDS) as scope:
-                async with ArbiterClient.open(self._server, call_seconds=CALL_SECONDS) as client:
+                async with ArbiterClient.open(self._server, call_seconds=CALL_SECONDS, **self._tls._asdict()) as client:
                     scope.deadline = math.inf
                     self._tell(client, None)
                     await self._lost.wait()

@@ -17,6 +17,7 @@ from arbiter.bot.router import Router
 from arbiter.bot.sender import Sender
 from arbiter.bot.stops import Stops
 from arbiter.bot.telegram_bot import TelegramBot, make_bot
+from arbiter.rpc.client_tls import ClientTls
 from arbiter.runtime import Actor, Environment
 
 FILE = "telegram_updates.json"
@@ -26,7 +27,8 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
 class BotSettings(msgspec.Struct, frozen=True):
     """What the bridge needs. `token` (Telegram's) and `credential` (the core's, for the bridge) are secret.
 
-    `server` is host:port of the core; `api_url` a Bot API such as http://127.0.0.1:8081, None for Telegram's own;
+    `server` is the address of the core, `tls` how it is reached over the network;
+    `api_url` a Bot API such as http://127.0.0.1:8081, None for Telegram's own;
     `allowed_users` narrows the linked accounts further, empty: all of them, never everyone.
     """
 
@@ -35,6 +37,7 @@ class BotSettings(msgspec.Struct, frozen=True):
     server: str
     state_folder: Path
     environment: Environment
+    tls: ClientTls = ClientTls()
     api_url: str | None = None
     allowed_users: frozenset[int] = frozenset()
     check: bool = False
@@ -83,7 +86,7 @@ class BotBridge(Actor[Never]):
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    backend = Backend(settings.server, settings.credential, environment)
+                    backend = Backend(settings.server, settings.credential, environment, settings.tls)
                     buttons = Buttons(settings.token)
                     sender = Sender(bot, buttons, environment, nursery)
                     stops = Stops(backend, sender, environment, nursery)

@@ -5,22 +5,23 @@ trailers reach the caller, also those of a trailers-only answer. A server that s
 """
 
 import math
-from collections import deque
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import trio
-from google.protobuf.message import DecodeError
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.answer_head import AnswerHead, read_answer, status_of_reset
-from arbiter.rpc.client_errors import ArbiterClientError, NotConnected, UncertainError, error_of
+from arbiter.rpc.client_call import EACH, HOLD, ClientCall, Replies, parsed
+from arbiter.rpc.client_errors import ArbiterClientError, NotConnected, UncertainError
+from arbiter.rpc.client_tls import explained
 from arbiter.rpc.frames import Code
-from arbiter.rpc.header_blocks import METHOD_POST, SCHEME_HTTP, literal, literal_authority, literal_path
-from arbiter.rpc.messages import MessageReader, Unreadable, framed, unpacked
+from arbiter.rpc.header_blocks import METHOD_POST, SCHEME_HTTP, SCHEME_HTTPS, literal, literal_authority, literal_path
+from arbiter.rpc.messages import Unreadable, framed
 from arbiter.rpc.parking import Parking
-from arbiter.rpc.pipe import Lost, Pipe, SocketPipe
+from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.wire import Broken, Wire
 
@@ -32,85 +33,16 @@ SILENT_SECONDS = 20.0
 """Without a byte while a call waits, until the server is asked whether it lives."""
 PONG_SECONDS = 10.0
 CONNECT_SECONDS = 10.0
-HOLD = 256 * 1024
-"""Bytes of answers that wait for the caller, of one call; above it the server gets no window back."""
-EACH = 128
 LOST = "the connection to Arbiter was lost"
 _FIELDS = literal(b"te", b"trailers") + literal(b"content-type", b"application/grpc") + literal(b"grpc-accept-encoding", b"identity,gzip")
-
-
-class _Call(Stream):
-    """A call that waits for its answers."""
-
-    __slots__ = ("encoding", "error", "inbox", "metadata", "news", "queued", "reader", "status", "unreturned")
-
-    def __init__(self, id_: int, send_window: int) -> None:
-        super().__init__(id_, send_window, ended_there=False)
-        self.reader = MessageReader()
-        self.inbox: deque[tuple[int, bytes]] = deque()
-        self.queued = 0
-        self.unreturned = 0
-        self.encoding = b""
-        self.metadata: dict[str, str | bytes] = {}
-        self.status: Status | None = None
-        """What it ended with, once it has."""
-        self.error: ArbiterClientError | None = None
-        """Why nothing more comes, where that is no status."""
-        self.news = Parking()
-
-    def end(self, status: Status | None, error: ArbiterClientError | None = None) -> None:
-        """Nothing more comes."""
-        if self.status is None and self.error is None:
-            self.status, self.error = status, error
-            self.news.wake()
-
-    async def next(self, wire: Wire[AnswerHead], flush: Callable[[], None]) -> bytes | None:
-        """The next message; None after an OK status. Raises ArbiterClientError."""
-        while not self.inbox:
-            if self.error is not None:
-                raise self.error
-            if self.status is not None:
-                if self.status.status_code is StatusCode.OK:
-                    return None
-                raise error_of(self.status, self.metadata)
-            await self.news.wait()
-        flag, packed = self.inbox.popleft()
-        self.queued -= len(packed) + EACH
-        if self.queued <= HOLD and self.unreturned:
-            wire.took(self, self.unreturned)
-            self.unreturned = 0
-            flush()
-        try:
-            return unpacked(flag, packed, self.encoding)
-        except Unreadable as error:
-            raise ArbiterClientError(f"the server sent what cannot be read: {error}", "BAD_ANSWER") from None
-
-
-class _Replies(AsyncIterator[R], Generic[R]):
-    """A call's answers. No generator, so that leaving it half read leaves nothing behind."""
-
-    def __init__(self, channel: "Channel", call: _Call, kind: type[M], read: Callable[[M], R]) -> None:
-        self._channel = channel
-        self._call = call
-        self._kind: Any = kind
-        self._read: Any = read
-        self._ended = False
-
-    async def __anext__(self) -> R:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        data = None if self._ended else await self._call.next(self._channel.wire, self._channel.flush)
-        if data is None:
-            self._ended = True
-            raise StopAsyncIteration
-        read: R = self._read(_parsed(self._kind, data))
-        return read
 
 
 class Channel:
     """An open connection. Made by `connect`."""
 
-    def __init__(self, pipe: Pipe, authority: str) -> None:
+    def __init__(self, pipe: Pipe, authority: str, *, secure: bool = False) -> None:
         self._pipe = pipe
+        self._scheme = SCHEME_HTTPS if secure else SCHEME_HTTP
         self._authority = authority.encode("ascii")
         self.wire: Wire[AnswerHead] = Wire(self, read_answer, client=True)
         self._writer = Parking()
@@ -119,6 +51,8 @@ class Channel:
         self._heads: dict[tuple[str, Metadata], bytes] = {}
         """The block of a call without its deadline, since calls repeat it."""
         self._lost: ArbiterClientError | None = None
+        self._settled = trio.Event()
+        """The server has greeted, or never will."""
         self._heard_at = trio.current_time()
         self._pinged_at = math.inf
 
@@ -137,7 +71,7 @@ class Channel:
                     data = await call.next(self.wire, self.flush)
                     if data is None:
                         raise ArbiterClientError("the server ended the call without an answer", "NO_ANSWER")
-                    message = _parsed(reply, data)
+                    message = parsed(reply, data)
                     await call.next(self.wire, self.flush)  # the status
                     return message
         except trio.TooSlowError:
@@ -150,13 +84,13 @@ class Channel:
     ) -> AsyncIterator[AsyncIterator[R]]:
         """A call with many answers, each passed through `read`; cancelled when the block is left."""
         async with self._call(path, request, metadata, None) as call:
-            yield _Replies(self, call, reply, read)
+            yield Replies(self, call, reply, read)
 
     @asynccontextmanager
-    async def _call(self, path: str, request: Any, metadata: Metadata, seconds: float | None) -> AsyncIterator[_Call]:
+    async def _call(self, path: str, request: Any, metadata: Metadata, seconds: float | None) -> AsyncIterator[ClientCall]:
         body = framed(request.SerializeToString())
         await self._may_begin()
-        call = _Call(self.wire.next_id(), self.wire.first_window)
+        call = ClientCall(self.wire.next_id(), self.wire.first_window)
         block = self._head(path, metadata)
         if seconds is not None:
             block += literal(b"grpc-timeout", _grpc_timeout(seconds))
@@ -189,7 +123,7 @@ class Channel:
             block = b"".join(
                 (
                     METHOD_POST,
-                    SCHEME_HTTP,
+                    self._scheme,
                     literal_path(b"/" + path.encode("ascii")),
                     literal_authority(self._authority),
                     _FIELDS,
@@ -215,10 +149,17 @@ class Channel:
                 nursery.start_soon(self._stay_alive)
                 await self._read()
                 nursery.cancel_scope.cancel()
+        except* NoTls as group:
+            self._lost = NotConnected(f"{LOST}: {explained(str(group.exceptions[0]))}")
         except* (Lost, Broken):
             pass  # not to be read any more, as the calls are told below
         finally:
             self._lose()
+
+    async def refused(self) -> ArbiterClientError | None:
+        """Wait until the server has taken the connection, or say why not: TLS 1.3 refuses a client's certificate after the handshake."""
+        await self._settled.wait()
+        return self._lost
 
     async def _read(self) -> None:
         wire, pipe = self.wire, self._pipe
@@ -231,6 +172,8 @@ class Channel:
                 wire.receive(data, self._heard_at)
             finally:
                 self.flush()
+            if wire.greeted:
+                self._settled.set()
 
     async def _write(self) -> None:
         wire, pipe = self.wire, self._pipe
@@ -265,12 +208,14 @@ class Channel:
         self._writer.wake()
 
     def _lose(self) -> None:
-        self._lost = self._lost or NotConnected(LOST)
+        text = LOST if self.wire.greeted else f"{LOST} before it began: does the server want TLS, or has it no room?"
+        self._lost = self._lost or NotConnected(text)
         for stream in tuple(self.wire.streams.values()):
-            assert isinstance(stream, _Call)
+            assert isinstance(stream, ClientCall)
             self.wire.forget(stream)
-            stream.end(None, NotConnected(LOST))
+            stream.end(None, NotConnected(str(self._lost)))
         self._ended()
+        self._settled.set()
         self._pipe.close()
 
     # -- what the wire tells --
@@ -279,7 +224,7 @@ class Channel:
         raise AssertionError("a server opens no calls")
 
     def headers(self, stream: Stream, head: AnswerHead, ended: bool) -> None:
-        assert isinstance(stream, _Call)
+        assert isinstance(stream, ClientCall)
         stream.metadata.update(head.metadata)
         stream.encoding = stream.encoding or head.encoding
         if not ended:
@@ -287,7 +232,7 @@ class Channel:
         stream.end(head.status or Status(StatusCode.UNKNOWN, "the server ended the call without a status"))
 
     def data(self, stream: Stream, payload: bytes, ended: bool) -> None:
-        assert isinstance(stream, _Call)
+        assert isinstance(stream, ClientCall)
         try:
             messages = stream.reader.feed(payload)
         except Unreadable as error:
@@ -306,14 +251,14 @@ class Channel:
             stream.news.wake()
 
     def was_reset(self, stream: Stream, code: int) -> None:
-        assert isinstance(stream, _Call)
+        assert isinstance(stream, ClientCall)
         stream.end(status_of_reset(code))
 
     def going_away(self, last: int, code: int, text: str) -> None:
         self.wire.refusing = True
         for stream in tuple(self.wire.streams.values()):
             if stream.id > last:
-                assert isinstance(stream, _Call)
+                assert isinstance(stream, ClientCall)
                 self.wire.forget(stream)
                 stream.end(Status(StatusCode.UNAVAILABLE, "Arbiter is going away and did not begin with this call"))
         self._ended()
@@ -323,21 +268,60 @@ class Channel:
 
 
 @asynccontextmanager
-async def connect(host: str, port: int) -> AsyncIterator[Channel]:
-    """A channel for the length of the block. Raises NotConnected."""
-    try:
-        with trio.fail_after(CONNECT_SECONDS):
+async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Channel]:
+    """A channel for the length of the block; with a context over TLS, and the server's name is verified. Raises NotConnected."""
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    with trio.CancelScope(deadline=trio.current_time() + CONNECT_SECONDS) as opening:
+        try:
             stream = await trio.open_tcp_stream(host, port)
-    except (OSError, trio.TooSlowError) as error:
-        raise NotConnected(f"no Arbiter answers at {host}:{port}") from error
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        except OSError as error:
+            raise NotConnected(f"no Arbiter answers at {where}") from error
+        with _closing(stream):
+            stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+            pipe: Pipe = SocketPipe(stream.socket)
+            if tls is not None:
+                pipe = await _secured(SocketPipe(stream.socket), tls, host, where)
+            async with _served(Channel(pipe, where, secure=tls is not None)) as channel:
+                refused = await channel.refused() if tls is not None else None
+                opening.deadline = math.inf
+                if refused is None:
+                    yield channel
+            if refused is not None:
+                raise refused
+    if opening.cancelled_caught:
+        raise NotConnected(f"no Arbiter answers at {where}")
+
+
+@asynccontextmanager
+async def connect_local(path: str) -> AsyncIterator[Channel]:
+    """The same through a socket file of this machine."""
+    try:
+        stream = await trio.open_unix_socket(path)
+    except OSError as error:
+        raise NotConnected(f"no Arbiter answers at {path}") from error
     with _closing(stream):
-        stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
-        channel = Channel(SocketPipe(stream.socket), authority)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(channel.serve)
+        async with _served(Channel(SocketPipe(stream.socket), "localhost")) as channel:
             yield channel
-            nursery.cancel_scope.cancel()
+
+
+async def _secured(plain: SocketPipe, tls: ssl.SSLContext, host: str, where: str) -> TlsPipe:
+    """Raises NotConnected where the server is not whom it should be, or speaks no HTTP/2 over TLS."""
+    pipe = TlsPipe(plain, tls, server_side=False, host=host)
+    try:
+        protocol = await pipe.handshake()
+    except Lost as error:
+        raise NotConnected(f"no TLS with {where}: {explained(str(error))}") from None
+    if protocol != "h2":
+        raise NotConnected(f"what answers at {where} is no gRPC server")
+    return pipe
+
+
+@asynccontextmanager
+async def _served(channel: Channel) -> AsyncIterator[Channel]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(channel.serve)
+        yield channel
+        nursery.cancel_scope.cancel()
 
 
 @contextmanager
@@ -346,14 +330,6 @@ def _closing(stream: trio.SocketStream) -> Iterator[None]:
         yield
     finally:
         stream.socket.close()
-
-
-def _parsed(kind: type[M], data: bytes) -> M:
-    try:
-        message: M = kind.FromString(data)  # type: ignore[attr-defined]
-    except DecodeError:
-        raise ArbiterClientError(f"the server's answer is no {kind.__name__}", "BAD_ANSWER") from None
-    return message
 
 
 def _grpc_timeout(seconds: float) -> bytes:

@@ -5,6 +5,9 @@
         for position in await client.get_positions():
             print(position.title, position.size)
 
+Over the network always with TLS: `ArbiterClient.open("https://arbiter.example.com:50051")`, or with `ca=` (and `cert=`, `key=` where the
+server wants a client certificate) for an authority of one's own. There is no way to leave the verification away.
+
 Money is `int` micros, as everywhere. Errors are those of `client_errors`. A call made under `caused_by(id)` sends that id
 along, so that the server's log lines of it can be found.
 """
@@ -13,12 +16,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeVar
 
+import trio
+
 from arbiter.domain.book import Side
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.order import TimeInForce
 from arbiter.rpc import client_types as types
 from arbiter.rpc.answer_blocks import CORRELATION_METADATA
-from arbiter.rpc.channel import Channel, connect
+from arbiter.rpc.channel import Channel, connect, connect_local
+from arbiter.rpc.client_address import read_address
 from arbiter.rpc.client_errors import (
     ArbiterClientError,
     AuthenticationError,
@@ -31,6 +37,7 @@ from arbiter.rpc.client_errors import (
     UnavailableError,
     UncertainError,
 )
+from arbiter.rpc.client_tls import ClientTls
 from arbiter.rpc.client_types import Opportunity, OrderInfo, PositionInfo, PositionsUpdate, Profile
 from arbiter.runtime.correlation import correlation
 from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
@@ -62,14 +69,18 @@ ARBITRAGE = "arbitrage"
 
 
 class ArbiterClient:
-    """One connection with a managed life. `open` is the short form of `connect` and `close`."""
+    """One connection with a managed life. `open` is the short form of `connect` and `close`.
 
-    def __init__(self, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS) -> None:
-        host, _, port = address.rpartition(":")
-        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host.replace(":", "/")
-        if not bare or "/" in bare or not port.isdecimal() or len(port) > 5 or not 0 < int(port) <= 65_535:
-            raise ArbiterClientError(f"{address!r} is not host:port", "BAD_ADDRESS")
-        self._host, self._port = host.strip("[]"), int(port)
+    The address is `host:port` in clear, `https://host:port` over TLS, or `unix:` and the path of a socket file. `ca`, `cert` and `key`
+    name PEM files (see `client_tls.py`) and mean TLS too; they are read at each `connect`.
+    """
+
+    def __init__(
+        self, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS, ca: str = "", cert: str = "", key: str = ""
+    ) -> None:
+        self._text = address
+        self._address = read_address(address)
+        self._tls = ClientTls(ca, cert, key)
         self._token = token
         self._seconds = call_seconds
         self._stack: AsyncExitStack | None = None
@@ -77,9 +88,11 @@ class ArbiterClient:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS) -> AsyncIterator["ArbiterClient"]:
+    async def open(
+        cls, address: str, *, token: str = "", call_seconds: float = CALL_SECONDS, ca: str = "", cert: str = "", key: str = ""
+    ) -> AsyncIterator["ArbiterClient"]:
         """A connected client for the length of the block."""
-        client = cls(address, token=token, call_seconds=call_seconds)
+        client = cls(address, token=token, call_seconds=call_seconds, ca=ca, cert=cert, key=key)
         await client.connect()
         try:
             yield client
@@ -87,10 +100,16 @@ class ArbiterClient:
             await client.close()
 
     async def connect(self) -> None:
-        """Connect; again after `close`. Raises NotConnected."""
+        """Connect; again after `close`. Raises NotConnected, and ArbiterClientError where a PEM file cannot be used."""
         await self.close()
-        stack = AsyncExitStack()
-        self._channel = await stack.enter_async_context(connect(self._host, self._port))
+        stack, address = AsyncExitStack(), self._address
+        if address.path:
+            channel = connect_local(address.path)
+        else:
+            secure = address.tls or any(self._tls)
+            context = await trio.to_thread.run_sync(self._tls.context, abandon_on_cancel=True) if secure else None
+            channel = connect(address.host, address.port, context)
+        self._channel = await stack.enter_async_context(channel)
         self._stack = stack
 
     async def close(self) -> None:
@@ -118,7 +137,7 @@ class ArbiterClient:
 
     def acting_as(self, token: str) -> "ArbiterClient":
         """A client on this same connection that sends another token. It ends with this one; close only this one."""
-        other = ArbiterClient(f"{self._host}:{self._port}", token=token, call_seconds=self._seconds)
+        other = ArbiterClient(self._text, token=token, call_seconds=self._seconds)
         other._channel = self._channel
         return other
 

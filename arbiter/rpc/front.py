@@ -1,6 +1,7 @@
-"""The front as an actor: the gRPC server on a listener that outlives the actor's restarts."""
+"""The front as an actor: the gRPC server on listeners that outlive the actor's restarts."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 from typing import Never
 
@@ -16,7 +17,9 @@ from arbiter.rpc.market_service import MarketService
 from arbiter.rpc.reflection_service import reflection_of
 from arbiter.rpc.request import Request
 from arbiter.rpc.server import Server
+from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.strategy_service import StrategyService
+from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.tokens import Keys, TokenAuthority
 from arbiter.rpc.trading_service import TradingService
 from arbiter.rpc.user_service import UserService
@@ -26,10 +29,22 @@ GRACE_SECONDS = 1.0
 """For calls that run when the program stops."""
 
 
-class Front:
-    """Everything of the front that outlives its actor: tokens, limits, the listener."""
+@dataclass(frozen=True)
+class Access:
+    """How the front is reached beside its plain listener, and how much of it it bears."""
 
-    def __init__(self, core: Core, keys: Keys, listener: trio.SocketListener, *, reflection: bool) -> None:
+    tls: ServerTls | None = None
+    """For the listener; None: in clear."""
+    local: trio.SocketListener | None = None
+    """A socket file, in clear, for this machine's own commands."""
+    limits: ServerLimits | None = None
+    """None: those that a server has by itself."""
+
+
+class Front:
+    """Everything of the front that outlives its actor: tokens, limits, the listeners."""
+
+    def __init__(self, core: Core, keys: Keys, listener: trio.SocketListener, access: Access, *, reflection: bool) -> None:
         environment = core.environment
         self.tokens = TokenAuthority(keys, environment)
         self.gate = Gate(core, self.tokens)
@@ -45,15 +60,15 @@ class Front:
         self.services.append(self.health.service)
         if reflection:
             self.services += reflection_of(self.services)
-        self.server = Server(self.services, self._admit, _correlation_ids(environment))
-        self._listener = listener
+        self.server = Server(self.services, self._admit, _correlation_ids(environment), access.limits, access.tls)
+        self._listeners = (listener,) if access.local is None else (listener, access.local)
 
     def _admit(self, call: Request) -> object:
         return self.gate.admit(call.service_name, call.method_name, call.custom_metadata)
 
     def actor(self) -> "RpcFront":
         """A new incarnation."""
-        return RpcFront(self.server, self._listener)
+        return RpcFront(self.server, self._listeners)
 
 
 def _correlation_ids(environment: Environment) -> Callable[[], str]:
@@ -66,12 +81,12 @@ def _correlation_ids(environment: Environment) -> Callable[[], str]:
 class RpcFront(Actor[Never]):
     """Serves until it is stopped. It takes no messages."""
 
-    def __init__(self, server: Server, listener: trio.SocketListener) -> None:
+    def __init__(self, server: Server, listeners: tuple[trio.SocketListener, ...]) -> None:
         self._server = server
-        self._listener = listener
+        self._listeners = listeners
 
     async def started(self) -> None:
-        self.context.start_task(self._server.serve, self._listener)
+        self.context.start_task(self._server.serve, *self._listeners)
 
     async def stopped(self) -> None:
         await self._server.stop(GRACE_SECONDS)

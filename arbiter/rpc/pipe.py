@@ -5,6 +5,7 @@ what the socket does not take waits in `backlog` for the connection's writer.
 """
 
 import ssl
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -15,6 +16,10 @@ _RECORD = 16 * 1024
 
 class Lost(Exception):
     """The peer is gone."""
+
+
+class NoTls(Lost):
+    """TLS with the peer did not come about, or ended, for the reason told (one of OpenSSL's, or a sentence)."""
 
 
 class Pipe(Protocol):
@@ -100,7 +105,7 @@ class TlsPipe:
         return self._inner.backlog
 
     async def handshake(self) -> str | None:
-        """Agree on the keys; the protocol that was agreed on (ALPN). Raises Lost."""
+        """Agree on the keys; the protocol that was agreed on (ALPN). Raises NoTls, and Lost."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -110,15 +115,11 @@ class TlsPipe:
                     raise Lost("the peer left during the handshake") from None
             except ssl.SSLError as error:
                 self._push()  # the alert that tells the peer why
-                raise Lost(error.reason or "TLS failed") from None
+                raise NoTls(_reason(error)) from None
             else:
                 self._push()
                 await self._inner.flushed()
                 return self._tls.selected_alpn_protocol()
-
-    def peer_certificate(self) -> dict[str, object] | None:
-        """Of a peer that had to show one."""
-        return self._tls.getpeercert()  # type: ignore[return-value]
 
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint()
@@ -132,7 +133,7 @@ class TlsPipe:
             except ssl.SSLZeroReturnError:
                 return b""
             except ssl.SSLError as error:
-                raise Lost(error.reason or "TLS failed") from None
+                raise NoTls(_reason(error)) from None
             else:
                 return data
 
@@ -142,13 +143,17 @@ class TlsPipe:
             for at in range(0, len(view), _RECORD):
                 self._tls.write(view[at : at + _RECORD])
         except ssl.SSLError as error:
-            raise Lost(error.reason or "TLS failed") from None
+            raise NoTls(_reason(error)) from None
         return self._push()
 
     async def flushed(self) -> None:
         await self._inner.flushed()
 
     def close(self) -> None:
+        with suppress(ssl.SSLError, Lost):  # want-read among them: the peer's own goodbye is not waited for
+            self._tls.unwrap()
+        with suppress(Lost):
+            self._push()
         self._inner.close()
 
     async def _pull(self) -> bool:
@@ -158,3 +163,10 @@ class TlsPipe:
 
     def _push(self) -> bool:
         return self._inner.send(self._out.read()) if self._out.pending else not self._inner.backlog
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """What a verification found, or else OpenSSL's word for it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    return error.reason or "TLS failed"

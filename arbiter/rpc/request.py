@@ -9,12 +9,14 @@ from arbiter.rpc.call_head import CallHead, Metadata
 class Request:
     """One call, as its handler sees it."""
 
-    __slots__ = ("_head", "caller", "correlation_id", "deadline", "initial_metadata", "peer", "trailing_metadata")
+    __slots__ = ("_head", "caller", "correlation_id", "deadline", "initial_metadata", "peer", "trailing_metadata", "verified_peer")
 
     def __init__(self, head: CallHead, peer: str) -> None:
         self._head = head
         self.peer = peer
-        """The client's address, without its port."""
+        """The client's address, without its port; `local` through the socket file."""
+        self.verified_peer = False
+        """The connection itself proves who is there: it comes from this machine, or with a certificate that was asked for."""
         self.caller: Any = None
         """Who calls, as the gate found."""
         self.correlation_id = ""

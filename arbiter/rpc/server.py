@@ -5,9 +5,9 @@ does is in `server_connection.py`, what a call does in `call.py`, the protocol i
 """
 
 import math
-import ssl
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import structlog
 import trio
@@ -15,12 +15,15 @@ from purerpc import Service
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.call_head import CallHead, methods_of, read_head
+from arbiter.rpc.client_address import is_loopback
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.housekeeping import look_after
-from arbiter.rpc.pipe import Lost, Pipe, SocketPipe, TlsPipe
+from arbiter.rpc.listener import neighbourhood, peer_of
+from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
 from arbiter.rpc.request import Request
 from arbiter.rpc.server_connection import ServerConnection, only
 from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.wire import Broken
 
 Admit = Callable[[Request], object]
@@ -63,14 +66,14 @@ class Server:
         admit: Admit,
         new_correlation_id: Callable[[], str],
         limits: ServerLimits | None = None,
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
+        """`tls` is for connections over the network; those through a socket file are in clear."""
         self._methods = methods_of({service.name: service for service in services})
         self.admit = admit
         self.new_correlation_id = new_correlation_id
         self.limits = limits or ServerLimits()
         self._tls = tls
-        """Asked at each connection, so that a new certificate needs no restart."""
         self._drops = Drops()
         self._connections: set[ServerConnection] = set()
         self._addresses: Counter[str] = Counter()
@@ -78,7 +81,8 @@ class Server:
         self.held = 0
         self.late = 0.0
         """By how much the last look after the connections came too late: the program has more to do than it can."""
-        self._accepting: trio.CancelScope | None = None
+        self._not_yet: set[trio.CancelScope] = set()
+        """Of accepting, and of connections that TLS does not run on yet: a stop waits for none of them."""
         self._stopping = False
 
     @property
@@ -96,13 +100,15 @@ class Server:
 
     # -- its life --
 
-    async def serve(self, listener: trio.SocketListener) -> None:
+    async def serve(self, *listeners: trio.SocketListener) -> None:
         """Accept until cancelled or stopped; when cancelled, every connection and call ends with it."""
         self._stopping = False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_after)
-            with trio.CancelScope() as self._accepting:
-                await self._accept(listener.socket, nursery)
+            with trio.CancelScope() as scope, self._until_stop(scope):
+                async with trio.open_nursery() as accepting:
+                    for listener in listeners:
+                        accepting.start_soon(self._accept, listener.socket, nursery)
             while self._addresses:  # noqa: ASYNC110 `stop` ends them; there is no hurry
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
@@ -110,8 +116,8 @@ class Server:
     async def stop(self, grace: float) -> None:
         """Take no new connection and no new call, let those that run finish, and end what is left after `grace` seconds."""
         self._stopping = True
-        if self._accepting is not None:
-            self._accepting.cancel()
+        for scope in tuple(self._not_yet):
+            scope.cancel()
         for connection in tuple(self._connections):
             connection.go_away()
         with trio.move_on_after(grace):
@@ -133,21 +139,25 @@ class Server:
                 _log.warning("no connection can be accepted", problem=error.strerror or str(error))
                 await trio.sleep(NO_DESCRIPTORS_SECONDS)
                 continue
-            peer = str(address[0])
-            limits = self.limits
-            if self.connections >= limits.connections or self._addresses[peer] >= limits.connections_from_one_address:
+            peer = peer_of(accepted, address)
+            counted_as, limits = neighbourhood(peer), self.limits
+            if self.connections >= limits.connections or self._addresses[counted_as] >= limits.connections_from_one_address:
                 accepted.close()
                 continue
-            self._addresses[peer] += 1
+            self._addresses[counted_as] += 1
             nursery.start_soon(self._serve_connection, accepted, peer)
 
     async def _serve_connection(self, sock: trio.socket.SocketType, peer: str) -> None:
         """One connection. Whatever goes wrong with it ends it and touches no other."""
         try:
             with sock:
-                sock.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
-                pipe = await self._pipe(sock)
-                connection = ServerConnection(self, pipe, peer)
+                local = sock.family == trio.socket.AF_UNIX
+                if not local:
+                    sock.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+                tls = None if local else self._tls
+                pipe = SocketPipe(sock) if tls is None else await self._secured(sock, tls)
+                verified = local or is_loopback(peer) or (tls is not None and tls.mutual)
+                connection = ServerConnection(self, pipe, peer, verified_peer=verified)
                 self._connections.add(connection)
                 try:
                     if self._stopping:
@@ -155,27 +165,35 @@ class Server:
                     await connection.serve()
                 finally:
                     self._connections.discard(connection)
+        except* NoTls as group:
+            self._drops.note(f"TLS: {only(group)}")
         except* (Lost, OSError):
             pass  # the peer left
         except* Exception as group:  # noqa: BLE001 a bug, which ends this connection alone
             _log.error("connection dropped", exc_info=only(group))
         finally:
-            self._addresses[peer] -= 1
-            if not self._addresses[peer]:
-                del self._addresses[peer]
+            counted_as = neighbourhood(peer)
+            self._addresses[counted_as] -= 1
+            if not self._addresses[counted_as]:
+                del self._addresses[counted_as]
 
-    async def _pipe(self, sock: trio.socket.SocketType) -> Pipe:
-        """The connection's bytes. Raises Lost where TLS does not come about in time."""
-        plain = SocketPipe(sock)
-        if self._tls is None:
-            return plain
-        pipe = TlsPipe(plain, self._tls(), server_side=True)
-        with trio.move_on_after(self.limits.handshake_seconds) as scope:
-            if await pipe.handshake() != "h2":
-                raise Lost("the client does not speak HTTP/2")
-        if scope.cancelled_caught:
-            raise Lost("no TLS handshake")
-        return pipe
+    async def _secured(self, sock: trio.socket.SocketType, tls: ServerTls) -> Pipe:
+        """The connection's bytes over TLS. Raises NoTls where it does not come about in time."""
+        with trio.move_on_after(self.limits.handshake_seconds) as scope, self._until_stop(scope):
+            pipe = TlsPipe(SocketPipe(sock), await tls.context(), server_side=True)
+            if await pipe.handshake() == "h2":
+                return pipe
+            raise NoTls("the client does not speak HTTP/2")
+        raise Lost("stopping") if self._stopping else NoTls("no handshake in time")
+
+    @contextmanager
+    def _until_stop(self, scope: trio.CancelScope) -> Iterator[None]:
+        """A stop cancels the scope."""
+        self._not_yet.add(scope)
+        try:
+            yield
+        finally:
+            self._not_yet.discard(scope)
 
     async def _look_after(self) -> None:
         """All connections, once a second; what goes wrong with one touches no other."""

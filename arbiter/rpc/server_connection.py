@@ -66,10 +66,11 @@ class Host(Protocol):
 class ServerConnection:
     """One connection."""
 
-    def __init__(self, host: Host, pipe: Pipe, peer: str) -> None:
+    def __init__(self, host: Host, pipe: Pipe, peer: str, *, verified_peer: bool = False) -> None:
         self._host = host
         self._pipe = pipe
         self.peer = peer
+        self._verified_peer = verified_peer
         self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
         self.running = 0
         """Handlers that run. A call that was reset counts until its handler has ended."""
@@ -205,6 +206,7 @@ class ServerConnection:
 
     def opened(self, stream_id: int, head: CallHead, ended: bool) -> None:
         call = Call(stream_id, self.wire.first_window, ended, head, self, self.peer)
+        call.request.verified_peer = self._verified_peer
         self.wire.streams[stream_id] = call
         if head.malformed or (not head.service and not head.refused and head.failure is None):
             self.wire.reset(call, Code.PROTOCOL_ERROR)

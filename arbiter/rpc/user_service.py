@@ -7,7 +7,7 @@ import structlog
 from arbiter.actors.accounts import ChangeSettings, CreateLinkCode, FindApiKey, FindTelegram, RedeemLinkCode, Unlink
 from arbiter.domain.account import UserSettings
 from arbiter.domain.money import ONE, Micros
-from arbiter.errors import InvalidInput, NotFound, Unauthenticated
+from arbiter.errors import InvalidInput, NotAllowed, NotFound, Unauthenticated
 from arbiter.rpc import codec
 from arbiter.rpc.codec import text_in
 from arbiter.rpc.core import ASK_SECONDS, Core
@@ -29,7 +29,7 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
 
     async def Authenticate(self, message: user_pb2.AuthRequest, request: Request) -> user_pb2.AuthResponse:
         if message.HasField("bot"):
-            return await self._authenticate_bot(message.bot)
+            return await self._authenticate_bot(message.bot, request)
         key_id, secret = split_api_key(message.api_key)
         given = digest(secret, self._keys.pepper)
         try:
@@ -43,8 +43,8 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         token, expires = self._tokens.issue(account.user)
         return user_pb2.AuthResponse(access_token=token, expires_unix_ms=expires, user_id=account.user)
 
-    async def _authenticate_bot(self, login: user_pb2.BotLogin) -> user_pb2.AuthResponse:
-        self._require_bot(login.credential)
+    async def _authenticate_bot(self, login: user_pb2.BotLogin, request: Request) -> user_pb2.AuthResponse:
+        self._require_bot(login.credential, request)
         try:
             account = await self._core.accounts.ask(FindTelegram(login.telegram_id), timeout=ASK_SECONDS)
         except NotFound:
@@ -53,7 +53,10 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         _log.info("token issued to the bot", user=account.user, telegram_id=login.telegram_id)
         return user_pb2.AuthResponse(access_token=token, expires_unix_ms=expires, user_id=account.user)
 
-    def _require_bot(self, credential: str) -> None:
+    def _require_bot(self, credential: str, request: Request) -> None:
+        """The credential names any linked account, so it is looked at only where the connection proves who is there."""
+        if not request.verified_peer:
+            raise NotAllowed("the bot's credential is taken from this machine or over mutual TLS only")
         known = self._keys.bot_credential
         given = digest(credential, self._keys.pepper)
         if not hmac.compare_digest(given, known or bytes(len(given))) or not known or not credential:
@@ -64,7 +67,7 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
         return user_pb2.CreateLinkCodeResponse(code=made.code, expires_unix_ms=made.expires_ms)
 
     async def RedeemLinkCode(self, message: user_pb2.RedeemLinkCodeRequest, request: Request) -> user_pb2.RedeemLinkCodeResponse:
-        self._require_bot(message.credential)
+        self._require_bot(message.credential, request)
         if message.telegram_id <= 0:
             raise InvalidInput("telegram_id", "must be above 0")
         wanted = RedeemLinkCode(text_in("code", message.code), message.telegram_id, message.telegram_name)

@@ -34,6 +34,8 @@ from arbiter.domain.pair import pair_markets
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.request import Request
 from arbiter.rpc.server import Server
+from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.tokens import Keys, digest, make_api_key, make_signing_key
 from arbiter.runtime import Environment
 from arbiter.runtime.correlation import add_correlation
@@ -75,12 +77,12 @@ Handler = Callable[[Any, Any], Any]
 class Served:
     """A running server; `handlers` may be set at any time. Messages are AuthRequest (in) and AuthResponse (out)."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ServerLimits | None = None, tls: ServerTls | None = None) -> None:
         self.admit: Callable[[str, str, Any], object] = lambda *_: None
         self.unary: Handler = _answer
         self.stream: Handler = _one
         # looked up at each call, so that a test may set it
-        self.server = Server([self._service()], self._admit, lambda: CORRELATION)
+        self.server = Server([self._service()], self._admit, lambda: CORRELATION, limits, tls)
         self.port = 0
 
     def _admit(self, call: Request) -> object:
@@ -133,8 +135,8 @@ async def served() -> AsyncIterator[Served]:
 class Official:
     """The official client, run in worker threads. Every call is by path, so that nothing of ours is generated for it."""
 
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.channel = grpc.insecure_channel(address) if credentials is None else grpc.secure_channel(address, credentials)
 
     def unary(self, path: str, request: Any, reply: Any = user_pb2.AuthResponse, **options: Any) -> Any:
         return self._callable("unary_unary", path, reply)(request, timeout=options.pop("timeout", SECONDS), **options)
@@ -167,12 +169,12 @@ class Official:
 
 
 @pytest.fixture
-def make_official() -> Iterator[Callable[[str], Official]]:
+def make_official() -> Iterator[Callable[..., Official]]:
     """Official clients, closed at the end."""
     made: list[Official] = []
 
-    def make(address: str) -> Official:
-        made.append(Official(address))
+    def make(address: str, credentials: grpc.ChannelCredentials | None = None) -> Official:
+        made.append(Official(address, credentials))
         return made[-1]
 
     yield make
