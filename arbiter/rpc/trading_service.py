@@ -20,8 +20,9 @@ from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, HALT_SECONDS, STOP_SECONDS, Core
 from arbiter.rpc.encoded import Encoded
-from arbiter.rpc.feed import Change, ListFeed, Source
+from arbiter.rpc.feed import Change, Source
 from arbiter.rpc.gate import Gate
+from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer

@@ -276,6 +276,7 @@ async def test_an_operator_halts_everybody_from_telegram_and_nobody_else_does(as
 
 
 async def test_what_operators_do_is_in_the_audit(ask, refused, program):
+    made = await ask("CreateUser", admin_pb2.CreateUserRequest(name="Ned"))
     await ask("SetTier", admin_pb2.SetTierRequest(user_id="free", tier="pro"))
     await ask("SuspendUser", admin_pb2.SuspendUserRequest(user_id="free", suspended=True))
     await ask("HaltAll")
@@ -283,6 +284,7 @@ async def test_what_operators_do_is_in_the_audit(ask, refused, program):
     records = [each.record for each in await program.store.audit_after(0, 100)]
     found = [(each.who, each.method.rpartition("/")[2], each.target, each.outcome) for each in records]
     assert [each for each in found if each[1] in METHODS] == [
+        ("operator", "CreateUser", made.user.user_id, "OK"),
         ("operator", "SetTier", "free", "OK"),
         ("operator", "SuspendUser", "free", "OK"),
         ("operator", "HaltAll", "", "OK"),

@@ -11,9 +11,10 @@ from arbiter.actors.arb_scanner import SCANNER_STOPPED, OpportunityChanged
 from arbiter.domain.arbitrage import Leg, Opportunity
 from arbiter.domain.ids import KALSHI, MarketId, OpportunityId, OutcomeId, OutcomeKey, PairId
 from arbiter.domain.money import MICRO, Micros
-from arbiter.rpc import feed as module
+from arbiter.rpc import list_feed as module
 from arbiter.rpc.encoded import Encoded, bytes_field, int_field, varint
-from arbiter.rpc.feed import Cursor, ListFeed, Source
+from arbiter.rpc.feed import Cursor, Source
+from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract
 from arbiter.runtime import Topic
 from arbiter.runtime import topic as topics

@@ -1,6 +1,7 @@
 """The four streams over the whole program, by the official client: snapshot, changes, cursor and resume, and whose they are."""
 
 import grpc
+import msgspec
 import pytest
 import trio
 
@@ -312,3 +313,31 @@ async def test_a_reader_that_reads_nothing_keeps_one_change_of_each_key_and_slow
         quick.cancel()
     assert len(told) <= 3  # the snapshot, what was under way, and the newest
     assert sum(len(each.books) for each in told) + sum(each.conflated for each in told) >= 4
+
+
+QUIET = {
+    "MarketService/StreamBook": lambda program: market_pb2.StreamBookRequest(outcomes=[ref(program.kalshi.yes_key)]),
+    "TradingService/StreamPositions": lambda program: trading_pb2.PositionsRequest(),
+    "TradingService/StreamOrders": lambda program: trading_pb2.StreamOrdersRequest(),
+    "StrategyService/GetArbOpportunities": lambda program: strategy_pb2.ArbRequest(resume_after=market_pb2.Cursor()),
+}
+
+
+@pytest.mark.parametrize("path", QUIET)
+async def test_a_reader_that_takes_nothing_of_what_waits_is_ended_and_says_why(program, caller, eventually, connect_raw, path):
+    server = program.arbiter.front.server
+    server.limits = msgspec.structs.replace(server.limits, slow_seconds=0.5)
+    me = caller()
+    async with connect_raw(program.port) as raw:
+        raw.h2.update_settings({4: 0})  # INITIAL_WINDOW_SIZE
+        await raw.send()
+        number = raw.begin(f"/arbiter.v1.{path}", extra=me.metadata)
+        raw.message(number, QUIET[path](program).SerializeToString())
+        await raw.send()
+        await raw.ended(number)
+        trailers = raw.header_blocks(number)[-1]
+        assert trailers["grpc-status"] == str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+    await eventually(lambda: server.calls == 0)
+    core = program.arbiter.core
+    topics = (core.position_changes, core.order_changes, core.opportunities)
+    assert [len(topic.sinks) for topic in topics] == [0, 0, 0]
