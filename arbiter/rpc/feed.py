@@ -166,7 +166,10 @@ class Source(Generic[K, E]):
         else:
             self._changes.pop(key, None)
         for feed in feeds:
-            feed.deliver(change)
+            try:
+                feed.deliver(change)
+            except Exception as error:  # noqa: BLE001 this reader's, whose call ends with it; the others go on
+                feed.fail(error)
 
     def _start_over(self) -> None:
         self._changes.clear()
@@ -199,6 +202,7 @@ class Feed(Generic[K, E]):
         self._told = 0
         self._mask = 0
         self._epoch = 0
+        self._failure: Exception | None = None
         self._event = trio.Event()
         self._look_at = -math.inf
         self.deliver: Callable[[Change[K, E]], object] = self.hold
@@ -254,8 +258,19 @@ class Feed(Generic[K, E]):
         raise NotImplementedError
 
     def take(self) -> bytes | None:
-        """The next message of what waits."""
+        """The next message of what waits. Raises what this feed has failed with."""
+        if self._failure is not None:
+            raise self._failure
+        return self._take()
+
+    def _take(self) -> bytes | None:
         raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more can be told: a change is lost to this reader."""
+        self._failure = error
+        self.deliver = _nothing
+        self.wake()
 
     def look_again(self) -> None:
         """Hold what has become different without a change, for feeds with `look_seconds`."""

@@ -74,7 +74,7 @@ class ListFeed(Feed[K, E]):
         else:
             self._put(change)
 
-    def take(self) -> bytes | None:
+    def _take(self) -> bytes | None:
         if self._afresh:
             self._begin(asked=True)
         if self._parts_due:

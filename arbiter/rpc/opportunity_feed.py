@@ -82,7 +82,7 @@ class OpportunityFeed(Feed[OpportunityId, OpportunityChanged]):
             del self._waiting[key]
             self._conflated += 1
 
-    def take(self) -> bytes | None:
+    def _take(self) -> bytes | None:
         if self._mark:
             self._mark = False
             return self._write(b"", _SNAPSHOT)

@@ -437,6 +437,21 @@ def test_a_long_snapshot_comes_in_parts_of_which_each_but_the_last_says_that_mor
     assert reader.view["0"] == 7
 
 
+def test_a_reader_that_fails_ends_alone_with_its_fault(scene):
+    broken, whole = scene.reader(), scene.reader()
+    whole.open_window = True
+
+    def fault(_change):
+        raise ZeroDivisionError
+
+    broken.feed.deliver = fault
+    scene.publish("a", 1)
+    scene.publish("a", 2)
+    assert states(whole) == ["OPENED", "UPDATED"]
+    with pytest.raises(ZeroDivisionError):
+        broken.feed.take()
+
+
 # -- bytes --
 
 
