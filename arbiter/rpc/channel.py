@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import trio
 from purerpc.grpclib.status import Status, StatusCode
 
+from arbiter.rpc.answer_blocks import fields
 from arbiter.rpc.answer_head import AnswerHead, read_answer, status_of_reset
+from arbiter.rpc.call_head import Metadata
 from arbiter.rpc.client_call import EACH, HOLD, ClientCall, Replies, parsed
 from arbiter.rpc.client_errors import ArbiterClientError, NotConnected, UncertainError
 from arbiter.rpc.client_tls import explained
@@ -27,7 +29,6 @@ from arbiter.rpc.wire import Broken, Wire
 
 M = TypeVar("M")
 R = TypeVar("R")
-Metadata = tuple[tuple[str, str], ...]
 
 SILENT_SECONDS = 20.0
 """Without a byte while a call waits, until the server is asked whether it lives."""
@@ -65,38 +66,46 @@ class Channel:
 
     async def unary(self, path: str, request: Any, reply: type[M], metadata: Metadata, seconds: float) -> M:
         """One call with one answer, within `seconds`. Raises ArbiterClientError."""
-        try:
-            with trio.fail_after(seconds):
-                async with self._call(path, request, metadata, seconds) as call:
-                    data = await call.next(self.wire, self.flush)
-                    if data is None:
-                        raise ArbiterClientError("the server ended the call without an answer", "NO_ANSWER")
-                    message = parsed(reply, data)
-                    await call.next(self.wire, self.flush)  # the status
-                    return message
-        except trio.TooSlowError:
-            text = f"no answer within {seconds:g} s; whether the call took effect is unknown"
-            raise UncertainError(text, StatusCode.DEADLINE_EXCEEDED.name) from None
+        with _within(seconds):
+            async with self._call(path, request, metadata, seconds) as call:
+                data = await call.next()
+                if data is None:
+                    raise ArbiterClientError("the server ended the call without an answer", "NO_ANSWER")
+                message = parsed(reply, data)
+                if await call.next() is not None:  # None: the status has come, and is OK
+                    raise ArbiterClientError("the server sent more than one answer", "BAD_ANSWER")
+                return message
+        raise AssertionError("left by a return or an error")
 
     @asynccontextmanager
     async def stream(
-        self, path: str, request: Any, reply: type[M], metadata: Metadata, read: Callable[[M], R]
+        self, path: str, request: Any, reply: type[M], metadata: Metadata, read: Callable[[M], R], seconds: float | None = None
     ) -> AsyncIterator[AsyncIterator[R]]:
-        """A call with many answers, each passed through `read`; cancelled when the block is left."""
-        async with self._call(path, request, metadata, None) as call:
-            yield Replies(self, call, reply, read)
+        """A call with many answers, each passed through `read`; cancelled when the block is left. Errors as of `call`."""
+        with _within(seconds):
+            async with self._call(path, request, metadata, seconds) as call:
+                yield Replies(call, reply, read)
+
+    @asynccontextmanager
+    async def call(self, path: str, metadata: Metadata = (), seconds: float | None = None) -> AsyncIterator[ClientCall]:
+        """A call of any shape; cancelled when the block is left. Raises ArbiterClientError, also where the block takes longer."""
+        with _within(seconds):
+            async with self._call(path, None, metadata, seconds) as call:
+                yield call
 
     @asynccontextmanager
     async def _call(self, path: str, request: Any, metadata: Metadata, seconds: float | None) -> AsyncIterator[ClientCall]:
-        body = framed(request.SerializeToString())
-        await self._may_begin()
-        call = ClientCall(self.wire.next_id(), self.wire.first_window)
+        """With a request, that is all that is sent."""
         block = self._head(path, metadata)
         if seconds is not None:
             block += literal(b"grpc-timeout", _grpc_timeout(seconds))
+        body = None if request is None else framed(request.SerializeToString())
+        await self._may_begin()
+        call = ClientCall(self.wire.next_id(), self.wire.first_window, self)
         self.wire.open(call, block)
-        self.wire.send(call, body)
-        self.wire.finish(call)
+        if body is not None:
+            self.wire.send(call, body)
+            self.wire.finish(call)
         self.flush()
         try:
             yield call
@@ -127,7 +136,7 @@ class Channel:
                     literal_path(b"/" + path.encode("ascii")),
                     literal_authority(self._authority),
                     _FIELDS,
-                    *(literal(name.encode("ascii"), value.encode("ascii")) for name, value in metadata),
+                    fields(metadata),
                 )
             )
             if len(self._heads) >= 64:
@@ -168,12 +177,15 @@ class Channel:
             if not data:
                 return
             self._heard_at = trio.current_time()
+            most = wire.peer_streams
             try:
                 wire.receive(data, self._heard_at)
             finally:
                 self.flush()
             if wire.greeted:
                 self._settled.set()
+            if wire.peer_streams != most:
+                self._ended()  # as if a call had: those that wait for room look again
 
     async def _write(self) -> None:
         wire, pipe = self.wire, self._pipe
@@ -225,11 +237,9 @@ class Channel:
 
     def headers(self, stream: Stream, head: AnswerHead, ended: bool) -> None:
         assert isinstance(stream, ClientCall)
-        stream.metadata.update(head.metadata)
-        stream.encoding = stream.encoding or head.encoding
-        if not ended:
-            return
-        stream.end(head.status or Status(StatusCode.UNKNOWN, "the server ended the call without a status"))
+        stream.head(head, ended)
+        if not ended and head.status is not None:
+            self.wire.reset(stream, Code.CANCEL)
 
     def data(self, stream: Stream, payload: bytes, ended: bool) -> None:
         assert isinstance(stream, ClientCall)
@@ -330,6 +340,19 @@ def _closing(stream: trio.SocketStream) -> Iterator[None]:
         yield
     finally:
         stream.socket.close()
+
+
+@contextmanager
+def _within(seconds: float | None) -> Iterator[None]:
+    """Raises UncertainError where the block takes longer."""
+    if seconds is None:
+        yield
+        return
+    with trio.move_on_after(seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        text = f"no answer within {seconds:g} s; whether the call took effect is unknown"
+        raise UncertainError(text, StatusCode.DEADLINE_EXCEEDED.name)
 
 
 def _grpc_timeout(seconds: float) -> bytes:

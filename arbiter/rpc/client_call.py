@@ -9,8 +9,9 @@ from google.protobuf.message import DecodeError
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.answer_head import AnswerHead
+from arbiter.rpc.call_head import Metadata
 from arbiter.rpc.client_errors import ArbiterClientError, error_of
-from arbiter.rpc.messages import MessageReader, Unreadable, unpacked
+from arbiter.rpc.messages import MessageReader, Unreadable, framed, unpacked
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.wire import Wire
@@ -33,57 +34,108 @@ class Carrier(Protocol):
 
 
 class ClientCall(Stream):
-    """A call that waits for its answers."""
+    """A call under way. Whoever made it sends and receives; what ended it comes out of `receive`."""
 
-    __slots__ = ("encoding", "error", "inbox", "metadata", "news", "queued", "reader", "status", "unreturned")
+    __slots__ = (
+        *("_carrier", "_room", "encoding", "error", "inbox", "initial_metadata", "news", "queued", "reader", "status"),
+        *("trailing_metadata", "unreturned"),
+    )
 
-    def __init__(self, id_: int, send_window: int) -> None:
+    def __init__(self, id_: int, send_window: int, carrier: Carrier) -> None:
         super().__init__(id_, send_window, ended_there=False)
+        self.initial_metadata: Metadata = ()
+        """What the server sent before its first message; there as soon as that is. Values of names that end in `-bin` are bytes."""
+        self.trailing_metadata: Metadata = ()
+        """What it sent with the status."""
         self.reader = MessageReader()
         self.inbox: deque[tuple[int, bytes]] = deque()
         self.queued = 0
         self.unreturned = 0
         self.encoding = b""
-        self.metadata: dict[str, str | bytes] = {}
         self.status: Status | None = None
         """What it ended with, once it has."""
         self.error: ArbiterClientError | None = None
         """Why nothing more comes, where that is no status."""
         self.news = Parking()
+        self._room = Parking()
+        self._carrier = carrier
 
-    def end(self, status: Status | None, error: ArbiterClientError | None = None) -> None:
-        """Nothing more comes."""
-        if self.status is None and self.error is None:
-            self.status, self.error = status, error
-            self.news.wake()
+    # -- for the caller --
 
-    async def next(self, wire: Wire[AnswerHead], flush: Callable[[], None]) -> bytes | None:
+    async def send(self, message: Any) -> None:
+        """Send one more message, waiting while the server takes none. Nothing happens where the call is over."""
+        wire = self._carrier.wire
+        await trio.lowlevel.checkpoint_if_cancelled()
+        sent = wire.send(self, framed(message.SerializeToString())) or self.ended_here
+        self._carrier.flush()
+        while not sent and self.pending and self._goes_on:
+            await self._room.wait()
+
+    def finish(self) -> None:
+        """Say that there are no more messages."""
+        if not self.ended_here:
+            self._carrier.wire.finish(self)
+            self._carrier.flush()
+
+    async def receive(self, kind: type[M]) -> M | None:
         """The next message; None after an OK status. Raises ArbiterClientError."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        data = await self.next()
+        return None if data is None else parsed(kind, data)
+
+    async def next(self) -> bytes | None:
+        """The same as bytes."""
         while not self.inbox:
             if self.error is not None:
                 raise self.error
             if self.status is not None:
                 if self.status.status_code is StatusCode.OK:
                     return None
-                raise error_of(self.status, self.metadata)
+                raise error_of(self.status, dict(self.trailing_metadata))
             await self.news.wait()
         flag, packed = self.inbox.popleft()
         self.queued -= len(packed) + EACH
         if self.queued <= HOLD and self.unreturned:
-            wire.took(self, self.unreturned)
+            self._carrier.wire.took(self, self.unreturned)
             self.unreturned = 0
-            flush()
+            self._carrier.flush()
         try:
             return unpacked(flag, packed, self.encoding)
         except Unreadable as error:
             raise ArbiterClientError(f"the server sent what cannot be read: {error}", "BAD_ANSWER") from None
 
+    # -- for its connection --
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.status is None and self.error is None
+
+    def head(self, head: AnswerHead, ended: bool) -> None:
+        """A header block of the answer."""
+        self.encoding = self.encoding or head.encoding
+        if ended:
+            self.trailing_metadata = head.metadata
+            self.end(head.status or Status(StatusCode.UNKNOWN, "the server ended the call without a status"))
+        else:
+            self.initial_metadata = head.metadata
+            if head.status is not None:  # no gRPC: what follows is a page for people
+                self.end(head.status)
+
+    def end(self, status: Status | None, error: ArbiterClientError | None = None) -> None:
+        """Nothing more comes."""
+        if self._goes_on:
+            self.status, self.error = status, error
+            self.news.wake()
+            self._room.wake()
+
+    def drained(self) -> None:
+        self._room.wake()
+
 
 class Replies(AsyncIterator[R], Generic[R]):
     """A call's answers. No generator, so that leaving it half read leaves nothing behind."""
 
-    def __init__(self, carrier: "Carrier", call: ClientCall, kind: type[M], read: Callable[[M], R]) -> None:
-        self._carrier = carrier
+    def __init__(self, call: ClientCall, kind: type[M], read: Callable[[M], R]) -> None:
         self._call = call
         self._kind: Any = kind
         self._read: Any = read
@@ -91,7 +143,7 @@ class Replies(AsyncIterator[R], Generic[R]):
 
     async def __anext__(self) -> R:
         await trio.lowlevel.checkpoint_if_cancelled()
-        data = None if self._ended else await self._call.next(self._carrier.wire, self._carrier.flush)
+        data = None if self._ended else await self._call.next()
         if data is None:
             self._ended = True
             raise StopAsyncIteration
