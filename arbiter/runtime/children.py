@@ -12,7 +12,7 @@ from arbiter.runtime.environment import Environment
 from arbiter.runtime.living import Inner, Living, StartFailed
 from arbiter.runtime.node import Node
 from arbiter.runtime.ref import Position, Ref
-from arbiter.runtime.spec import DynamicGroup
+from arbiter.runtime.spec import Child, DynamicGroup
 
 
 class LivingChildren(Living[DynamicGroup[Any]]):
@@ -75,6 +75,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         passive = self._passive.pop(key, None) if self._passive else None
         if passive is not None:
             passive.spec.mailbox.close()
+            passive.spec.placed = False
             return True
         node = self._living.get(key)
         if node is None:
@@ -104,7 +105,10 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         if self.stopping or self._nursery is None:
             raise NotRunning(self.spec.name)
         self._require_room()
-        node = self._place(self.spec.make(key), self._next_index)
+        child = self.spec.make(key)
+        if not isinstance(child, Child) or child.name != key:  # keys differ, so its path is its own
+            raise ValueError(f"{self.path}: for the key {key!r} make must make a Child of that name, not {getattr(child, 'name', child)!r}")
+        node = self._place(child, self._next_index)
         self._next_index += 1
         node.key = key
         self._living[key] = node
@@ -148,6 +152,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         self.spec.living = None
         for node in (*self._living.values(), *self._passive.values()):
             node.spec.mailbox.close()
+            node.spec.placed = False
         self._living.clear()
         self._passive.clear()
         self._due.clear()
@@ -164,6 +169,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
     def _forget(self, node: Node) -> None:
         if self._living.get(node.key) is node:
             del self._living[node.key]
+            node.spec.placed = node.state == "passive"
 
     async def _drag_along(self, node: Node) -> None:
         """Nobody."""

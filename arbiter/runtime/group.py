@@ -14,6 +14,7 @@ class LivingGroup(Living[Group]):
 
     def __init__(self, spec: Group, position: Position, path: str, environment: Environment, inner: Inner) -> None:
         super().__init__(spec, position, path, environment, inner)
+        spec.require_sense()
         self._nodes = [self._place(child, index) for index, child in enumerate(spec.children)]
         self._restarts: deque[float] = deque()
 

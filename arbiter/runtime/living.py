@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 import trio
 
+from arbiter.runtime.actor import Actor
 from arbiter.runtime.context import STOP, Context
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.crash import one_line, report
@@ -118,6 +119,7 @@ class Living(ABC, Generic[S]):
         for node in self.nodes:
             if node.is_actor:
                 node.spec.mailbox.close()
+                node.spec.placed = False
             else:
                 self._inner[node].close()
 
@@ -232,6 +234,9 @@ class Living(ABC, Generic[S]):
     def _place(self, spec: AnyChild, index: int) -> Node:
         node = Node(spec, (*self._position, index), f"{self.path}/{spec.name}")
         if isinstance(spec, Child):
+            if spec.placed:
+                raise ValueError(f"{node.path}: this Child stands in a tree already, as {spec.ref.name}; each needs one of its own")
+            spec.placed = True
             spec.ref.position = node.position
             spec.ref.name = spec.mailbox.name = node.path.partition("/")[2]
         else:
@@ -281,6 +286,8 @@ class Living(ABC, Generic[S]):
                 spec: Child[Any] = node.spec
                 context = Context(spec.ref, node.position, spec.mailbox, node.stats, may_passivate=self._may_passivate)
                 actor = spec.make()
+                if not isinstance(actor, Actor):
+                    raise TypeError(f"{node.path}: make made no Actor but {actor!r}")
                 node.cleans_up = actor.cleans_up
                 passive = await context.run(actor, spec.shutdown, node)
             else:

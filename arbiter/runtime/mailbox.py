@@ -102,6 +102,8 @@ class Mailbox:
             raise TypeError(f"mailbox of {name}: {policy!r} is no policy; there are Backpressure, Conflate and DropOldest")
         if isinstance(policy.capacity, bool) or not isinstance(policy.capacity, int) or policy.capacity < 1:
             raise ValueError(f"mailbox of {name}: capacity must be a number of at least 1, not {policy.capacity!r}")
+        if isinstance(policy, Conflate) and not callable(policy.key):
+            raise TypeError(f"mailbox of {name}: Conflate needs a function that says a message's key, not {policy.key!r}")
         self.name = name
         self.policy = policy
         self.conflated = 0

@@ -4,9 +4,11 @@ A tree is built top to bottom, so that a child's `ref` exists before the actors 
 refused here, when it is built, and not when it runs.
 """
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
 
 from arbiter.errors import NotRunning
@@ -32,7 +34,7 @@ class Intensity:
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.restarts < 0 or not self.seconds > 0:
+        if not _is_count(self.restarts) or self.restarts < 0 or not _is_seconds(self.seconds) or self.seconds == 0:
             raise ValueError(f"an intensity of {self.restarts} restarts in {self.seconds} s makes no sense")
 
 
@@ -48,7 +50,7 @@ class Backoff:
     quiet: float = 30.0
 
     def __post_init__(self) -> None:
-        if not all(0 <= seconds < math.inf for seconds in (self.first, self.longest, self.quiet)):
+        if not all(map(_is_seconds, (self.first, self.longest, self.quiet))):
             raise ValueError(f"a backoff from {self.first} to {self.longest} s, quiet {self.quiet} s, makes no sense")
 
     def delay(self, in_a_row: int, chance: float) -> float:
@@ -62,7 +64,7 @@ class Child(Generic[M]):
     Raises ValueError or TypeError for what cannot be right.
     """
 
-    __slots__ = ("mailbox", "make", "name", "ref", "restart", "shutdown")
+    __slots__ = ("mailbox", "make", "name", "placed", "ref", "restart", "shutdown")
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Child(Generic[M]):
         _require_name(name)
         if not callable(make):
             raise TypeError(f"{name}: make must be a function that makes the actor, not {make!r}")
+        _require_arguments(name, make, 0)
         _require_one_of(name, "restart", restart, _RESTARTS)
         if not 0 <= shutdown < math.inf:
             raise ValueError(f"{name}: a shutdown of {shutdown} s makes no sense")
@@ -83,8 +86,10 @@ class Child(Generic[M]):
         self.make = make
         self.restart: Restart = restart
         self.shutdown = shutdown
-        self.mailbox = Mailbox(name, mailbox or _KEEP_ALL)
+        self.mailbox = Mailbox(name, _KEEP_ALL if mailbox is None else mailbox)
         self.ref: Ref[M] = Ref(name, self.mailbox)
+        self.placed = False
+        """It stands in a tree: two incarnations at once would share its mailbox."""
 
 
 @dataclass
@@ -92,7 +97,7 @@ class Group:
     """The spec of one supervisor. Its shutdown is the sum of its children's."""
 
     name: str
-    children: "list[AnyChild]"
+    children: "Iterable[AnyChild]"
     strategy: Strategy = "one_for_one"
     intensity: Intensity = field(default_factory=Intensity)
     exhausted: Exhausted = "escalate"
@@ -100,10 +105,19 @@ class Group:
     restart: Restart = "permanent"
 
     def __post_init__(self) -> None:
+        self.children = list(self.children)
+        self.require_sense()
+
+    def require_sense(self) -> None:
+        """Raises TypeError or ValueError for what cannot be right; called again when the tree is made, since a spec may be changed."""
         _require_name(self.name)
         _require_one_of(self.name, "strategy", self.strategy, get_args(Strategy))
         _require_one_of(self.name, "exhausted", self.exhausted, get_args(Exhausted))
         _require_one_of(self.name, "restart", self.restart, _RESTARTS)
+        _require_a(self.name, "intensity", self.intensity, Intensity)
+        _require_a(self.name, "backoff", self.backoff, Backoff)
+        if self.exhausted == "park" and self.strategy != "one_for_one":
+            raise ValueError(f"{self.name}: a child is parked alone, so strategy must be one_for_one and not {self.strategy} with it")
         for child in self.children:
             if not isinstance(child, Child | Group | DynamicGroup):
                 raise TypeError(f"{self.name}: {child!r} is no Child, Group or DynamicGroup")
@@ -153,8 +167,14 @@ class DynamicGroup(Generic[M]):
         shutdown: float = 3.0,
     ) -> None:
         _require_name(name)
-        if capacity < 1:
-            raise ValueError(f"{name}: a capacity of {capacity} makes no sense")
+        if not callable(make):
+            raise TypeError(f"{name}: make must be a function that makes the Child of a key, not {make!r}")
+        _require_arguments(name, make, 1)
+        if not _is_count(capacity) or capacity < 1:
+            raise ValueError(f"{name}: a capacity of {capacity!r} makes no sense")
+        _require_a(name, "intensity", intensity, Intensity | None)
+        _require_a(name, "backoff", backoff, Backoff | None)
+        _require_grace(name, shutdown)
         self.name = name
         self.capacity = capacity
         self.make = make
@@ -199,6 +219,37 @@ AnyChild = Child[Any] | Group | DynamicGroup[Any]
 def _require_name(name: str) -> None:
     if not name or "/" in name:
         raise ValueError(f"{name!r} is no name for a part of the tree: names are parts of a path")
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _is_seconds(number: object) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < math.inf
+
+
+def _require_grace(name: str, shutdown: object) -> None:
+    if not _is_seconds(shutdown):
+        raise ValueError(f"{name}: a shutdown of {shutdown!r} s makes no sense")
+
+
+def _require_a(name: str, what: str, value: object, kind: Any) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: {what} must be {'an' if what[0] in 'aeiou' else 'a'} {what.capitalize()}, not {value!r}")
+
+
+def _require_arguments(name: str, make: Callable[..., object], count: int) -> None:
+    """Raises TypeError where `make` cannot be called with so many. What hides that, as a partial does, shows it at the start."""
+    function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]  # it is only looked at
+    given = count + 1 if function is not make or isinstance(make, MethodType) else count
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return
+    with_names = code.co_kwonlyargcount - len(getattr(function, "__kwdefaults__", None) or ())
+    needed = code.co_argcount - len(getattr(function, "__defaults__", None) or ())
+    if needed > given or with_names > 0 or (given > code.co_argcount and not code.co_flags & inspect.CO_VARARGS):
+        raise TypeError(f"{name}: make cannot be called with {('no argument', 'the key alone')[count]}: {make!r}")
 
 
 def _require_one_of(name: str, what: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -131,12 +131,13 @@ class Planter:
 
     def group(self, name: str, path: str, *, depth: int, intensity: Intensity) -> Group:
         count = self.random.randint(1, 4)
+        strategy = self.random.choice(("one_for_one", "rest_for_one", "one_for_all"))
         return Group(
             name,
             [self.any_child(f"{path}/", number, depth) for number in range(count)],
-            strategy=self.random.choice(("one_for_one", "rest_for_one", "one_for_all")),
+            strategy=strategy,
             intensity=intensity,
-            exhausted=self.random.choice(("escalate", "park")) if depth else "escalate",
+            exhausted=self.random.choice(("escalate", "park")) if depth and strategy == "one_for_one" else "escalate",
             backoff=self.backoff(),
             restart=self.random.choice(("permanent", "permanent", "transient", "temporary")) if depth else "permanent",
         )

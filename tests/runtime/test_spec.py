@@ -1,5 +1,6 @@
 """A tree that cannot be right is refused when it is built; and what a tree counts: handling times."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,13 +43,15 @@ def test_what_is_no_part_of_a_tree_is_refused_as_a_child(nobody):
         Group("root", [nobody])
 
 
-@pytest.mark.parametrize(("restarts", "seconds"), [(-1, 5), (3, 0), (3, -1), (3, float("nan"))])
+@pytest.mark.parametrize(
+    ("restarts", "seconds"), [(-1, 5), (3, 0), (3, -1), (3, float("nan")), (2.5, 1), (True, 1), ("3", 1), (3, "5"), (3, float("inf"))]
+)
 def test_an_intensity_that_makes_no_sense_is_refused(restarts, seconds):
     with pytest.raises(ValueError, match="makes no sense"):
         Intensity(restarts, seconds)
 
 
-@pytest.mark.parametrize("bad", [-1, float("inf"), float("nan")])
+@pytest.mark.parametrize("bad", [-1, float("inf"), float("nan"), "1", None])
 @pytest.mark.parametrize("field", ["first", "longest", "quiet"])
 def test_a_backoff_that_makes_no_sense_is_refused(field, bad):
     with pytest.raises(ValueError, match="makes no sense"):
@@ -62,10 +65,62 @@ def test_a_mailbox_without_a_bound_or_without_room_is_refused(kind, capacity):
         child(mailbox=kind(capacity))
 
 
-@pytest.mark.parametrize("policy", [7, "backpressure", Backpressure])
+@pytest.mark.parametrize("policy", [7, "backpressure", Backpressure, 0, False, "", []])
 def test_a_mailbox_of_no_known_policy_is_refused(policy):
     with pytest.raises(TypeError, match="is no policy"):
         child(mailbox=policy)
+
+
+@pytest.mark.parametrize("key", [None, 5])
+def test_a_conflating_mailbox_without_a_function_for_its_keys_is_refused(key):
+    with pytest.raises(TypeError, match="Conflate needs a function that says a message's key, not"):
+        child(mailbox=Conflate(key))
+
+
+class Needy(Idle):
+    def __init__(self, what: str) -> None: ...
+
+
+class Content(Idle):
+    def __init__(self, what: str = "nothing", *more: str, **still_more: str) -> None: ...
+
+
+@pytest.mark.parametrize("make", [Needy, lambda what: Idle(), lambda *, what: Idle(what)])
+def test_what_cannot_be_called_to_make_the_actor_is_refused(make):
+    with pytest.raises(TypeError, match="a: make cannot be called with no argument"):
+        child(make=make)
+
+
+@pytest.mark.parametrize("make", [Idle, Content, lambda what=1: Idle(), lambda *what, more=2: Idle(), partial(Needy, "x")])
+def test_what_can_be_called_without_an_argument_may_make_the_actor(make):
+    assert child(make=make).make is make
+
+
+@pytest.mark.parametrize("make", [lambda: child("a"), lambda key, more: child(), lambda *, key: child(key)])
+def test_what_cannot_be_called_with_a_key_is_refused_for_a_dynamic_group(make):
+    with pytest.raises(TypeError, match="d: make cannot be called with the key alone"):
+        DynamicGroup("d", make)
+    with pytest.raises(TypeError, match="d: make must be a function that makes the Child of a key, not 5"):
+        DynamicGroup("d", 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [dynamic, lambda name, **how: Group(name, [], **how)], ids=["dynamic group", "group"])
+@pytest.mark.parametrize(("what", "value"), [("intensity", 3), ("backoff", 0.1)])
+def test_an_intensity_and_a_backoff_are_of_their_types(make, what, value):
+    with pytest.raises(TypeError, match=f"d: {what} must be an? {what.capitalize()}, not {value}"):
+        make("d", **{what: value})
+
+
+def test_a_group_may_be_given_any_iterable_of_children():
+    assert [each.name for each in Group("root", (child(name) for name in "ab")).children] == ["a", "b"]
+    with pytest.raises(ValueError, match="two children of one name"):
+        Group("root", (child(name) for name in "aa"))
+
+
+@pytest.mark.parametrize("strategy", ["rest_for_one", "one_for_all"])
+def test_a_group_that_parks_restarts_one_for_one_or_is_refused(strategy):
+    with pytest.raises(ValueError, match="root: a child is parked alone, so strategy must be one_for_one"):
+        Group("root", [], strategy=strategy, exhausted="park")
 
 
 @pytest.mark.parametrize("make", [None, "Idle", Idle()])
@@ -76,8 +131,9 @@ def test_what_makes_no_actor_is_refused(make):
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
 def test_a_grace_that_makes_no_sense_is_refused(seconds):
-    with pytest.raises(ValueError, match=r"a shutdown of .* makes no sense"):
-        child(shutdown=seconds)
+    for make in (child, dynamic):
+        with pytest.raises(ValueError, match=r"a shutdown of .* makes no sense"):
+            make(shutdown=seconds)
 
 
 def test_a_restart_type_a_strategy_and_an_exhaustion_are_of_those_that_there_are():
@@ -91,7 +147,7 @@ def test_a_restart_type_a_strategy_and_an_exhaustion_are_of_those_that_there_are
         Group("root", [], restart="never")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("capacity", [0, -1])
+@pytest.mark.parametrize("capacity", [0, -1, float("inf"), float("nan"), 2.5, True, "10"])
 def test_a_dynamic_group_without_room_is_refused(capacity):
     with pytest.raises(ValueError, match="makes no sense"):
         dynamic(capacity=capacity)
