@@ -4,7 +4,7 @@ root                    one_for_one; exhausted -> the program ends with a non-ze
 ├─ core                 rest_for_one
 │   ├─ journal          the only writer of the store
 │   ├─ brake            whether each user's trading goes on: the kill switch
-│   ├─ inputs           parked when exhausted: accounts, auditor, a market feed for each venue
+│   ├─ inputs           parked when exhausted: accounts, auditor, credentials, second_factors, a market feed for each venue
 │   ├─ trading          rest_for_one: position_tracker, an order desk for each venue, a session for each active user
 │   └─ strategies       parked when exhausted: arb_scanner
 └─ front                one_for_one: rpc, bot (the Telegram bridge)
@@ -16,13 +16,27 @@ from typing import Any
 
 import trio
 
-from arbiter.actors import accounts, arb_scanner, auditor, brake, journal, market_feed, paper_desk, position_tracker, user_session
+from arbiter.actors import (
+    accounts,
+    arb_scanner,
+    auditor,
+    brake,
+    credentials,
+    journal,
+    market_feed,
+    paper_desk,
+    position_tracker,
+    second_factors,
+    user_session,
+)
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
 from arbiter.domain.pair import Pair
 from arbiter.rpc.core import Core
 from arbiter.rpc.front import Access, Front, RpcFront
 from arbiter.rpc.tokens import Keys
+from arbiter.rpc.totp_policy import DEFAULT_POLICY, TotpPolicy
 from arbiter.runtime import Actor, Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
+from arbiter.secret_box import SecretBox
 from arbiter.store.base import StopMarker, Store
 from arbiter.store.memory import MemoryStopMarker
 from arbiter.venues.base import Venue
@@ -54,6 +68,7 @@ def compose(
     stop_marker: StopMarker | None = None,
     access: Access = Access(),  # noqa: B008 it is frozen
     reflection: bool = True,
+    totp: TotpPolicy = DEFAULT_POLICY,
 ) -> Arbiter:
     """Build every actor and put it in its place. Nothing runs yet. Without a `stop_marker` one in memory serves.
 
@@ -70,8 +85,13 @@ def compose(
     brake_child = Child("brake", lambda: brake.Brake(store, journal_child.ref, latch, environment, marker))
     accounts_child = Child("accounts", lambda: accounts.Accounts(store, journal_child.ref, account_changes, latch, environment))
     auditor_child = Child("auditor", lambda: auditor.Auditor(journal_child.ref))
+    families, box = credentials.LiveFamilies(), SecretBox(keys.master or keys.pepper)
+    credentials_child = Child(
+        "credentials", lambda: credentials.Credentials(store, journal_child.ref, account_changes, families, environment)
+    )
+    factors_child = Child("second_factors", lambda: second_factors.SecondFactors(store, journal_child.ref, box, environment))
     feeds = {venue.name: _feed(venue, data, environment) for venue in venues}
-    inputs = Group("inputs", [accounts_child, auditor_child, *feeds.values()], exhausted="park")
+    inputs = Group("inputs", [accounts_child, auditor_child, credentials_child, factors_child, *feeds.values()], exhausted="park")
 
     tracker = Child("position_tracker", lambda: position_tracker.PositionTracker(store, data, position_changes, environment))
     desks = {venue.name: _desk(venue.name, store, journal_child, tracker, data, order_changes, latch, environment) for venue in venues}
@@ -107,6 +127,8 @@ def compose(
         data=data,
         accounts=accounts_child.ref,
         auditor=auditor_child.ref,
+        credentials=credentials_child.ref,
+        second_factors=factors_child.ref,
         brake=brake_child.ref,
         feeds={name: feed.ref for name, feed in feeds.items()},
         tracker=tracker.ref,
@@ -117,6 +139,8 @@ def compose(
         order_changes=order_changes,
         opportunities=opportunities,
         account_changes=account_changes,
+        families=families,
+        totp=totp,
         statuses=supervisor.statuses,
         states=supervisor.states,
         run=environment.random.getrandbits(RUN_BITS),

@@ -107,9 +107,14 @@ class RefusedByRisk(ArbiterError):
 
 
 class NotAllowed(ArbiterError):
-    """The caller may not do this (role, tier, ownership)."""
+    """The caller may not do this (role, tier, ownership, no code of an authenticator, which `reason` tells apart)."""
 
     reason = "NOT_ALLOWED"
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        if reason:
+            self.reason = reason
 
 
 class Unauthenticated(ArbiterError):

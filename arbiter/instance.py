@@ -8,13 +8,26 @@ import hmac
 import re
 import secrets
 
+import msgspec
+
 from arbiter.actors.accounts import CreateLinkCode, GetAccount, PutNewAccount, ReplaceApiKey
 from arbiter.actors.accounts import Messages as AccountsMessages
 from arbiter.data_folder import API_KEY_FILE, OPERATOR_KEY_FILE, DataFolder, Secret
 from arbiter.domain.account import Account, Role, Tier
 from arbiter.domain.ids import UserId
 from arbiter.errors import ConfigError, NotFound
-from arbiter.rpc.tokens import Keys, digest, is_signing_key, make_api_key, make_bot_credential, make_signing_key, split_api_key
+from arbiter.rpc.tokens import (
+    PUBLIC_BYTES,
+    Keys,
+    RetiredKey,
+    digest,
+    is_signing_key,
+    make_api_key,
+    make_bot_credential,
+    make_signing_key,
+    rotated,
+    split_api_key,
+)
 from arbiter.runtime import Ref
 
 SANDBOX_USER = UserId("sandbox")
@@ -39,15 +52,46 @@ _API_KEY, _OPERATOR_KEY = (
 )
 
 
+_MASTER = Secret(
+    "master_key",
+    re.compile("[0-9a-f]{64}").fullmatch,
+    f"restore it, or {_REMOVE} who enrolled an authenticator needs an operator to reset it",
+)
+_RETIRED = Secret("retired_token_keys", lambda text: _retired_in(text) is not None, f"{_REMOVE} tokens of the key before the last end")
+
+
 def load_keys(folder: DataFolder, mode: str) -> tuple[Keys, str]:
     """The instance's keys, and the service credential of its Telegram bridge. Raises ConfigError where a secret is damaged."""
     signing = folder.read_or_make(_SIGNING, lambda: make_signing_key().decode())
     pepper = folder.read_or_make(_PEPPER, lambda: secrets.token_hex(32)).encode()
+    master = bytes.fromhex(folder.read_or_make(_MASTER, lambda: secrets.token_hex(32)))
+    retired = _retired_in(folder.read_secret(_RETIRED) or "[]") or ()
     instance = folder.read_or_make(_INSTANCE, lambda: secrets.token_hex(8))
     credential = folder.read_or_make(_BOT, make_bot_credential)
     for each in (_API_KEY, _OPERATOR_KEY):
         folder.read_secret(each)  # here, where nothing runs yet
-    return Keys(signing.encode(), pepper, f"arbiter:{mode}:{instance}", digest(credential, pepper)), credential
+    audience = f"arbiter:{mode}:{instance}"
+    return Keys(signing.encode(), pepper, audience, digest(credential, pepper), retired, master), credential
+
+
+def rotate_signing_key(folder: DataFolder, keys: Keys, now_ms: int) -> Keys:
+    """A new key to sign tokens with; the one before goes on verifying until its last token has expired. Durable when this returns.
+
+    For who holds the folder: `TokenAuthority.use` takes what this returns, without a restart. Raises ConfigError.
+    """
+    changed = rotated(keys, make_signing_key(), now_ms)
+    # the retired one first: cut off between the two, it stands in both places, which says the same
+    folder.write_private(_RETIRED.name, msgspec.json.encode(changed.retired).decode())
+    folder.write_private(_SIGNING.name, changed.signing_pem.decode().strip())
+    return changed
+
+
+def _retired_in(text: str) -> tuple[RetiredKey, ...] | None:
+    try:
+        retired = msgspec.json.decode(text, type=tuple[RetiredKey, ...])
+    except msgspec.DecodeError:
+        return None
+    return retired if all(len(each.public) == PUBLIC_BYTES for each in retired) else None
 
 
 async def ensure_sandbox_account(accounts: Ref[AccountsMessages], folder: DataFolder, keys: Keys) -> Account:

@@ -30,6 +30,7 @@ from arbiter.rpc.listener import address_of, open_listener, open_local_listener,
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.tls import PemFiles, ServerTls
 from arbiter.rpc.tokens import Keys
+from arbiter.rpc.totp_policy import TotpPolicy
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
 from arbiter.runtime.correlation import add_correlation
@@ -82,6 +83,7 @@ async def _serve(settings: Settings, stop: Stop) -> None:
                 stop_marker=marker,
                 access=Access(tls, local, limits_of(settings)),
                 reflection=offers_reflection(settings),
+                totp=TotpPolicy(settings.mode),
             )
             public = "" if tls is None else _public(settings, port_of(listener))
             await _live(arbiter, folder, keys, settings, server, public, chat, stop)
@@ -251,7 +253,7 @@ async def _tell(arbiter: Arbiter, folder: DataFolder, keys: Keys, settings: Sett
     accounts = arbiter.core.accounts
     account = await ensure_sandbox_account(accounts, folder, keys)
     await ensure_operator(accounts, folder, keys)
-    token, _ = arbiter.front.tokens.issue(SANDBOX_USER)
+    token, _ = arbiter.front.tokens.issue(SANDBOX_USER, epoch=account.session_epoch)
     code = "" if account.telegram is not None and not chat else await new_link_code(accounts)
     folder.write_private(RUNNING, json.dumps({"grpc": address, "chat": chat, "pid": os.getpid()}))
     started = Started(folder.path, address, SANDBOX_USER, token, chat, code, folder.path / BOT_TOKEN.name, public)

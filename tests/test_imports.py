@@ -12,7 +12,15 @@ ROOT = Path(__file__).resolve().parents[1]
 ANY = ("*",)
 EVERYTHING_BUT_COMMANDS = (
     *("arbiter.domain", "arbiter.runtime", "arbiter.actors", "arbiter.venues", "arbiter.store", "arbiter.rpc"),
-    *("arbiter.bot", "arbiter.web", "arbiter.sandbox", "arbiter.config", "arbiter.data_folder", "arbiter.__version__"),
+    *(
+        "arbiter.bot",
+        "arbiter.web",
+        "arbiter.sandbox",
+        "arbiter.config",
+        "arbiter.data_folder",
+        "arbiter.secret_box",
+        "arbiter.__version__",
+    ),
 )
 
 
@@ -42,6 +50,7 @@ RULES = {
     "arbiter": Rule((), ()),
     "arbiter.config": Rule((), ("msgspec",)),
     "arbiter.data_folder": Rule((), ()),
+    "arbiter.secret_box": Rule((), ("cryptography",)),
     "arbiter.watch": Rule(("arbiter.rpc.client*", "arbiter.domain")),
     "arbiter.top": Rule(("arbiter.rpc.client*",)),
     "arbiter.app": Rule(EVERYTHING_BUT_COMMANDS),

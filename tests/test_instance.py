@@ -4,10 +4,19 @@ import pytest
 
 from arbiter.data_folder import DataFolder
 from arbiter.errors import ConfigError
-from arbiter.instance import load_keys
+from arbiter.instance import load_keys, rotate_signing_key
 from arbiter.rpc.tokens import make_api_key
 
-FILES = ["token_key.pem", "api_key_pepper", "instance", "bot_credential", "sandbox_api_key", "operator_api_key"]
+FILES = [
+    "token_key.pem",
+    "api_key_pepper",
+    "master_key",
+    "retired_token_keys",
+    "instance",
+    "bot_credential",
+    "sandbox_api_key",
+    "operator_api_key",
+]
 
 
 @pytest.fixture
@@ -18,6 +27,7 @@ def folder(tmp_path):
         keys, _ = load_keys(folder, "sandbox")
         for name in ("sandbox_api_key", "operator_api_key"):
             folder.write_private(name, make_api_key(keys.pepper)[0])
+        rotate_signing_key(folder, keys, 1)
         yield folder
 
 
@@ -39,3 +49,36 @@ def test_a_secret_that_is_empty_or_cut_off_is_told_with_what_to_do(folder, name,
 def test_what_the_message_says_of_a_damaged_secret_lets_the_next_start_begin(folder, name):
     (folder.path / name).unlink()
     load_keys(folder, "sandbox")
+
+
+def test_a_changed_signing_key_and_the_one_before_are_there_at_the_next_start(folder):
+    before, _ = load_keys(folder, "sandbox")
+    changed = rotate_signing_key(folder, before, 1_000)
+    assert changed.signing_pem.strip() != before.signing_pem.strip()
+    after, _ = load_keys(folder, "sandbox")
+    assert (after.signing_pem.strip(), after.retired, after.master) == (changed.signing_pem.strip(), changed.retired, before.master)
+    assert len(after.retired) == 2
+    again = rotate_signing_key(folder, after, after.retired[0].until_ms)
+    assert len(again.retired) == 2
+
+
+def test_cut_off_between_the_two_files_the_key_before_still_signs_and_verifies(folder, monkeypatch):
+    keys, _ = load_keys(folder, "sandbox")
+    write = folder.write_private
+
+    def cut_off(name, text):
+        if name == "token_key.pem":
+            raise ConfigError("the power is gone")
+        write(name, text)
+
+    monkeypatch.setattr(folder, "write_private", cut_off)
+    with pytest.raises(ConfigError, match="power"):
+        rotate_signing_key(folder, keys, 1_000)
+    after, _ = load_keys(folder, "sandbox")
+    assert after.signing_pem == keys.signing_pem
+
+
+def test_the_master_key_is_its_own(folder):
+    keys, _ = load_keys(folder, "sandbox")
+    assert len(keys.master) == 32
+    assert keys.master.hex() not in repr(keys)

@@ -10,7 +10,7 @@ import trio
 from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
-from arbiter.domain.account import Account, ApiKey, Role, TelegramLink, Tier, UserSettings
+from arbiter.domain.account import Account, ApiKey, Role, TelegramLink, Tier, UserSettings, sessions_ended
 from arbiter.domain.ids import UserId
 from arbiter.domain.link_codes import LinkCodes, NewCode, TooManyTries
 from arbiter.errors import ActorStopped, AskTimeout, Conflict, LimitExceeded, NotAllowed, NotFound, StoreError
@@ -90,10 +90,18 @@ class SwitchAllOff(Request[tuple[str, ...]], frozen=True, tag=True):
 
 
 class ReplaceApiKey(Request[Account], frozen=True, tag=True):
-    """Give an account another API key; the old one stops working at once."""
+    """Give an account another API key; the old one stops working at once, and every sign-in ends but for `kept_family`."""
 
     user: UserId
     api_key: ApiKey
+    kept_family: str = ""
+
+
+class EndSessions(Request[Account], frozen=True, tag=True):
+    """End every sign-in of a user, but for the token family `kept_family`. The API key goes on working."""
+
+    user: UserId
+    kept_family: str = ""
 
 
 class CreateLinkCode(Request[NewCode], frozen=True, tag=True):
@@ -144,6 +152,7 @@ Messages = (
     | ListAccounts
     | SwitchStrategy
     | ReplaceApiKey
+    | EndSessions
     | CreateLinkCode
     | RedeemLinkCode
     | Unlink
@@ -194,8 +203,10 @@ class Accounts(Actor[Messages]):
                 return await self._keep(msgspec.structs.replace(self._get(user), tier=tier))
             case SetSuspended(user, suspended):
                 return await self._keep(msgspec.structs.replace(self._get(user), suspended=suspended))
-            case ReplaceApiKey(user, api_key):
-                return await self._keep(msgspec.structs.replace(self._get(user), api_key=api_key))
+            case ReplaceApiKey(user, api_key, kept_family):
+                return await self._keep(msgspec.structs.replace(sessions_ended(self._get(user), kept_family), api_key=api_key))
+            case EndSessions(user, kept_family):
+                return await self._keep(sessions_ended(self._get(user), kept_family))
             case SwitchStrategy(user, strategy, enabled):
                 return await self._switch(self._get(user), strategy, enabled)
             case SwitchAllOff(user):
@@ -266,7 +277,13 @@ class Accounts(Actor[Messages]):
         return True
 
     async def _keep(self, account: Account) -> Account:
-        """Durable, then remembered and told. Where that takes too long, what the store says in the end is what holds."""
+        """Durable, then remembered and told. Where that takes too long, what the store says in the end is what holds.
+
+        Whoever is suspended is signed out of everything, and may sign in again to read, cancel and reduce.
+        """
+        before = self._accounts.get(account.user)
+        if before is not None and account.suspended and not before.suspended:
+            account = sessions_ended(account)
         try:
             await self._journal.ask(Commit((PutAccount(account),)), timeout=COMMIT_SECONDS)
         except AskTimeout:

@@ -32,7 +32,7 @@ class Family(msgspec.Struct, frozen=True):
     """One sign-in. `handle` is what its refresh tokens begin with and appears nowhere else; `id` is in its access tokens.
 
     `current`: digests of the refresh tokens that can be used now (siblings). `used`: the one that was used last, at
-    `used_ms`. `epoch`: the account's `session_epoch` when it was opened.
+    `used_ms`; before the first refresh it is empty. `epoch`: the account's `session_epoch` when it was opened.
     """
 
     id: str
@@ -59,7 +59,8 @@ def refreshed(family: Family, given: bytes, new: bytes, now_ms: int) -> Family |
         return msgspec.structs.replace(family, current=(new,), used=given, used_ms=now_ms, expires_ms=now_ms + REFRESH_MS)
     # a clock that was set back must not stretch the grace
     in_time = abs(now_ms - family.used_ms) <= GRACE_MS
-    if _among(given, (family.used,)) and in_time and len(family.current) < MOST_SIBLINGS:
+    used = (family.used,) if family.used else ()
+    if _among(given, used) and in_time and len(family.current) < MOST_SIBLINGS:
         return msgspec.structs.replace(family, current=(*family.current, new))
     return None
 

@@ -54,11 +54,14 @@ class TokenBucket:
 
     def take(self, now: float, tokens: int = 1) -> int:
         """Take `tokens` and answer 0, or take nothing and answer the milliseconds until they would be there."""
+        wait_ms = self.wait_ms(now, tokens)
+        if not wait_ms:
+            self._missing_ms += tokens * self.interval_ms
+        return wait_ms
+
+    def wait_ms(self, now: float, tokens: int = 1) -> int:
+        """The milliseconds until `tokens` would be there; 0 where they are. Takes nothing."""
         now_ms = int(now * 1000)
         self._missing_ms = max(0, self._missing_ms - max(0, now_ms - self._at_ms))
         self._at_ms = now_ms
-        wanted_ms = self._missing_ms + tokens * self.interval_ms
-        if wanted_ms > self.capacity * self.interval_ms:
-            return wanted_ms - self.capacity * self.interval_ms
-        self._missing_ms = wanted_ms
-        return 0
+        return max(0, self._missing_ms + (tokens - self.capacity) * self.interval_ms)

@@ -11,7 +11,7 @@ from purerpc.grpclib.status import Status
 
 from arbiter.errors import InvalidInput
 from arbiter.rpc import answer_blocks
-from arbiter.rpc.call_head import CallHead
+from arbiter.rpc.call_head import CallHead, Metadata
 from arbiter.rpc.incoming import OVER, Incoming
 from arbiter.rpc.messages import framed
 from arbiter.rpc.parking import Parking
@@ -22,6 +22,9 @@ BATCH = 24 * 1024
 """So much of one stream is made in one go; then others have their turn."""
 EACH = 128
 """What making a message counts beside its bytes."""
+
+Ending = tuple[Status | None, Metadata]
+"""What a call ends with; a status of None is OK."""
 
 
 class Carrier(Protocol):
@@ -69,7 +72,7 @@ class Call(Stream):
         self.scope: trio.CancelScope | None = None
         """Of its handler, while it runs."""
         self.deadline = math.inf
-        self.ended_by: Status | None = None
+        self.ended_by: Ending | None = None
         """What the call ends with when its scope was cancelled, and neither by its client nor by its deadline."""
         self.started = False
         """The head of the answer is sent."""

@@ -82,6 +82,8 @@ class ArbiterClient:
         self._address = read_address(address)
         self._tls = ClientTls(ca, cert, key)
         self._token = token
+        self._refresh_token = ""
+        self._code = ""
         self._seconds = call_seconds
         self._stack: AsyncExitStack | None = None
         self._channel: Channel | None = None
@@ -121,10 +123,56 @@ class ArbiterClient:
     # -- users --
 
     async def authenticate(self, api_key: str) -> str:
-        """Sign in with an API key; the token is used from now on, and returned."""
+        """Sign in with an API key; the token is used from now on, and returned. See `refresh`."""
         reply = await self._unary("UserService/Authenticate", user_pb2.AuthRequest(api_key=api_key), user_pb2.AuthResponse)
-        self._token = reply.access_token
+        self._token, self._refresh_token = reply.access_token, reply.refresh_token
         return self._token
+
+    async def refresh(self) -> str:
+        """The next access token of this sign-in, used from now on, and returned. Call it one at a time, before 15 minutes are over.
+
+        Where no answer came, call it again within 30 s. Raises AuthenticationError where the sign-in has ended: authenticate again.
+        """
+        request = user_pb2.RefreshTokenRequest(refresh_token=self._refresh_token)
+        reply = await self._unary("UserService/RefreshToken", request, user_pb2.RefreshTokenResponse)
+        self._token, self._refresh_token = reply.access_token, reply.refresh_token
+        return self._token
+
+    async def revoke_tokens(self, scope: Literal["this", "all", "others"] = "this") -> int:
+        """End this sign-in, all of the caller's, or all others, with their tokens and open streams; how many ended."""
+        request = user_pb2.RevokeTokensRequest(scope=types.REVOKE_SCOPES[scope])
+        return int((await self._unary("UserService/RevokeTokens", request, user_pb2.RevokeTokensResponse)).ended)
+
+    async def rotate_api_key(self) -> str:
+        """A new API key. The old one and all other sign-ins end; this one goes on, so that a lost answer can be repeated."""
+        return str((await self._unary("UserService/RotateApiKey", user_pb2.RotateApiKeyRequest(), user_pb2.RotateApiKeyResponse)).api_key)
+
+    # -- authenticator --
+
+    async def enrol_totp(self) -> types.NewAuthenticator:
+        """A new secret for an authenticator app; it counts from `confirm_totp` on. RefusedError where one is enrolled."""
+        reply = await self._unary("UserService/EnrolTotp", user_pb2.EnrolTotpRequest(), user_pb2.EnrolTotpResponse)
+        return types.NewAuthenticator(reply.secret, reply.address, reply.expires_unix_ms)
+
+    async def confirm_totp(self, code: str) -> tuple[str, ...]:
+        """The recovery codes, shown once. NotPermittedError for a wrong code."""
+        request = user_pb2.ConfirmTotpRequest(code=code)
+        return tuple((await self._unary("UserService/ConfirmTotp", request, user_pb2.ConfirmTotpResponse)).recovery_codes)
+
+    async def disable_totp(self, code: str) -> None:
+        """Forget the authenticator. NotPermittedError for a wrong code."""
+        await self._unary("UserService/DisableTotp", user_pb2.DisableTotpRequest(code=code), user_pb2.DisableTotpResponse)
+
+    async def get_totp_status(self) -> types.TotpStatus:
+        """Whether an authenticator is enrolled."""
+        reply = await self._unary("UserService/GetTotpStatus", user_pb2.TotpStatusRequest(), user_pb2.TotpStatusResponse)
+        return types.TotpStatus(reply.enrolled, reply.recovery_codes_left, reply.since_unix_ms)
+
+    def with_code(self, code: str) -> "ArbiterClient":
+        """A client on this same connection that sends a code of the authenticator, for one call. Close only this one."""
+        other = self.acting_as(self._token)
+        other._code = code
+        return other
 
     async def authenticate_bot(self, credential: str, telegram_id: int) -> tuple[str, int]:
         """For the Telegram bridge: a token for the account linked to this Telegram id, and when it expires (UTC ms).
@@ -286,4 +334,5 @@ class ArbiterClient:
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         cause = correlation.get()
         token = (("authorization", f"Bearer {self._token}"),) if self._token else ()
-        return (*token, (CORRELATION_METADATA, cause)) if cause else token
+        code = (("x-totp", self._code),) if self._code else ()
+        return (*token, *code, (CORRELATION_METADATA, cause)) if cause else (*token, *code)

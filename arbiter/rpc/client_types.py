@@ -18,6 +18,11 @@ TIFS = {
     TimeInForce.IOC: market_pb2.TIME_IN_FORCE_IOC,
     TimeInForce.FOK: market_pb2.TIME_IN_FORCE_FOK,
 }
+REVOKE_SCOPES = {
+    "this": user_pb2.REVOKE_SCOPE_THIS,
+    "all": user_pb2.REVOKE_SCOPE_ALL,
+    "others": user_pb2.REVOKE_SCOPE_OTHERS,
+}
 _SIDES_IN = {number: side for side, number in SIDES.items()}
 _TRADING_STATES = {getattr(trading_pb2, f"TRADING_STATE_{state.name}"): state for state in TradingState}
 
@@ -33,6 +38,25 @@ class Profile(msgspec.Struct, frozen=True):
     orders_per_minute: int
     telegram_name: str | None
     """The linked Telegram account; None without one."""
+
+
+class NewAuthenticator(msgspec.Struct, frozen=True):
+    """Shown once: the secret to type into an app (base 32), the `otpauth://` address for a QR code, until when to confirm (UTC ms)."""
+
+    secret: str
+    address: str
+    expires_ms: int
+
+    def __repr__(self) -> str:
+        return "NewAuthenticator(...)"
+
+
+class TotpStatus(msgspec.Struct, frozen=True):
+    """`since_ms`: when it was confirmed (UTC), 0 without one."""
+
+    enrolled: bool
+    recovery_codes_left: int
+    since_ms: int
 
 
 class LinkCode(msgspec.Struct, frozen=True):

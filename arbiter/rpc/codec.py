@@ -349,7 +349,8 @@ def profile_out(account: Account) -> user_pb2.ProfileResponse:
 
 
 def settings_out(settings: UserSettings) -> user_pb2.UserSettings:
-    return user_pb2.UserSettings(min_edge_micros=settings.min_edge)
+    threshold = user_pb2.TotpThreshold(above_micros=settings.totp_above)
+    return user_pb2.UserSettings(min_edge_micros=settings.min_edge, totp_threshold=threshold)
 
 
 def strategies_out(account: Account) -> list[strategy_pb2.Strategy]:

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from arbiter.actors import arb_scanner, auditor, brake, market_feed, paper_desk, position_tracker, user_session
+from arbiter.actors import arb_scanner, auditor, brake, market_feed, paper_desk, position_tracker, second_factors, user_session
 from arbiter.actors.accounts import AccountChanged
 from arbiter.actors.accounts import Messages as AccountsMessages
 from arbiter.actors.arb_scanner import OpportunityChanged
+from arbiter.actors.credentials import LiveFamilies
+from arbiter.actors.credentials import Messages as CredentialsMessages
 from arbiter.actors.position_tracker import PositionChanged
 from arbiter.domain.ids import OpportunityId, OrderId, OutcomeKey, UserId, VenueId
+from arbiter.rpc.totp_policy import TotpPolicy
 from arbiter.runtime import ActorStatus, Environment, Ref, Topic
 
 
@@ -23,6 +26,8 @@ class Core:
     data: market_feed.MarketData
     accounts: Ref[AccountsMessages]
     auditor: Ref[auditor.Messages]
+    credentials: Ref[CredentialsMessages]
+    second_factors: Ref[second_factors.Messages]
     brake: Ref[brake.Messages]
     feeds: Mapping[VenueId, Ref[market_feed.Messages]]
     tracker: Ref[position_tracker.Messages]
@@ -33,6 +38,8 @@ class Core:
     order_changes: Topic[OrderId, paper_desk.OrderChanged]
     opportunities: Topic[OpportunityId, OpportunityChanged]
     account_changes: Topic[UserId, AccountChanged]
+    families: LiveFamilies
+    totp: TotpPolicy
     statuses: Callable[[], list[ActorStatus]]
     states: Callable[[], Sequence[tuple[str, str]]]
     """Path and state of every actor but those made for a user."""

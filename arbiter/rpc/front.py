@@ -18,6 +18,7 @@ from arbiter.rpc.reflection_service import reflection_of
 from arbiter.rpc.request import Request
 from arbiter.rpc.server import Server
 from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.sign_in import SignIn
 from arbiter.rpc.strategy_service import StrategyService
 from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.tokens import Keys, TokenAuthority
@@ -50,7 +51,7 @@ class Front:
         self.gate = Gate(core, self.tokens)
         audit = Audit(core.auditor, environment)
         self.services = [
-            UserService(core, self.tokens, keys).service,
+            UserService(core, self.gate, SignIn(core, self.tokens, keys, self.gate.failures, audit), audit).service,
             TradingService(core, self.gate).service,
             StrategyService(core, self.gate).service,
             MarketService(core, self.gate).service,
@@ -64,7 +65,7 @@ class Front:
         self._listeners = (listener,) if access.local is None else (listener, access.local)
 
     def _admit(self, call: Request) -> object:
-        return self.gate.admit(call.service_name, call.method_name, call.custom_metadata)
+        return self.gate.admit(call.service_name, call.method_name, call.custom_metadata, call.peer)
 
     def actor(self) -> "RpcFront":
         """A new incarnation."""

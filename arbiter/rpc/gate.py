@@ -1,18 +1,26 @@
-"""What every call passes before anything else: token -> account -> rate limit. Deny by default."""
+"""What every call passes before anything else: token -> account -> rate limit. Deny by default.
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+A token counts while the sign-in that it belongs to does: its family has not ended, or, where it has none, the account's
+sign-ins were not all ended since. That is looked up at each call, so a revocation bites with the next one; a stream that
+is open ends by `watch`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from arbiter.domain.account import Account, Role
+from arbiter.domain.families import lives
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Unauthenticated
 from arbiter.rpc import health_service, reflection_service
 from arbiter.rpc.core import Core
-from arbiter.rpc.tokens import Claims, TokenAuthority
+from arbiter.rpc.failures import Failures
+from arbiter.rpc.request import Request
+from arbiter.rpc.tokens import LONGEST_TOKEN, NOT_VALID, Claims, TokenAuthority
 
-OPEN_METHODS = frozenset({("arbiter.v1.UserService", "Authenticate"), ("arbiter.v1.UserService", "RedeemLinkCode")})
-"""Called without a token."""
+OPEN_METHODS = frozenset(("arbiter.v1.UserService", name) for name in ("Authenticate", "RefreshToken", "RedeemLinkCode"))
+"""Called without a token. They are not limited here: what fails is counted by address, what succeeds by user."""
 OPERATOR_SERVICES = frozenset({"arbiter.v1.AdminService"})
 _BOT_METHODS = {
     "UserService": ("GetProfile", "UpdateSettings", "Unlink"),
@@ -35,15 +43,14 @@ STOPPING_METHODS = frozenset(
 )
 """Have a bucket of their own, the same in every tier: stopping is never refused because of what else was asked."""
 STOPS_PER_SECOND = 20
-OPEN_CALLS_PER_SECOND = 50
-"""Calls without a token, from everybody together."""
-
 HEALTH_METHODS = frozenset((health_service.SERVICE, name) for name in ("Check", "List", "Watch"))
-"""Called without a token, by whatever watches over this program. Their bucket is their own: they and sign-ins never hold each other up."""
+"""Called without a token, by whatever watches over this program. They have a bucket of their own."""
 REFLECTION_METHODS = frozenset((service, reflection_service.METHOD) for service in reflection_service.SERVICES)
 """Called without a token, where the setting offers them at all."""
 HEALTH_PER_SECOND = 200
 REFLECTION_PER_SECOND = 20
+
+ENDED = "this sign-in has ended; authenticate again"
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -58,17 +65,16 @@ class Gate:
         self._stops: dict[UserId, TokenBucket] = {}
         self._streams: dict[UserId, int] = {}
         now = core.environment.monotonic()
-        self._open = TokenBucket.per_second(OPEN_CALLS_PER_SECOND, now)
         self._health = TokenBucket.per_second(HEALTH_PER_SECOND, now)
         self._reflection = TokenBucket.per_second(REFLECTION_PER_SECOND, now)
+        self.failures = Failures(core.environment)
 
-    def admit(self, service: str, method: str, metadata: Metadata) -> Account | None:
-        """The caller's account, or None for a method that needs none.
+    def admit(self, service: str, method: str, metadata: Metadata, peer: str = "") -> Account | None:
+        """The caller's account, or None for a method that needs none. `peer`: the address that the call comes from.
 
         Raises Unauthenticated, LimitExceeded, NotAllowed, or NotRunning while the accounts are being loaded.
         """
         if (service, method) in OPEN_METHODS:
-            self._spend(self._open, "too many sign-ins at once")
             return None
         if (service, method) in HEALTH_METHODS:
             self._spend(self._health, "too many calls that ask for the health at once")
@@ -76,10 +82,12 @@ class Gate:
         if (service, method) in REFLECTION_METHODS:
             self._spend(self._reflection, "too many calls of reflection at once")
             return None
-        claims = self._tokens.claims(_bearer(metadata))
+        claims = self._claims(metadata, peer)
         account = self._account(claims.user)
         if claims.scope == "bot":
             _require_for_the_bot(service, method, claims, account)
+        if not self._holds(claims, account):
+            raise Unauthenticated(ENDED)
         if (service, method) in STOPPING_METHODS:
             self._spend(self._stop_bucket(account.user), f"more than {STOPS_PER_SECOND} stops or cancels a second")
         else:
@@ -96,14 +104,75 @@ class Gate:
             self._buckets[account.user] = bucket
         self._spend(bucket, f"more than {limits.requests_per_second} requests a second (tier {account.tier.value})")
 
+    def claims(self, request: Request) -> Claims:
+        """What the token of an admitted call says. Raises Unauthenticated where it has expired since."""
+        return self._tokens.claims(_bearer(request.custom_metadata))
+
+    def _claims(self, metadata: Metadata, peer: str) -> Claims:
+        """A token that was seen before costs a look-up. Of the others, those that have expired are no failure: their owner refreshes."""
+        token = _bearer(metadata)
+        known = self._tokens.known(token)
+        if known is not None:
+            return known
+        if len(token) <= LONGEST_TOKEN:
+            if self._tokens.is_past(token):
+                raise Unauthenticated(NOT_VALID)
+            self.failures.require_check(peer)
+        try:
+            return self._tokens.claims(token)
+        except Unauthenticated as error:
+            raise self.failures.charge(peer, error) from None
+
+    def _holds(self, claims: Claims, account: Account) -> bool:
+        """Whether the sign-in that a token belongs to has not ended. Raises NotRunning while that is not known."""
+        if not claims.family:
+            return claims.epoch == account.session_epoch and _is_linked(claims, account)
+        families = self._core.families
+        family = families.get(claims.family)
+        if family is None:
+            if not families.loaded:
+                raise NotRunning("credentials")
+            return False
+        return family.user == account.user and lives(family, account, self._core.environment.unix_ms())
+
+    @contextmanager
+    def watch(self, request: Request, revoked: Callable[[], object]) -> Iterator[None]:
+        """Call `revoked` as soon as the caller's sign-in ends: once, without waiting, from whatever task ends it.
+
+        A token that expires ends nothing here, nor does a family that expires until it is pruned.
+        """
+        claims = self.claims(request)
+        told = False
+
+        def look(_event: object) -> None:
+            nonlocal told
+            known = self._core.account_changes.get(claims.user)
+            if not told and known is not None and not self._holds(claims, known.account):
+                told = True
+                revoked()
+
+        with ExitStack() as stack:
+            stack.enter_context(self._core.account_changes.deliver_key_to(claims.user, look))
+            if claims.family:
+                stack.enter_context(self._core.families.ended.deliver_key_to(claims.family, look))
+            yield
+
     def _stop_bucket(self, user: UserId) -> TokenBucket:
         if user not in self._stops:
             self._stops[user] = TokenBucket.per_second(STOPS_PER_SECOND, self._core.environment.monotonic())
         return self._stops[user]
 
     @contextmanager
-    def stream(self, account: Account) -> Iterator[None]:
-        """Count a stream for as long as it lives. Raises LimitExceeded when the tier allows no more."""
+    def stream(self, request: Request) -> Iterator[None]:
+        """Count a stream for as long as it lives, and end its call with UNAUTHENTICATED when the caller's sign-in ends.
+
+        Raises LimitExceeded when the tier allows no more.
+        """
+        with self._counted(request.caller), self.watch(request, lambda: request.end(Unauthenticated(ENDED))):
+            yield
+
+    @contextmanager
+    def _counted(self, account: Account) -> Iterator[None]:
         most = TIERS[account.tier].streams
         if self._streams.get(account.user, 0) >= most:
             raise LimitExceeded(f"{most} streams are open already, the most in tier {account.tier.value}", 1000)
@@ -129,9 +198,16 @@ class Gate:
             raise LimitExceeded(what, wait_ms)
 
 
+def _is_linked(claims: Claims, account: Account) -> bool:
+    """Whether the Telegram account that a token was made for, if it was for one, is still the linked one."""
+    if claims.scope != "bot":
+        return True
+    return account.telegram is not None and account.telegram.telegram_id == claims.telegram_id
+
+
 def _require_for_the_bot(service: str, method: str, claims: Claims, account: Account) -> None:
     """The Telegram account that the token was made for is still the linked one, and the bot may call this."""
-    if account.telegram is None or account.telegram.telegram_id != claims.telegram_id:
+    if not _is_linked(claims, account):
         raise Unauthenticated("this Telegram account is not linked to the account any more")
     if (service, method) not in FOR_THE_BOT:
         raise NotAllowed("this cannot be done from Telegram")

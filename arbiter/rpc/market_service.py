@@ -57,7 +57,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         outcomes = _outcomes_in(message)
         question = repr(sorted(outcomes))
         feed = BookFeed(self._books, outcomes)
-        with self._gate.stream(request.caller), feed.opened(question, codec.resume_after_in(message)):
+        with self._gate.stream(request), feed.opened(question, codec.resume_after_in(message)):
             async for update in feed:
                 yield update
 

@@ -1,15 +1,17 @@
 """What a method of a service gets beside its message."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+from arbiter.errors import ArbiterError
 from arbiter.rpc.call_head import CallHead, Metadata
 
 
 class Request:
     """One call, as its handler sees it."""
 
-    __slots__ = ("_head", "caller", "correlation_id", "deadline", "initial_metadata", "peer", "trailing_metadata", "verified_peer")
+    __slots__ = ("_head", "caller", "correlation_id", "deadline", "end", "initial_metadata", "peer", "trailing_metadata", "verified_peer")
 
     def __init__(self, head: CallHead, peer: str) -> None:
         self._head = head
@@ -22,6 +24,8 @@ class Request:
         self.correlation_id = ""
         self.deadline = math.inf
         """On trio's clock."""
+        self.end: Callable[[ArbiterError], None] = cannot_end
+        """End a call that answers with a stream, from outside and at any time: its handler is cancelled, its client gets this error."""
         self.initial_metadata: Metadata = ()
         """Sent before the first message; set before that."""
         self.trailing_metadata: Metadata = ()
@@ -47,3 +51,8 @@ class Request:
     def custom_metadata(self) -> Metadata:
         """What the client sent, in its order; values of names that end in `-bin` are bytes."""
         return self._head.metadata
+
+
+def cannot_end(_error: ArbiterError) -> None:
+    """What a call has for `end` that answers once, and one that is over."""
+    raise RuntimeError("this call answers once: nobody ends it from outside")

@@ -16,14 +16,14 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.errors import ArbiterError
 from arbiter.rpc import answer_blocks
-from arbiter.rpc.call import Call
+from arbiter.rpc.call import Call, Ending
 from arbiter.rpc.call_head import CallHead, Metadata
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.messages import HEAD, framed
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.pipe import Lost, Pipe
-from arbiter.rpc.request import Request
+from arbiter.rpc.request import Request, cannot_end
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.status import status_of
@@ -36,9 +36,6 @@ LAST_WORDS_SECONDS = 0.2
 """After a GOAWAY the peer's bytes are read for so long: a connection closed with bytes unread is reset, and what was sent is lost."""
 
 _log = structlog.get_logger(component="grpc")
-
-Ending = tuple[Status | None, Metadata]
-"""What a call ends with; a status of None is OK."""
 
 
 class Host(Protocol):
@@ -196,11 +193,14 @@ class ServerConnection:
 
     def end(self, call: Call, status: Status) -> None:
         """End a call from outside: its handler is cancelled and its client told, whether it reads or not."""
-        call.ended_by = status
+        self._end(call, (status, ()))
+
+    def _end(self, call: Call, ending: Ending) -> None:
+        call.ended_by = ending
         if call.scope is not None:
             call.scope.cancel()
         elif call.id in self.wire.streams:
-            self._finish(call, (status, ()))
+            self._finish(call, ending)
 
     # -- what the wire tells --
 
@@ -367,7 +367,7 @@ class ServerConnection:
     def _why_cancelled(self, call: Call) -> Ending | None:
         """None where the client reset it and wants no answer."""
         if call.ended_by is not None:
-            return call.ended_by, ()
+            return call.ended_by
         if trio.current_time() >= call.deadline:
             return Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ()
         return None
@@ -379,8 +379,12 @@ class ServerConnection:
         try:
             message = call.messages() if method.many_requests else await self._message(call)
             if method.many_replies:
-                async with aclosing(method.call(message, request=request)) as replies:
-                    await call.send_all(replies)
+                request.end = lambda error: self._end(call, _ending(error, request))
+                try:
+                    async with aclosing(method.call(message, request=request)) as replies:
+                        await call.send_all(replies)
+                finally:
+                    request.end = cannot_end  # or the two would hold each other
             else:
                 reply = await method.call(message, request=request)
                 call.reply = framed(reply.SerializeToString())

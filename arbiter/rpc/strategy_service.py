@@ -16,6 +16,7 @@ from arbiter.rpc.feed import Change, Source
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract
 from arbiter.rpc.request import Request
+from arbiter.rpc.totp_policy import require_totp
 from arbiter.v1 import strategy_pb2
 from arbiter.v1.strategy_grpc import StrategyServiceServicer
 
@@ -39,6 +40,7 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
         if message.name == ARBITRAGE and account.role is not Role.OPERATOR and not TIERS[account.tier].arbitrage_execution:
             having = ", ".join(tier.value for tier, limits in TIERS.items() if limits.arbitrage_execution)
             raise NotAllowed(f"executing arbitrage is not in tier {account.tier.value}; it is in: {having}")
+        await require_totp(self._core, request)
         return await self._switch(message.name, request, enabled=True)
 
     async def DisableStrategy(self, message: strategy_pb2.StrategyRequest, request: Request) -> strategy_pb2.StrategyResponse:
@@ -54,6 +56,6 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
         if not 0 <= least <= ONE:
             raise InvalidInput("min_net_per_contract_micros", "must be from 0 to 1,000,000")
         feed = OpportunityFeed(self._opportunities, least)
-        with self._gate.stream(request.caller), feed.opened(str(least), codec.resume_after_in(message)):
+        with self._gate.stream(request), feed.opened(str(least), codec.resume_after_in(message)):
             async for update in feed:
                 yield update

@@ -1,9 +1,15 @@
 """Access tokens and API keys. There is no default secret: keys are handed in, and whoever starts the program makes them.
 
 A token is a JWT signed with Ed25519, valid 15 minutes, bound to the mode and the instance by its audience. What was
-verified once is remembered until it expires.
+verified once, and what was issued here, is remembered until it expires. Whether the sign-in that it belongs to still
+holds is not told by the token: the gate asks that at each call.
+
+The key that signs can be changed while tokens of the last one are about: each token names its key (`kid`), and a retired key
+goes on verifying until the last token of it has expired.
 """
 
+import base64
+import binascii
 import hashlib
 import hmac
 import secrets
@@ -13,7 +19,7 @@ import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from arbiter.domain.account import ApiKey
 from arbiter.domain.ids import UserId
@@ -27,8 +33,20 @@ BOT_MS = 5 * 60 * 1000
 """A token that the Telegram bridge gets for one of its users."""
 LONGEST_TOKEN = 4096
 REMEMBERED = 10_000
+EARLY_MS = 60_000
+"""A token from further in the future than this is refused: the clock was set back, and it would live too long."""
+NOT_VALID = "the access token is not valid or has expired; authenticate again"
 KEY_PREFIX = "arb"
+PUBLIC_BYTES = 32
+"""Of an Ed25519 key."""
 Scope = Literal["user", "bot"]
+
+
+class RetiredKey(msgspec.Struct, frozen=True):
+    """A key that signs no more: 32 bytes of its public half, and until when its tokens count (UTC ms)."""
+
+    public: bytes
+    until_ms: int
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -39,6 +57,9 @@ class Keys(msgspec.Struct, frozen=True):
     audience: str
     bot_credential: bytes = b""
     """The digest of the Telegram bridge's service credential; empty: there is no bridge."""
+    retired: tuple[RetiredKey, ...] = ()
+    master: bytes = b""
+    """What the store's secrets are encrypted with (`secret_box`); empty: the pepper serves for that too."""
 
     def __repr__(self) -> str:
         return f"<Keys of {self.audience}>"
@@ -57,6 +78,24 @@ def is_signing_key(pem: bytes) -> bool:
         return isinstance(serialization.load_pem_private_key(pem, password=None), Ed25519PrivateKey)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
+
+
+def rotated(keys: Keys, new_pem: bytes, now_ms: int) -> Keys:
+    """The keys with another one to sign; the one before goes on verifying for as long as its tokens live."""
+    last = RetiredKey(_public_of(_private(keys.signing_pem)), now_ms + ACCESS_MS)
+    retired = tuple(each for each in keys.retired if each.until_ms > now_ms)
+    return msgspec.structs.replace(keys, signing_pem=new_pem, retired=(*retired, last))
+
+
+def _private(pem: bytes) -> Ed25519PrivateKey:
+    private = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ConfigError("the token signing key is not an Ed25519 key", "remove it and start again")
+    return private
+
+
+def _public_of(private: Ed25519PrivateKey) -> bytes:
+    return private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 def make_api_key(pepper: bytes) -> tuple[str, ApiKey]:
@@ -85,79 +124,115 @@ def split_api_key(text: str) -> tuple[str, str]:
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What a verified token says: whose it is, what it may (`user` everything, `bot` less), and until when (UTC ms).
+    """What a verified token says: whose it is, what it may (`user` everything, `bot` less), from when until when (UTC ms).
 
-    `telegram_id`: for whom the bot got it, in scope `bot`; it is worth nothing once another one is linked.
+    `telegram_id`: for whom the bot got it, in scope `bot`; it is worth nothing once another one is linked. `family`: the
+    sign-in that it belongs to, empty for one without a refresh token; `epoch`: the account's `session_epoch` at that time.
     """
 
     user: UserId
     scope: Scope
+    issued_ms: int
     expires_ms: int
     telegram_id: int | None = None
+    family: str = ""
+    epoch: int = 0
+
+
+class _Expiry(msgspec.Struct):
+    exp: int
 
 
 class TokenAuthority:
     """Issues and verifies the access tokens of one instance."""
 
     def __init__(self, keys: Keys, environment: Environment) -> None:
-        private = serialization.load_pem_private_key(keys.signing_pem, password=None)
-        if not isinstance(private, Ed25519PrivateKey):
-            raise ConfigError("the token signing key is not an Ed25519 key", "remove it and start again")
-        self._private = private
-        self._public = private.public_key()
-        raw = self._public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        self._key_id = hashlib.sha256(raw).hexdigest()[:16]
-        self._audience = keys.audience
         self._environment = environment
         self._verified: dict[str, Claims] = {}
+        self.use(keys)
 
-    def issue(self, user: UserId) -> tuple[str, int]:
+    def use(self, keys: Keys) -> None:
+        """Sign and verify with these from now on. Raises ConfigError for a signing key of another kind."""
+        self._private = _private(keys.signing_pem)
+        self._key_id = _key_id(_public_of(self._private))
+        self._retired = {_key_id(each.public): each for each in keys.retired}
+        self._audience = keys.audience
+        self._verified.clear()  # by a key that is gone, maybe
+
+    def issue(self, user: UserId, *, family: str = "", epoch: int = 0) -> tuple[str, int]:
         """A token for this user, and when it expires (UTC ms)."""
-        return self._issue(ACCESS_MS, {"sub": user, "scope": "user"})
+        return self._issue(ACCESS_MS, user, "user", None, family, epoch)
 
-    def issue_to_bot(self, user: UserId, telegram_id: int) -> tuple[str, int]:
+    def issue_to_bot(self, user: UserId, telegram_id: int, *, epoch: int = 0) -> tuple[str, int]:
         """A token with which the bot acts for this user, and when it expires (UTC ms). Good while this Telegram account is linked."""
-        return self._issue(BOT_MS, {"sub": user, "scope": "bot", "telegram_id": telegram_id})
+        return self._issue(BOT_MS, user, "bot", telegram_id, "", epoch)
 
-    def _issue(self, lives_ms: int, about: dict[str, object]) -> tuple[str, int]:
-        now = self._environment.unix_ms()
-        expires = now + lives_ms
-        claims = {
+    def _issue(self, lives_ms: int, user: UserId, scope: Scope, telegram_id: int | None, family: str, epoch: int) -> tuple[str, int]:
+        issued = self._environment.unix_ms() // 1000
+        known = Claims(user, scope, issued * 1000, issued * 1000 + lives_ms, telegram_id, family, epoch)
+        claims: dict[str, object] = {
             "iss": ISSUER,
             "aud": self._audience,
-            **about,
-            "iat": now // 1000,
-            "exp": expires // 1000,
+            "sub": user,
+            "scope": scope,
+            "iat": issued,
+            "exp": known.expires_ms // 1000,
             "jti": f"{self._environment.random.getrandbits(128):032x}",
+            "epoch": epoch,
         }
+        if telegram_id is not None:
+            claims["telegram_id"] = telegram_id
+        if family:
+            claims["fid"] = family
         token = jwt.encode(claims, self._private, algorithm=ALGORITHM, headers={"kid": self._key_id})
-        return token, expires // 1000 * 1000
+        self._remember(token, known)  # so that a valid token is known however many bad ones come
+        return token, known.expires_ms
 
     def verify(self, token: str) -> UserId:
         """Whose token it is. Raises Unauthenticated, which never says what was wrong."""
         return self.claims(token).user
 
+    def known(self, token: str) -> Claims | None:
+        """What a token says that was verified or issued here and has not expired: two look-ups, nothing is computed."""
+        found = self._verified.get(token)
+        if found is None or self._in_time(found):
+            return found
+        del self._verified[token]
+        return None
+
+    def is_past(self, token: str) -> bool:
+        """Whether it says of itself that it has expired. Nothing is verified: then it is worth nothing anyway."""
+        try:
+            _, body, _ = token.split(".")
+            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+            return msgspec.json.decode(raw, type=_Expiry).exp * 1000 <= self._environment.unix_ms()
+        except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
+            return False
+
     def claims(self, token: str) -> Claims:
         """All that the token says. Raises Unauthenticated, which never says what was wrong."""
-        now = self._environment.unix_ms()
-        known = self._verified.get(token)
+        known = self.known(token)
         if known is None:
             known = self._check(token)
-            if len(self._verified) >= REMEMBERED:
-                self._forget_expired(now)
-            self._verified[token] = known
-        if now >= known.expires_ms:
-            self._verified.pop(token, None)
-            raise Unauthenticated("the access token is not valid or has expired; authenticate again")
+            if not self._in_time(known):
+                raise Unauthenticated(NOT_VALID)
+            self._remember(token, known)
         return known
+
+    def forget(self, token: str) -> None:
+        """It was revoked: do not keep it until it expires."""
+        self._verified.pop(token, None)
+
+    def _in_time(self, claims: Claims) -> bool:
+        return claims.issued_ms - EARLY_MS <= self._environment.unix_ms() < claims.expires_ms
 
     def _check(self, token: str) -> Claims:
         try:
-            if len(token) > LONGEST_TOKEN or jwt.get_unverified_header(token).get("kid") != self._key_id:
+            if len(token) > LONGEST_TOKEN:
                 raise jwt.InvalidTokenError
             claims = jwt.decode(
                 token,
-                self._public,
+                self._public(jwt.get_unverified_header(token).get("kid")),
                 algorithms=[ALGORITHM],
                 audience=self._audience,
                 issuer=ISSUER,
@@ -166,12 +241,39 @@ class TokenAuthority:
             )
             if claims.get("scope") not in get_args(Scope):
                 raise jwt.InvalidTokenError
-            telegram_id = int(claims["telegram_id"]) if claims["scope"] == "bot" else None
-            return Claims(UserId(str(claims["sub"])), claims["scope"], int(claims["exp"]) * 1000, telegram_id)
+            return Claims(
+                UserId(str(claims["sub"])),
+                claims["scope"],
+                int(claims["iat"]) * 1000,
+                int(claims["exp"]) * 1000,
+                int(claims["telegram_id"]) if claims["scope"] == "bot" else None,
+                str(claims.get("fid", "")),
+                int(claims.get("epoch", 0)),
+            )
         except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
-            raise Unauthenticated("the access token is not valid or has expired; authenticate again") from None
+            raise Unauthenticated(NOT_VALID) from None
 
-    def _forget_expired(self, now: int) -> None:
-        self._verified = {token: known for token, known in self._verified.items() if known.expires_ms > now}
+    def _public(self, key_id: object) -> Ed25519PublicKey:
+        """Of the key that a token names. Raises InvalidTokenError."""
+        if key_id == self._key_id:
+            return self._private.public_key()
+        retired = self._retired.get(key_id) if isinstance(key_id, str) else None
+        if retired is None or self._environment.unix_ms() >= retired.until_ms:
+            raise jwt.InvalidTokenError
+        return Ed25519PublicKey.from_public_bytes(retired.public)
+
+    def _remember(self, token: str, claims: Claims) -> None:
         if len(self._verified) >= REMEMBERED:
-            self._verified.clear()
+            self._make_room()
+        self._verified[token] = claims
+
+    def _make_room(self) -> None:
+        """Without the expired, and where that is not enough without the oldest half."""
+        kept = {token: claims for token, claims in self._verified.items() if self._in_time(claims)}
+        if len(kept) > REMEMBERED // 2:
+            kept = dict(list(kept.items())[len(kept) - REMEMBERED // 2 :])
+        self._verified = kept
+
+
+def _key_id(public: bytes) -> str:
+    return hashlib.sha256(public).hexdigest()[:16]

@@ -24,6 +24,7 @@ from arbiter.rpc.feed import Change, Source
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
+from arbiter.rpc.totp_policy import require_totp, require_totp_for_order
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
 
@@ -59,6 +60,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
             codec.positive_micros_in("size_micros", message.size_micros),
             codec.tif_in(message.time_in_force),
         )
+        await require_totp_for_order(self._core, request, wanted.price, wanted.size)
         order = await self._core.session(request.caller.user).ask(wanted, timeout=ASK_SECONDS)
         return trading_pb2.OrderResponse(order=codec.order_out(order))
 
@@ -125,6 +127,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
         standing = await self._core.brake.ask(GetStanding(user), timeout=ASK_SECONDS)
         status = standing.effective
         if standing.own.state is TradingState.HALTED:
+            await require_totp(self._core, request)
             await self._core.accounts.ask(SwitchAllOff(user), timeout=ASK_SECONDS)  # the stop may not have come to that
             status = await self._core.brake.ask(Resume(user), timeout=ASK_SECONDS)
         return trading_pb2.ResumeTradingResponse(state=codec.trading_state_out(status.state))
@@ -148,12 +151,12 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
     # -- streams --
 
     async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[Encoded]:
-        with self._gate.stream(request.caller), self._following(self._positions, message, request) as feed:
+        with self._gate.stream(request), self._following(self._positions, message, request) as feed:
             async for update in feed:
                 yield update
 
     async def StreamOrders(self, message: trading_pb2.StreamOrdersRequest, request: Request) -> AsyncIterator[Encoded]:
-        with self._gate.stream(request.caller), self._following(self._orders, message, request) as feed:
+        with self._gate.stream(request), self._following(self._orders, message, request) as feed:
             async for update in feed:
                 yield update
 

@@ -6,6 +6,27 @@ class UserServiceServicer(purerpc.Servicer):
     async def Authenticate(self, input_message):
         raise NotImplementedError()
 
+    async def RefreshToken(self, input_message):
+        raise NotImplementedError()
+
+    async def RevokeTokens(self, input_message):
+        raise NotImplementedError()
+
+    async def RotateApiKey(self, input_message):
+        raise NotImplementedError()
+
+    async def EnrolTotp(self, input_message):
+        raise NotImplementedError()
+
+    async def ConfirmTotp(self, input_message):
+        raise NotImplementedError()
+
+    async def DisableTotp(self, input_message):
+        raise NotImplementedError()
+
+    async def GetTotpStatus(self, input_message):
+        raise NotImplementedError()
+
     async def GetProfile(self, input_message):
         raise NotImplementedError()
 
@@ -33,6 +54,69 @@ class UserServiceServicer(purerpc.Servicer):
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_user__pb2.AuthRequest,
                 arbiter_dot_v1_dot_user__pb2.AuthResponse,
+            )
+        )
+        service_obj.add_method(
+            "RefreshToken",
+            self.RefreshToken,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RefreshTokenRequest,
+                arbiter_dot_v1_dot_user__pb2.RefreshTokenResponse,
+            )
+        )
+        service_obj.add_method(
+            "RevokeTokens",
+            self.RevokeTokens,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RevokeTokensRequest,
+                arbiter_dot_v1_dot_user__pb2.RevokeTokensResponse,
+            )
+        )
+        service_obj.add_method(
+            "RotateApiKey",
+            self.RotateApiKey,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RotateApiKeyRequest,
+                arbiter_dot_v1_dot_user__pb2.RotateApiKeyResponse,
+            )
+        )
+        service_obj.add_method(
+            "EnrolTotp",
+            self.EnrolTotp,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.EnrolTotpRequest,
+                arbiter_dot_v1_dot_user__pb2.EnrolTotpResponse,
+            )
+        )
+        service_obj.add_method(
+            "ConfirmTotp",
+            self.ConfirmTotp,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.ConfirmTotpRequest,
+                arbiter_dot_v1_dot_user__pb2.ConfirmTotpResponse,
+            )
+        )
+        service_obj.add_method(
+            "DisableTotp",
+            self.DisableTotp,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.DisableTotpRequest,
+                arbiter_dot_v1_dot_user__pb2.DisableTotpResponse,
+            )
+        )
+        service_obj.add_method(
+            "GetTotpStatus",
+            self.GetTotpStatus,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.TotpStatusRequest,
+                arbiter_dot_v1_dot_user__pb2.TotpStatusResponse,
             )
         )
         service_obj.add_method(
@@ -95,6 +179,62 @@ class UserServiceStub:
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_user__pb2.AuthRequest,
                 arbiter_dot_v1_dot_user__pb2.AuthResponse,
+            )
+        )
+        self.RefreshToken = self._client.get_method_stub(
+            "RefreshToken",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RefreshTokenRequest,
+                arbiter_dot_v1_dot_user__pb2.RefreshTokenResponse,
+            )
+        )
+        self.RevokeTokens = self._client.get_method_stub(
+            "RevokeTokens",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RevokeTokensRequest,
+                arbiter_dot_v1_dot_user__pb2.RevokeTokensResponse,
+            )
+        )
+        self.RotateApiKey = self._client.get_method_stub(
+            "RotateApiKey",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.RotateApiKeyRequest,
+                arbiter_dot_v1_dot_user__pb2.RotateApiKeyResponse,
+            )
+        )
+        self.EnrolTotp = self._client.get_method_stub(
+            "EnrolTotp",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.EnrolTotpRequest,
+                arbiter_dot_v1_dot_user__pb2.EnrolTotpResponse,
+            )
+        )
+        self.ConfirmTotp = self._client.get_method_stub(
+            "ConfirmTotp",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.ConfirmTotpRequest,
+                arbiter_dot_v1_dot_user__pb2.ConfirmTotpResponse,
+            )
+        )
+        self.DisableTotp = self._client.get_method_stub(
+            "DisableTotp",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.DisableTotpRequest,
+                arbiter_dot_v1_dot_user__pb2.DisableTotpResponse,
+            )
+        )
+        self.GetTotpStatus = self._client.get_method_stub(
+            "GetTotpStatus",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_user__pb2.TotpStatusRequest,
+                arbiter_dot_v1_dot_user__pb2.TotpStatusResponse,
             )
         )
         self.GetProfile = self._client.get_method_stub(

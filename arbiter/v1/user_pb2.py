@@ -24,43 +24,75 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61rbiter/v1/user.proto\x12\narbiter.v1\"A\n\x0b\x41uthRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12!\n\x03\x62ot\x18\x02 \x01(\x0b\x32\x14.arbiter.v1.BotLogin\"3\n\x08\x42otLogin\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x13\n\x0btelegram_id\x18\x02 \x01(\x03\"N\n\x0c\x41uthResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\x12\x0f\n\x07user_id\x18\x03 \x01(\t\"\x10\n\x0eProfileRequest\"\xbc\x01\n\x06Limits\x12\x1b\n\x13requests_per_second\x18\x01 \x01(\x05\x12\x19\n\x11orders_per_minute\x18\x02 \x01(\x05\x12\x16\n\x0eopen_positions\x18\x03 \x01(\x05\x12\x1f\n\x17largest_position_micros\x18\x04 \x01(\x03\x12\x13\n\x0b\x63opy_trades\x18\x05 \x01(\x05\x12\x0f\n\x07streams\x18\x06 \x01(\x05\x12\x1b\n\x13\x61rbitrage_execution\x18\x07 \x01(\x08\"\'\n\x0cUserSettings\x12\x17\n\x0fmin_edge_micros\x18\x01 \x01(\x03\"\xdf\x01\n\x0fProfileResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.arbiter.v1.Limits\x12*\n\x08settings\x18\x07 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\x12\x17\n\x0ftelegram_linked\x18\x08 \x01(\x08\x12\x15\n\rtelegram_name\x18\t \x01(\t\"=\n\x0fSettingsRequest\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\">\n\x10SettingsResponse\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\"\x17\n\x15\x43reateLinkCodeRequest\"?\n\x16\x43reateLinkCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\"e\n\x15RedeemLinkCodeRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x13\n\x0btelegram_id\x18\x03 \x01(\x03\x12\x15\n\rtelegram_name\x18\x04 \x01(\t\"7\n\x16RedeemLinkCodeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x0f\n\rUnlinkRequest\"$\n\x0eUnlinkResponse\x12\x12\n\nwas_linked\x18\x01 \x01(\x08\x32\xd7\x03\n\x0bUserService\x12\x41\n\x0c\x41uthenticate\x12\x17.arbiter.v1.AuthRequest\x1a\x18.arbiter.v1.AuthResponse\x12\x45\n\nGetProfile\x12\x1a.arbiter.v1.ProfileRequest\x1a\x1b.arbiter.v1.ProfileResponse\x12K\n\x0eUpdateSettings\x12\x1b.arbiter.v1.SettingsRequest\x1a\x1c.arbiter.v1.SettingsResponse\x12W\n\x0e\x43reateLinkCode\x12!.arbiter.v1.CreateLinkCodeRequest\x1a\".arbiter.v1.CreateLinkCodeResponse\x12W\n\x0eRedeemLinkCode\x12!.arbiter.v1.RedeemLinkCodeRequest\x1a\".arbiter.v1.RedeemLinkCodeResponse\x12?\n\x06Unlink\x12\x19.arbiter.v1.UnlinkRequest\x1a\x1a.arbiter.v1.UnlinkResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61rbiter/v1/user.proto\x12\narbiter.v1\"A\n\x0b\x41uthRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12!\n\x03\x62ot\x18\x02 \x01(\x0b\x32\x14.arbiter.v1.BotLogin\"3\n\x08\x42otLogin\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x13\n\x0btelegram_id\x18\x02 \x01(\x03\"\x86\x01\n\x0c\x41uthResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x15\n\rrefresh_token\x18\x04 \x01(\t\x12\x1f\n\x17refresh_expires_unix_ms\x18\x05 \x01(\x03\",\n\x13RefreshTokenRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"}\n\x14RefreshTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x1f\n\x17refresh_expires_unix_ms\x18\x04 \x01(\x03\"=\n\x13RevokeTokensRequest\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.arbiter.v1.RevokeScope\"%\n\x14RevokeTokensResponse\x12\r\n\x05\x65nded\x18\x01 \x01(\x05\"\x15\n\x13RotateApiKeyRequest\"\'\n\x14RotateApiKeyResponse\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"\x12\n\x10\x45nrolTotpRequest\"M\n\x11\x45nrolTotpResponse\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x03 \x01(\x03\"\"\n\x12\x43onfirmTotpRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"-\n\x13\x43onfirmTotpResponse\x12\x16\n\x0erecovery_codes\x18\x01 \x03(\t\"\"\n\x12\x44isableTotpRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"\x15\n\x13\x44isableTotpResponse\"\x13\n\x11TotpStatusRequest\"Z\n\x12TotpStatusResponse\x12\x10\n\x08\x65nrolled\x18\x01 \x01(\x08\x12\x1b\n\x13recovery_codes_left\x18\x02 \x01(\x05\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\"\x10\n\x0eProfileRequest\"\xbc\x01\n\x06Limits\x12\x1b\n\x13requests_per_second\x18\x01 \x01(\x05\x12\x19\n\x11orders_per_minute\x18\x02 \x01(\x05\x12\x16\n\x0eopen_positions\x18\x03 \x01(\x05\x12\x1f\n\x17largest_position_micros\x18\x04 \x01(\x03\x12\x13\n\x0b\x63opy_trades\x18\x05 \x01(\x05\x12\x0f\n\x07streams\x18\x06 \x01(\x05\x12\x1b\n\x13\x61rbitrage_execution\x18\x07 \x01(\x08\"%\n\rTotpThreshold\x12\x14\n\x0c\x61\x62ove_micros\x18\x01 \x01(\x03\"Z\n\x0cUserSettings\x12\x17\n\x0fmin_edge_micros\x18\x01 \x01(\x03\x12\x31\n\x0etotp_threshold\x18\x02 \x01(\x0b\x32\x19.arbiter.v1.TotpThreshold\"\xdf\x01\n\x0fProfileResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\"\n\x06limits\x18\x06 \x01(\x0b\x32\x12.arbiter.v1.Limits\x12*\n\x08settings\x18\x07 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\x12\x17\n\x0ftelegram_linked\x18\x08 \x01(\x08\x12\x15\n\rtelegram_name\x18\t \x01(\t\"=\n\x0fSettingsRequest\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\">\n\x10SettingsResponse\x12*\n\x08settings\x18\x01 \x01(\x0b\x32\x18.arbiter.v1.UserSettings\"\x17\n\x15\x43reateLinkCodeRequest\"?\n\x16\x43reateLinkCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x17\n\x0f\x65xpires_unix_ms\x18\x02 \x01(\x03\"e\n\x15RedeemLinkCodeRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x13\n\x0btelegram_id\x18\x03 \x01(\x03\x12\x15\n\rtelegram_name\x18\x04 \x01(\t\"7\n\x16RedeemLinkCodeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x0f\n\rUnlinkRequest\"$\n\x0eUnlinkResponse\x12\x12\n\nwas_linked\x18\x01 \x01(\x08*q\n\x0bRevokeScope\x12\x1c\n\x18REVOKE_SCOPE_UNSPECIFIED\x10\x00\x12\x15\n\x11REVOKE_SCOPE_THIS\x10\x01\x12\x14\n\x10REVOKE_SCOPE_ALL\x10\x02\x12\x17\n\x13REVOKE_SCOPE_OTHERS\x10\x03\x32\x8a\x08\n\x0bUserService\x12\x41\n\x0c\x41uthenticate\x12\x17.arbiter.v1.AuthRequest\x1a\x18.arbiter.v1.AuthResponse\x12Q\n\x0cRefreshToken\x12\x1f.arbiter.v1.RefreshTokenRequest\x1a .arbiter.v1.RefreshTokenResponse\x12Q\n\x0cRevokeTokens\x12\x1f.arbiter.v1.RevokeTokensRequest\x1a .arbiter.v1.RevokeTokensResponse\x12Q\n\x0cRotateApiKey\x12\x1f.arbiter.v1.RotateApiKeyRequest\x1a .arbiter.v1.RotateApiKeyResponse\x12H\n\tEnrolTotp\x12\x1c.arbiter.v1.EnrolTotpRequest\x1a\x1d.arbiter.v1.EnrolTotpResponse\x12N\n\x0b\x43onfirmTotp\x12\x1e.arbiter.v1.ConfirmTotpRequest\x1a\x1f.arbiter.v1.ConfirmTotpResponse\x12N\n\x0b\x44isableTotp\x12\x1e.arbiter.v1.DisableTotpRequest\x1a\x1f.arbiter.v1.DisableTotpResponse\x12N\n\rGetTotpStatus\x12\x1d.arbiter.v1.TotpStatusRequest\x1a\x1e.arbiter.v1.TotpStatusResponse\x12\x45\n\nGetProfile\x12\x1a.arbiter.v1.ProfileRequest\x1a\x1b.arbiter.v1.ProfileResponse\x12K\n\x0eUpdateSettings\x12\x1b.arbiter.v1.SettingsRequest\x1a\x1c.arbiter.v1.SettingsResponse\x12W\n\x0e\x43reateLinkCode\x12!.arbiter.v1.CreateLinkCodeRequest\x1a\".arbiter.v1.CreateLinkCodeResponse\x12W\n\x0eRedeemLinkCode\x12!.arbiter.v1.RedeemLinkCodeRequest\x1a\".arbiter.v1.RedeemLinkCodeResponse\x12?\n\x06Unlink\x12\x19.arbiter.v1.UnlinkRequest\x1a\x1a.arbiter.v1.UnlinkResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'arbiter.v1.user_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_REVOKESCOPE']._serialized_start=1985
+  _globals['_REVOKESCOPE']._serialized_end=2098
   _globals['_AUTHREQUEST']._serialized_start=37
   _globals['_AUTHREQUEST']._serialized_end=102
   _globals['_BOTLOGIN']._serialized_start=104
   _globals['_BOTLOGIN']._serialized_end=155
-  _globals['_AUTHRESPONSE']._serialized_start=157
-  _globals['_AUTHRESPONSE']._serialized_end=235
-  _globals['_PROFILEREQUEST']._serialized_start=237
-  _globals['_PROFILEREQUEST']._serialized_end=253
-  _globals['_LIMITS']._serialized_start=256
-  _globals['_LIMITS']._serialized_end=444
-  _globals['_USERSETTINGS']._serialized_start=446
-  _globals['_USERSETTINGS']._serialized_end=485
-  _globals['_PROFILERESPONSE']._serialized_start=488
-  _globals['_PROFILERESPONSE']._serialized_end=711
-  _globals['_SETTINGSREQUEST']._serialized_start=713
-  _globals['_SETTINGSREQUEST']._serialized_end=774
-  _globals['_SETTINGSRESPONSE']._serialized_start=776
-  _globals['_SETTINGSRESPONSE']._serialized_end=838
-  _globals['_CREATELINKCODEREQUEST']._serialized_start=840
-  _globals['_CREATELINKCODEREQUEST']._serialized_end=863
-  _globals['_CREATELINKCODERESPONSE']._serialized_start=865
-  _globals['_CREATELINKCODERESPONSE']._serialized_end=928
-  _globals['_REDEEMLINKCODEREQUEST']._serialized_start=930
-  _globals['_REDEEMLINKCODEREQUEST']._serialized_end=1031
-  _globals['_REDEEMLINKCODERESPONSE']._serialized_start=1033
-  _globals['_REDEEMLINKCODERESPONSE']._serialized_end=1088
-  _globals['_UNLINKREQUEST']._serialized_start=1090
-  _globals['_UNLINKREQUEST']._serialized_end=1105
-  _globals['_UNLINKRESPONSE']._serialized_start=1107
-  _globals['_UNLINKRESPONSE']._serialized_end=1143
-  _globals['_USERSERVICE']._serialized_start=1146
-  _globals['_USERSERVICE']._serialized_end=1617
+  _globals['_AUTHRESPONSE']._serialized_start=158
+  _globals['_AUTHRESPONSE']._serialized_end=292
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=294
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=338
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=340
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=465
+  _globals['_REVOKETOKENSREQUEST']._serialized_start=467
+  _globals['_REVOKETOKENSREQUEST']._serialized_end=528
+  _globals['_REVOKETOKENSRESPONSE']._serialized_start=530
+  _globals['_REVOKETOKENSRESPONSE']._serialized_end=567
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=569
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=590
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=592
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=631
+  _globals['_ENROLTOTPREQUEST']._serialized_start=633
+  _globals['_ENROLTOTPREQUEST']._serialized_end=651
+  _globals['_ENROLTOTPRESPONSE']._serialized_start=653
+  _globals['_ENROLTOTPRESPONSE']._serialized_end=730
+  _globals['_CONFIRMTOTPREQUEST']._serialized_start=732
+  _globals['_CONFIRMTOTPREQUEST']._serialized_end=766
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=768
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=813
+  _globals['_DISABLETOTPREQUEST']._serialized_start=815
+  _globals['_DISABLETOTPREQUEST']._serialized_end=849
+  _globals['_DISABLETOTPRESPONSE']._serialized_start=851
+  _globals['_DISABLETOTPRESPONSE']._serialized_end=872
+  _globals['_TOTPSTATUSREQUEST']._serialized_start=874
+  _globals['_TOTPSTATUSREQUEST']._serialized_end=893
+  _globals['_TOTPSTATUSRESPONSE']._serialized_start=895
+  _globals['_TOTPSTATUSRESPONSE']._serialized_end=985
+  _globals['_PROFILEREQUEST']._serialized_start=987
+  _globals['_PROFILEREQUEST']._serialized_end=1003
+  _globals['_LIMITS']._serialized_start=1006
+  _globals['_LIMITS']._serialized_end=1194
+  _globals['_TOTPTHRESHOLD']._serialized_start=1196
+  _globals['_TOTPTHRESHOLD']._serialized_end=1233
+  _globals['_USERSETTINGS']._serialized_start=1235
+  _globals['_USERSETTINGS']._serialized_end=1325
+  _globals['_PROFILERESPONSE']._serialized_start=1328
+  _globals['_PROFILERESPONSE']._serialized_end=1551
+  _globals['_SETTINGSREQUEST']._serialized_start=1553
+  _globals['_SETTINGSREQUEST']._serialized_end=1614
+  _globals['_SETTINGSRESPONSE']._serialized_start=1616
+  _globals['_SETTINGSRESPONSE']._serialized_end=1678
+  _globals['_CREATELINKCODEREQUEST']._serialized_start=1680
+  _globals['_CREATELINKCODEREQUEST']._serialized_end=1703
+  _globals['_CREATELINKCODERESPONSE']._serialized_start=1705
+  _globals['_CREATELINKCODERESPONSE']._serialized_end=1768
+  _globals['_REDEEMLINKCODEREQUEST']._serialized_start=1770
+  _globals['_REDEEMLINKCODEREQUEST']._serialized_end=1871
+  _globals['_REDEEMLINKCODERESPONSE']._serialized_start=1873
+  _globals['_REDEEMLINKCODERESPONSE']._serialized_end=1928
+  _globals['_UNLINKREQUEST']._serialized_start=1930
+  _globals['_UNLINKREQUEST']._serialized_end=1945
+  _globals['_UNLINKRESPONSE']._serialized_start=1947
+  _globals['_UNLINKRESPONSE']._serialized_end=1983
+  _globals['_USERSERVICE']._serialized_start=2101
+  _globals['_USERSERVICE']._serialized_end=3135
 # @@protoc_insertion_point(module_scope)

@@ -1,9 +1,22 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class RevokeScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVOKE_SCOPE_UNSPECIFIED: _ClassVar[RevokeScope]
+    REVOKE_SCOPE_THIS: _ClassVar[RevokeScope]
+    REVOKE_SCOPE_ALL: _ClassVar[RevokeScope]
+    REVOKE_SCOPE_OTHERS: _ClassVar[RevokeScope]
+REVOKE_SCOPE_UNSPECIFIED: RevokeScope
+REVOKE_SCOPE_THIS: RevokeScope
+REVOKE_SCOPE_ALL: RevokeScope
+REVOKE_SCOPE_OTHERS: RevokeScope
 
 class AuthRequest(_message.Message):
     __slots__ = ("api_key", "bot")
@@ -22,14 +35,108 @@ class BotLogin(_message.Message):
     def __init__(self, credential: _Optional[str] = ..., telegram_id: _Optional[int] = ...) -> None: ...
 
 class AuthResponse(_message.Message):
-    __slots__ = ("access_token", "expires_unix_ms", "user_id")
+    __slots__ = ("access_token", "expires_unix_ms", "user_id", "refresh_token", "refresh_expires_unix_ms")
     ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     access_token: str
     expires_unix_ms: int
     user_id: str
-    def __init__(self, access_token: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., user_id: _Optional[str] = ...) -> None: ...
+    refresh_token: str
+    refresh_expires_unix_ms: int
+    def __init__(self, access_token: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., user_id: _Optional[str] = ..., refresh_token: _Optional[str] = ..., refresh_expires_unix_ms: _Optional[int] = ...) -> None: ...
+
+class RefreshTokenRequest(_message.Message):
+    __slots__ = ("refresh_token",)
+    REFRESH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    refresh_token: str
+    def __init__(self, refresh_token: _Optional[str] = ...) -> None: ...
+
+class RefreshTokenResponse(_message.Message):
+    __slots__ = ("access_token", "expires_unix_ms", "refresh_token", "refresh_expires_unix_ms")
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    access_token: str
+    expires_unix_ms: int
+    refresh_token: str
+    refresh_expires_unix_ms: int
+    def __init__(self, access_token: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ..., refresh_token: _Optional[str] = ..., refresh_expires_unix_ms: _Optional[int] = ...) -> None: ...
+
+class RevokeTokensRequest(_message.Message):
+    __slots__ = ("scope",)
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    scope: RevokeScope
+    def __init__(self, scope: _Optional[_Union[RevokeScope, str]] = ...) -> None: ...
+
+class RevokeTokensResponse(_message.Message):
+    __slots__ = ("ended",)
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    ended: int
+    def __init__(self, ended: _Optional[int] = ...) -> None: ...
+
+class RotateApiKeyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RotateApiKeyResponse(_message.Message):
+    __slots__ = ("api_key",)
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    api_key: str
+    def __init__(self, api_key: _Optional[str] = ...) -> None: ...
+
+class EnrolTotpRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EnrolTotpResponse(_message.Message):
+    __slots__ = ("secret", "address", "expires_unix_ms")
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    secret: str
+    address: str
+    expires_unix_ms: int
+    def __init__(self, secret: _Optional[str] = ..., address: _Optional[str] = ..., expires_unix_ms: _Optional[int] = ...) -> None: ...
+
+class ConfirmTotpRequest(_message.Message):
+    __slots__ = ("code",)
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    def __init__(self, code: _Optional[str] = ...) -> None: ...
+
+class ConfirmTotpResponse(_message.Message):
+    __slots__ = ("recovery_codes",)
+    RECOVERY_CODES_FIELD_NUMBER: _ClassVar[int]
+    recovery_codes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, recovery_codes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DisableTotpRequest(_message.Message):
+    __slots__ = ("code",)
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    def __init__(self, code: _Optional[str] = ...) -> None: ...
+
+class DisableTotpResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TotpStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TotpStatusResponse(_message.Message):
+    __slots__ = ("enrolled", "recovery_codes_left", "since_unix_ms")
+    ENROLLED_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_CODES_LEFT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    enrolled: bool
+    recovery_codes_left: int
+    since_unix_ms: int
+    def __init__(self, enrolled: _Optional[bool] = ..., recovery_codes_left: _Optional[int] = ..., since_unix_ms: _Optional[int] = ...) -> None: ...
 
 class ProfileRequest(_message.Message):
     __slots__ = ()
@@ -53,11 +160,19 @@ class Limits(_message.Message):
     arbitrage_execution: bool
     def __init__(self, requests_per_second: _Optional[int] = ..., orders_per_minute: _Optional[int] = ..., open_positions: _Optional[int] = ..., largest_position_micros: _Optional[int] = ..., copy_trades: _Optional[int] = ..., streams: _Optional[int] = ..., arbitrage_execution: _Optional[bool] = ...) -> None: ...
 
+class TotpThreshold(_message.Message):
+    __slots__ = ("above_micros",)
+    ABOVE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    above_micros: int
+    def __init__(self, above_micros: _Optional[int] = ...) -> None: ...
+
 class UserSettings(_message.Message):
-    __slots__ = ("min_edge_micros",)
+    __slots__ = ("min_edge_micros", "totp_threshold")
     MIN_EDGE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    TOTP_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     min_edge_micros: int
-    def __init__(self, min_edge_micros: _Optional[int] = ...) -> None: ...
+    totp_threshold: TotpThreshold
+    def __init__(self, min_edge_micros: _Optional[int] = ..., totp_threshold: _Optional[_Union[TotpThreshold, _Mapping]] = ...) -> None: ...
 
 class ProfileResponse(_message.Message):
     __slots__ = ("user_id", "name", "tier", "role", "suspended", "limits", "settings", "telegram_linked", "telegram_name")

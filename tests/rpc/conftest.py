@@ -37,6 +37,7 @@ from arbiter.rpc.server import Server
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.tokens import Keys, digest, make_api_key, make_signing_key
+from arbiter.rpc.totp_policy import DEFAULT_POLICY, TotpPolicy
 from arbiter.runtime import Environment
 from arbiter.runtime.correlation import add_correlation
 from arbiter.sandbox.exchange import Sandbox
@@ -344,7 +345,8 @@ class Program:
         return f"127.0.0.1:{self.port}"
 
     def token(self, user: str) -> str:
-        return self.arbiter.front.tokens.issue(UserId(user))[0]
+        account = self.arbiter.core.account_changes.get(UserId(user))
+        return self.arbiter.front.tokens.issue(UserId(user), epoch=account.account.session_epoch if account else 0)[0]
 
     def bearer(self, user: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.token(user)}"),)
@@ -359,9 +361,34 @@ def kalshi_key() -> tuple[bytes, bytes]:
 
 
 @pytest.fixture
-async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[Program]:
+async def program(start_program: Callable[..., Any]) -> AsyncIterator[Program]:
     """Everything but sockets to the venues and a database: those are in memory. The clock is the real one."""
-    environment, world = Environment.real(), ScriptedWorld()
+    async with start_program(MemoryStore()) as program:
+        yield program
+
+
+@pytest.fixture
+def start_program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> Callable[..., Any]:
+    """`async with start_program(store, totp=..., later=...) as program`; on a store that was used before, what it holds is there."""
+    return lambda store, **options: run_program(store, keys, kalshi_key, **options)
+
+
+class Later:
+    """The real clocks, and so many seconds more on the one that tells the time of day."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def environment(self) -> Environment:
+        real = Environment.real()
+        return Environment(lambda: real.unix_ms() + round(self.seconds * 1000), real.monotonic, real.random)
+
+
+@asynccontextmanager
+async def run_program(
+    store: Store, keys: Keys, kalshi_key: tuple[bytes, bytes], *, totp: TotpPolicy = DEFAULT_POLICY, later: Later | None = None
+) -> AsyncIterator[Program]:
+    environment, world = (later or Later()).environment(), ScriptedWorld()
     private, public = kalshi_key
     sandbox = Sandbox(world, {KEY_ID: public})
     shell = Shell(sandbox, environment.unix_ms, Wake())
@@ -374,18 +401,28 @@ async def program(keys: Keys, kalshi_key: tuple[bytes, bytes]) -> AsyncIterator[
             Polymarket(hosts, network, environment),
             Kalshi(kalshi_hosts, KalshiSigner(KEY_ID, private), network, environment),
         ]
-        store = MemoryStore()
-        arbiter = compose(environment, store, venues, world.pairs, keys, listener)
+        await store.open()
+        arbiter = compose(environment, store, venues, world.pairs, keys, listener, totp=totp)
         await nursery.start(arbiter.supervisor.run)
         api_keys = {}
-        for user, account in ACCOUNTS.items():
+        for user, account in ACCOUNTS.items() if not await store.accounts() else ():
             api_keys[user], stored = make_api_key(PEPPER)
             await arbiter.core.accounts.ask(PutNewAccount(msgspec.structs.replace(account, api_key=stored)), timeout=5)
         books = arbiter.core.data.books
         await until(lambda: all(books.get(m.yes_key) and books.get(m.no_key) for m in world.markets))
         yield Program(arbiter, world, port_of(listener), api_keys, store)
         arbiter.supervisor.stop()
+        with trio.move_on_after(SECONDS):
+            while any(status.state == "running" for status in arbiter.core.statuses()):  # noqa: ASYNC110 it tells nobody
+                await trio.sleep(0.002)
         nursery.cancel_scope.cancel()
+    await store.close()
+
+
+@pytest.fixture
+def later() -> Later:
+    """A clock for `start_program` that a test can set forward."""
+    return Later()
 
 
 # -- keys and clocks --

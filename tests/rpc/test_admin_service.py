@@ -10,7 +10,7 @@ from arbiter.domain.book import Side
 from arbiter.domain.order import OrderState, TimeInForce
 from arbiter.domain.trading_state import TradingState
 from arbiter.errors import StoreError
-from arbiter.rpc.client import ArbiterClient, NotPermittedError, RefusedError
+from arbiter.rpc.client import ArbiterClient, AuthenticationError, NotPermittedError, RefusedError
 from arbiter.v1 import admin_pb2, market_pb2, trading_pb2, user_pb2
 
 MICRO = 1_000_000
@@ -156,6 +156,9 @@ async def test_a_suspended_user_reads_cancels_and_reduces_and_enters_nothing(ask
         resting = await buy(client, program, "rests", 400_000)
         for _ in range(2):
             assert (await ask("SuspendUser", admin_pb2.SuspendUserRequest(user_id="pro", suspended=True))).user.suspended
+        with pytest.raises(AuthenticationError, match="sign-in has ended"):
+            await client.get_profile()
+        await client.authenticate(program.api_keys["pro"])
         assert (await client.get_profile()).suspended
         with pytest.raises(RefusedError, match="suspended"):
             await buy(client, program, "more", 460_000)

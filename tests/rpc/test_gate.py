@@ -5,6 +5,7 @@ import pkgutil
 
 import grpc
 import jwt
+import msgspec
 import pytest
 import trio
 from cryptography.hazmat.primitives import serialization
@@ -12,10 +13,12 @@ from cryptography.hazmat.primitives import serialization
 import arbiter.v1
 from arbiter.actors.accounts import AccountChanged
 from arbiter.domain.account import Account, Role, TelegramLink, Tier
+from arbiter.domain.families import opened
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS
 from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Unauthenticated
-from arbiter.rpc.gate import FOR_THE_BOT, OPEN_CALLS_PER_SECOND, OPEN_METHODS, Gate
+from arbiter.rpc.failures import CHECKS_PER_SECOND, FAILURES_A_MINUTE
+from arbiter.rpc.gate import FOR_THE_BOT, OPEN_METHODS, Gate
 from arbiter.rpc.tokens import Keys, TokenAuthority, make_signing_key
 from arbiter.v1 import admin_pb2, notification_pb2, trading_pb2, user_pb2
 
@@ -25,10 +28,21 @@ OPEN = ("arbiter.v1.UserService", "Authenticate")
 ME = UserId("me")
 
 
+class Call:
+    """What a server hands to a service."""
+
+    def __init__(self, caller, token):
+        self.caller = caller
+        self.custom_metadata = [("authorization", f"Bearer {token}")]
+        self.ended_with = []
+        self.end = self.ended_with.append
+
+
 class Door:
     """A gate, an account named `me`, and its token."""
 
     def __init__(self, core, keys, clock):
+        self.keys = keys
         self.tokens = TokenAuthority(keys, clock.environment)
         self.gate = Gate(core, self.tokens)
         self._core = core
@@ -185,28 +199,22 @@ def test_users_do_not_spend_each_others_requests(door, core):
     assert door.enter(token=door.tokens.issue(other.user)[0]) == other
 
 
-def test_sign_ins_need_no_token_are_limited_together_and_never_block_a_valid_token(door, clock):
-    door.account()
-    for _ in range(2 * OPEN_CALLS_PER_SECOND):
+def test_sign_ins_need_no_token_and_nobody_can_use_them_up(door):
+    for _ in range(1_000):
         assert door.gate.admit(*OPEN, []) is None
-    with pytest.raises(LimitExceeded, match="too many sign-ins at once"):
-        door.gate.admit(*OPEN, [])
-    assert door.enter() is not None
-    clock.seconds += 1
-    assert door.gate.admit(*OPEN, []) is None
 
 
 @pytest.mark.parametrize("tier", Tier)
 def test_open_streams_are_limited_by_tier_and_an_ended_one_makes_room(door, tier):
-    account = door.account(tier)
+    call = Call(door.account(tier), door.tokens.issue(ME)[0])
     most = TIERS[tier].streams
-    streams = [door.gate.stream(account) for _ in range(most)]
+    streams = [door.gate.stream(call) for _ in range(most)]
     for stream in streams:
         stream.__enter__()
-    with pytest.raises(LimitExceeded, match=f"{most} streams are open already, the most in tier {tier.value}"), door.gate.stream(account):
+    with pytest.raises(LimitExceeded, match=f"{most} streams are open already, the most in tier {tier.value}"), door.gate.stream(call):
         pass
     streams.pop().__exit__(None, None, None)
-    with door.gate.stream(account):
+    with door.gate.stream(call):
         pass
     for stream in streams:
         stream.__exit__(None, None, None)
@@ -242,8 +250,9 @@ def every_method():
 # -- the bot --
 
 PHONE, OTHER_PHONE = 4711, 4712
+CREDENTIALS = ("CreateLinkCode", "RevokeTokens", "RotateApiKey", "EnrolTotp", "ConfirmTotp", "DisableTotp", "GetTotpStatus")
 CLOSED_TO_THE_BOT = {
-    ("arbiter.v1.UserService", "CreateLinkCode"),
+    *(("arbiter.v1.UserService", name) for name in CREDENTIALS),
     *(("arbiter.v1.AdminService", name) for name in ("ListActors", "CreateUser", "SetTier", "ListUsers", "SuspendUser", "ResumeAll")),
 }
 """A new method stands here or in the gate's list: somebody must have decided."""
@@ -271,6 +280,111 @@ def test_a_token_that_the_bot_got_for_one_telegram_account_is_worth_nothing_once
             door.enter(call, token)
 
 
+# -- sign-ins that ended --
+
+
+def test_a_token_of_a_family_that_does_not_live_is_worth_nothing_and_while_that_is_not_known_the_answer_is_to_try_again(door, core):
+    account = door.account()
+    token, _ = door.tokens.issue(ME, family="f")
+    with pytest.raises(NotRunning, match="credentials"):
+        door.enter(token=token)
+    core.families.load([opened("f", "h", account, b"d", 1_800_000_000_000)])
+    assert door.enter(token=token) == account
+    core.families.end("f")
+    with pytest.raises(Unauthenticated, match="sign-in has ended"):
+        door.enter(token=token)
+
+
+def test_a_family_of_another_user_opens_nothing(door, core):
+    account = door.account()
+    core.families.load([opened("f", "h", msgspec.structs.replace(account, user=UserId("other")), b"d", 1_800_000_000_000)])
+    with pytest.raises(Unauthenticated, match="sign-in has ended"):
+        door.enter(token=door.tokens.issue(ME, family="f")[0])
+
+
+def test_a_family_that_expires_ends_its_tokens(door, core, clock):
+    account = door.account()
+    core.families.load([opened("f", "h", account, b"d", 1_800_000_000_000)])
+    clock.seconds += 7 * 86_400 - 1
+    token, _ = door.tokens.issue(ME, family="f")
+    assert door.enter(token=token) == account
+    clock.seconds += 1
+    with pytest.raises(Unauthenticated):
+        door.enter(token=token)
+
+
+def test_tokens_of_an_earlier_epoch_are_worth_nothing_the_bots_too(door):
+    phone = TelegramLink(PHONE, "phone", 1)
+    door.account(telegram=phone)
+    tokens = [door.tokens.issue(ME)[0], door.tokens.issue_to_bot(ME, PHONE)[0]]
+    for token in tokens:
+        door.enter(token=token)
+    door.account(telegram=phone, session_epoch=1)
+    for token in tokens:
+        with pytest.raises(Unauthenticated):
+            door.enter(token=token)
+    door.enter(token=door.tokens.issue(ME, epoch=1)[0])
+
+
+def test_who_watches_is_told_once_when_the_sign_in_ends_and_leaves_nothing_behind(door, core):
+    account = door.account()
+    core.families.load([opened("f", "h", account, b"d", 1_800_000_000_000)])
+    call, told = Call(account, door.tokens.issue(ME, family="f")[0]), []
+    with door.gate.watch(call, lambda: told.append(1)):
+        door.account(Tier.PRO)
+        assert told == []
+        core.families.end("f")
+        core.families.end("f")
+        door.account(session_epoch=1)
+        assert told == [1]
+    assert core.account_changes.subscribers == core.families.ended.subscribers == 0
+
+
+def test_a_stream_ends_its_call_when_the_sign_in_ends(door):
+    account = door.account()
+    call = Call(account, door.tokens.issue(ME)[0])
+    with door.gate.stream(call):
+        door.account(session_epoch=1)
+        (error,) = call.ended_with
+        assert isinstance(error, Unauthenticated)
+    assert door.gate._streams == {}
+
+
+# -- failures --
+
+
+def test_bad_tokens_are_throttled_by_address_and_a_valid_or_an_expired_one_from_there_is_not(door, clock):
+    door.account(Tier.ENTERPRISE)
+    valid, expired = door.tokens.issue(ME)[0], door.tokens.issue(ME)[0]
+    door.tokens.forget(expired)
+    past = TokenAuthority(door.keys, clock.environment)
+    clock.seconds -= 3600
+    expired, _ = past.issue(ME)
+    clock.seconds += 3600
+    outcomes = []
+    for number in range(FAILURES_A_MINUTE + 30):
+        with pytest.raises((Unauthenticated, LimitExceeded)) as caught:
+            door.gate.admit(*TRADING, [("authorization", f"Bearer a.b.{number}")], "1.2.3.4:5")
+        outcomes.append(type(caught.value))
+        assert door.gate.admit(*TRADING, [("authorization", f"Bearer {valid}")], "1.2.3.4:5").user == ME
+    assert outcomes == [Unauthenticated] * FAILURES_A_MINUTE + [LimitExceeded] * 30
+    with pytest.raises(Unauthenticated):
+        door.gate.admit(*TRADING, [("authorization", f"Bearer {expired}")], "1.2.3.4:5")
+    with pytest.raises(Unauthenticated):
+        door.gate.admit(*TRADING, [("authorization", "Bearer a.b.c")], "1.2.3.5:5")
+
+
+def test_an_address_that_failed_too_often_gets_no_more_signatures_verified_than_a_few_a_second(door, monkeypatch):
+    door.account()
+    looked = []
+    check = door.tokens._check
+    monkeypatch.setattr(door.tokens, "_check", lambda token: looked.append(token) or check(token))
+    for number in range(500):
+        with pytest.raises((Unauthenticated, LimitExceeded)):
+            door.gate.admit(*TRADING, [("authorization", f"Bearer a.b.{number}")], "1.2.3.4:5")
+    assert len(looked) == FAILURES_A_MINUTE + CHECKS_PER_SECOND
+
+
 # -- the same on the wire --
 
 
@@ -279,10 +393,15 @@ async def test_every_method_but_the_open_ones_refuses_a_caller_without_a_valid_t
     closed = set(every_method()) - OPEN_METHODS
     assert len(closed) >= 14
     for service, method in closed:
-        for metadata in ((), (("authorization", "Bearer garbled"),)):
-            error = await official.refusal(f"{service}/{method}", user_pb2.ProfileRequest(), metadata=metadata)
-            assert error.code() is grpc.StatusCode.UNAUTHENTICATED, method
-            assert dict(error.trailing_metadata())["arbiter-reason"] == "UNAUTHENTICATED"
+        error = await official.refusal(f"{service}/{method}", user_pb2.ProfileRequest())
+        assert error.code() is grpc.StatusCode.UNAUTHENTICATED, method
+        assert dict(error.trailing_metadata())["arbiter-reason"] == "UNAUTHENTICATED"
+    codes = set()
+    for service, method in closed:
+        metadata = (("authorization", "Bearer garbled"),)
+        codes.add((await official.refusal(f"{service}/{method}", user_pb2.ProfileRequest(), metadata=metadata)).code())
+    # the second after too many
+    assert codes == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 async def test_over_the_rate_the_wire_says_resource_exhausted_and_when_to_come_back(program, make_official):

@@ -111,9 +111,12 @@ async def test_a_profile_says_who_one_is_and_what_the_tier_allows(caller):
 
 async def test_settings_are_replaced_and_last(caller):
     me = caller()
-    settings = user_pb2.UserSettings(min_edge_micros=25_000)
+    settings = user_pb2.UserSettings(min_edge_micros=25_000, totp_threshold=user_pb2.TotpThreshold(above_micros=7))
     assert (await me.ask("UserService/UpdateSettings", user_pb2.SettingsRequest(settings=settings))).settings == settings
     assert (await me.ask("UserService/GetProfile", user_pb2.ProfileRequest())).settings == settings
+    edge_alone = user_pb2.UserSettings(min_edge_micros=1)
+    reply = await me.ask("UserService/UpdateSettings", user_pb2.SettingsRequest(settings=edge_alone))
+    assert (reply.settings.min_edge_micros, reply.settings.totp_threshold.above_micros) == (1, 7)
 
 
 @pytest.mark.parametrize("edge", [-1, MICRO + 1])

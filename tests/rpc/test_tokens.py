@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from arbiter.domain.ids import UserId
 from arbiter.errors import ConfigError, Unauthenticated
-from arbiter.rpc.tokens import ACCESS_MS, BOT_MS, Claims, Keys, TokenAuthority, digest, make_api_key, make_signing_key, split_api_key
+from arbiter.rpc.tokens import (
+    ACCESS_MS,
+    BOT_MS,
+    Claims,
+    Keys,
+    TokenAuthority,
+    digest,
+    make_api_key,
+    make_signing_key,
+    rotated,
+    split_api_key,
+)
 
 SAME = "the access token is not valid or has expired; authenticate again"
 
@@ -74,7 +85,7 @@ def test_a_token_without_one_of_its_claims_is_refused(tokens, forge, missing):
 
 def test_a_token_for_the_bot_names_the_telegram_account_it_was_made_for_and_lives_shorter(tokens, clock):
     token, expires = tokens.issue_to_bot(UserId("me"), 4711)
-    assert tokens.claims(token) == Claims(UserId("me"), "bot", expires, 4711)
+    assert tokens.claims(token) == Claims(UserId("me"), "bot", expires - BOT_MS, expires, 4711)
     assert expires == clock.seconds * 1000 + BOT_MS
     assert tokens.claims(tokens.issue(UserId("me"))[0]).telegram_id is None
 
@@ -169,6 +180,91 @@ def test_a_signing_key_of_another_kind_is_a_config_error(clock):
 
 def test_keys_show_no_secret(keys):
     assert repr(keys) == "<Keys of arbiter:sandbox:rpc-tests>"
+
+
+# -- changing keys --
+
+
+@pytest.fixture
+def changed(keys, clock):
+    """The keys after another one took over signing."""
+    return rotated(keys, make_signing_key(), round(clock.seconds * 1000))
+
+
+def test_a_token_of_the_key_before_counts_until_it_expires_and_new_ones_are_the_new_keys(tokens, changed, clock):
+    old, expires = tokens.issue(UserId("me"))
+    tokens.use(changed)
+    new, _ = tokens.issue(UserId("me"))
+    kids = {jwt.get_unverified_header(token)["kid"] for token in (old, new)}
+    assert len(kids) == 2
+    assert tokens.verify(old) == tokens.verify(new) == "me"
+    clock.seconds = expires / 1000
+    refused(tokens, old)
+
+
+def test_a_retired_key_signs_nothing_more_after_its_last_token_expired(tokens, forge, changed, clock):
+    long_lived = forge({"exp": int(clock.seconds) + 10 * ACCESS_MS})
+    tokens.use(changed)
+    assert tokens.verify(long_lived) == "me"
+    tokens.use(changed)
+    clock.seconds += ACCESS_MS / 1000
+    refused(tokens, long_lived)
+
+
+def test_a_key_that_was_taken_away_is_worth_nothing_at_once_also_for_tokens_that_were_seen(tokens, keys, changed):
+    old, _ = tokens.issue(UserId("me"))
+    assert tokens.verify(old) == "me"
+    tokens.use(Keys(changed.signing_pem, keys.pepper, keys.audience))
+    refused(tokens, old)
+
+
+def test_a_retired_key_does_not_verify_for_another_and_old_ones_are_left_out(tokens, keys, changed, forge, clock):
+    token, _ = tokens.issue(UserId("me"))
+    tokens.use(changed)
+    new, _ = tokens.issue(UserId("me"))
+    header, claims, _ = new.split(".")
+    refused(tokens, f"{header}.{claims}.{token.split('.')[2]}")
+    refused(tokens, f"{token.split('.')[0]}.{claims}.{new.split('.')[2]}")
+    later = rotated(changed, make_signing_key(), round(clock.seconds * 1000) + ACCESS_MS)
+    assert len(changed.retired) == len(later.retired) == 1
+    assert later.retired != changed.retired
+
+
+# -- what costs little --
+
+
+def test_what_was_issued_here_is_known_without_a_look_at_its_signature(tokens, monkeypatch):
+    token, _ = tokens.issue(UserId("me"), family="f", epoch=3)
+    monkeypatch.setattr("jwt.decode", None)
+    assert (tokens.claims(token).family, tokens.claims(token).epoch) == ("f", 3)
+    tokens.forget(token)
+    assert tokens.known(token) is None
+
+
+def test_the_claims_of_a_token_are_the_same_read_from_it_as_remembered(tokens):
+    for token, _ in (tokens.issue(UserId("me"), family="f", epoch=3), tokens.issue_to_bot(UserId("me"), 4711, epoch=2)):
+        remembered = tokens.known(token)
+        tokens.forget(token)
+        assert tokens.claims(token) == remembered
+
+
+def test_an_expired_token_says_so_itself_and_garbage_says_nothing(tokens, clock):
+    token, expires = tokens.issue(UserId("me"))
+    assert not tokens.is_past(token)
+    clock.seconds = expires / 1000
+    assert tokens.is_past(token)
+    for garbage in ("", "..", "a.b.c", f"e.{part(b'{}')}.e", f"e.{part(DEEP)}.e", f"e.{part({'exp': 'soon'})}.e", f"e.{part(b'1e999')}.e"):
+        assert not tokens.is_past(garbage)
+
+
+def test_after_the_clock_was_set_back_a_token_from_the_future_is_refused_and_a_second_does_not_matter(tokens, clock):
+    token, _ = tokens.issue(UserId("me"))
+    clock.seconds -= 30
+    assert tokens.verify(token) == "me"
+    clock.seconds -= 60
+    refused(tokens, token)
+    clock.seconds += 90
+    assert tokens.verify(token) == "me"
 
 
 # -- API keys --
