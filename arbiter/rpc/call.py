@@ -12,6 +12,7 @@ from purerpc.grpclib.status import Status
 from arbiter.errors import InvalidInput
 from arbiter.rpc import answer_blocks
 from arbiter.rpc.call_head import CallHead, Metadata
+from arbiter.rpc.follow import Follow, follow
 from arbiter.rpc.incoming import OVER, Incoming
 from arbiter.rpc.messages import framed
 from arbiter.rpc.parking import Parking
@@ -52,6 +53,7 @@ class Call(Stream):
 
     __slots__ = (
         "_carrier",
+        "_made",
         "_room",
         "deadline",
         "ended_by",
@@ -85,6 +87,8 @@ class Call(Stream):
         self.stalled: tuple[float, int] | None = None
         """Since when a slow reader has been slow, and where it was then."""
         self._carrier = carrier
+        self._made = 0
+        """Bytes written since others had their turn."""
         self._room: Parking | None = None
 
     # -- the request --
@@ -139,35 +143,45 @@ class Call(Stream):
 
     async def send_all(self, replies: AsyncIterator[Any]) -> None:
         """Everything that a handler yields, as fast as it is read."""
-        wire, soon, made = self._carrier.wire, self._carrier.soon, 0
         async for reply in replies:
             if not self.started:  # not before: a call that fails at once is answered with trailers alone
                 self.start()
-            data = framed(reply.SerializeToString())
-            if wire.send(self, data):
-                soon()
-                made += len(data) + EACH
-                if made < BATCH:
-                    continue
-                await trio.lowlevel.checkpoint()
-            else:
-                await self.drain()
-            made = 0
+            if type(reply) is Follow:
+                self._carrier.soon()
+                await follow(self, reply.feed)
+            elif not self.write(framed(reply.SerializeToString())) or self._made >= BATCH:
+                await self.breathe()
 
-    async def drain(self) -> None:
-        """Wait until all that was sent is out."""
+    def write(self, message: bytes) -> bool:
+        """Send a framed message, or keep it until there is room; whether there was."""
         self._carrier.soon()
-        if not self.pending:  # nor ever again: a handler that goes on with a call that is over
+        self._made += len(message) + EACH
+        return self._carrier.wire.send(self, message)
+
+    async def breathe(self) -> None:
+        """Let others have their turn when much was written, and wait for room where there is none."""
+        if self.pending:
+            while self.pending:
+                await self.woken()
+        elif self._made >= BATCH or self.ended_here:  # also for a handler that goes on with a call that is over
             await trio.lowlevel.checkpoint()
+        else:
             return
+        self._made = 0
+
+    async def woken(self) -> None:
+        """Wait until `wake`, or until there is room again."""
         if self._room is None:
             self._room = Parking()
-        while self.pending:
-            await self._room.wait()
+        await self._room.wait()
 
-    def drained(self) -> None:
+    def wake(self) -> None:
+        """See `woken`."""
         if self._room is not None:
             self._room.wake()
+
+    def drained(self) -> None:
+        self.wake()
 
     def over(self) -> None:
         """Nothing of the request is wanted any more."""

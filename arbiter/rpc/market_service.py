@@ -9,7 +9,7 @@ from arbiter.errors import InvalidInput, NotFound
 from arbiter.rpc import codec
 from arbiter.rpc.book_feed import BookFeed, BookSource
 from arbiter.rpc.core import ASK_SECONDS, Core
-from arbiter.rpc.encoded import Encoded
+from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.request import Request
 from arbiter.v1 import market_pb2
@@ -53,13 +53,12 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         now = self._core.environment.monotonic()
         return codec.book_out(book, fresh=self._core.data.fresh(book, now), age_ms=max(0, round((now - book.changed_at) * 1000)))
 
-    async def StreamBook(self, message: market_pb2.StreamBookRequest, request: Request) -> AsyncIterator[Encoded]:
+    async def StreamBook(self, message: market_pb2.StreamBookRequest, request: Request) -> AsyncIterator[Follow]:
         outcomes = _outcomes_in(message)
         question = repr(sorted(outcomes))
         feed = BookFeed(self._books, outcomes)
         with self._gate.stream(request), feed.opened(question, codec.resume_after_in(message)):
-            async for update in feed:
-                yield update
+            yield Follow(feed)
 
     async def ListPairs(self, message: market_pb2.ListPairsRequest, request: Request) -> market_pb2.ListPairsResponse:
         size = codec.page_size_in(message.page_size)

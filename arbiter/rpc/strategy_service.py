@@ -11,8 +11,8 @@ from arbiter.domain.money import ONE
 from arbiter.errors import InvalidInput, NotAllowed
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, Core
-from arbiter.rpc.encoded import Encoded
 from arbiter.rpc.feed import Change, Source
+from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract
 from arbiter.rpc.request import Request
@@ -51,11 +51,10 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
         account = await self._core.accounts.ask(wanted, timeout=ASK_SECONDS)
         return strategy_pb2.StrategyResponse(strategy=codec.strategy_out(name, account))
 
-    async def GetArbOpportunities(self, message: strategy_pb2.ArbRequest, request: Request) -> AsyncIterator[Encoded]:
+    async def GetArbOpportunities(self, message: strategy_pb2.ArbRequest, request: Request) -> AsyncIterator[Follow]:
         least = message.min_net_per_contract_micros or request.caller.settings.min_edge
         if not 0 <= least <= ONE:
             raise InvalidInput("min_net_per_contract_micros", "must be from 0 to 1,000,000")
         feed = OpportunityFeed(self._opportunities, least)
         with self._gate.stream(request), feed.opened(str(least), codec.resume_after_in(message)):
-            async for update in feed:
-                yield update
+            yield Follow(feed)

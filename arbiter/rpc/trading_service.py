@@ -19,8 +19,8 @@ from arbiter.domain.wallet import cash_pools
 from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
 from arbiter.rpc.core import ASK_SECONDS, HALT_SECONDS, STOP_SECONDS, Core
-from arbiter.rpc.encoded import Encoded
 from arbiter.rpc.feed import Change, Source
+from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
@@ -150,15 +150,13 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
 
     # -- streams --
 
-    async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[Encoded]:
+    async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[Follow]:
         with self._gate.stream(request), self._following(self._positions, message, request) as feed:
-            async for update in feed:
-                yield update
+            yield Follow(feed)
 
-    async def StreamOrders(self, message: trading_pb2.StreamOrdersRequest, request: Request) -> AsyncIterator[Encoded]:
+    async def StreamOrders(self, message: trading_pb2.StreamOrdersRequest, request: Request) -> AsyncIterator[Follow]:
         with self._gate.stream(request), self._following(self._orders, message, request) as feed:
-            async for update in feed:
-                yield update
+            yield Follow(feed)
 
     def _following(self, source: Source[K, E], message: Any, request: Request) -> AbstractContextManager[ListFeed[K, E]]:
         """What is told of the caller's own."""

@@ -132,8 +132,9 @@ async def test_after_the_desk_has_crashed_a_stream_goes_on_and_loses_no_order(pr
     call = me.orders()
     await me.next(call)
     program.arbiter.core.desks[program.poly.key.venue].offer(Nonsense())
-    status = lambda: next(each for each in program.arbiter.core.statuses() if each.name.endswith("polymarket_desk"))  # noqa: E731
-    await eventually(lambda: status().restarts == 1 and status().state == "running")
+    statuses = program.arbiter.core.statuses
+    await eventually(lambda: any(each.restarts == 1 and each.name.endswith("polymarket_desk") for each in statuses()))
+    await eventually(lambda: all(each.state in ("running", "passive") for each in statuses()))  # who stands behind the desk came back too
     ended = await me.cancel(resting)
     assert list((await me.next(call)).orders) == [ended]
     late = await me.next(me.orders())
