@@ -148,7 +148,7 @@ class Call(Stream):
                 self.start()
             if type(reply) is Follow:
                 self._carrier.soon()
-                await follow(self, reply.feed)
+                await follow(self, self, self._carrier, reply.feed)
             elif not self.write(framed(reply.SerializeToString())) or self._made >= BATCH:
                 await self.breathe()
 

@@ -24,11 +24,14 @@ from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 import trio
 
 from arbiter.rpc.encoded import Encoded, bytes_field, tag, varint
+from arbiter.rpc.messages import framed
 from arbiter.runtime import Kept, Topic
 
 K = TypeVar("K", bound=Hashable)
 E = TypeVar("E")
 
+NOTHING = b""
+"""What is a reader's own where nothing is."""
 _EPOCH = tag(1)
 _SEQUENCE = tag(2)
 
@@ -47,7 +50,7 @@ class Cursor(NamedTuple):
 class Change(Generic[K, E]):
     """One event of a topic, for all its readers. `value` is what they filter by, where the source measures something."""
 
-    __slots__ = ("_body", "_cursor", "_encode", "event", "key", "sequence", "value")
+    __slots__ = ("_body", "_cursor", "_encode", "_said", "event", "key", "sequence", "value")
 
     def __init__(self, key: K, event: E, sequence: int, encode: "Callable[[Change[K, E]], bytes]", value: int) -> None:
         self.key = key
@@ -57,6 +60,7 @@ class Change(Generic[K, E]):
         self._encode = encode
         self._body: bytes | None = None
         self._cursor = (-1, b"")
+        self._said: tuple[bytes, int, int, bytes] = (b"", -1, -1, b"")
 
     @property
     def body(self) -> bytes:
@@ -70,6 +74,18 @@ class Change(Generic[K, E]):
         if self._cursor[0] != epoch:
             self._cursor = (epoch, bytes_field(number, Cursor(epoch, self.sequence).encoded()))
         return self._cursor[1]
+
+    def framed(self, own: bytes, number: bytes, told: int, cursor: int, epoch: int) -> bytes:
+        """The message, framed, with what is the reader's own; readers that were told as much before share it.
+
+        `number` is the tag of its sequence, which is `told`; `cursor` the number of the field for that.
+        """
+        said = self._said
+        if said[0] is own and said[1] == told and said[2] == epoch:
+            return said[3]
+        message = framed(b"".join((self.body, own, number, varint(told), self.cursor_field(cursor, epoch))))
+        self._said = (own, told, epoch, message)
+        return message
 
 
 class Source(Generic[K, E]):
@@ -250,7 +266,7 @@ class Feed(Generic[K, E]):
         return bool(self._waiting)
 
     def next(self, change: Change[K, E]) -> bytes | None:
-        """The message to write right now of this change, where nothing waits; None where this reader need not know."""
+        """The message to write right now of this change, framed, where nothing waits; None where this reader need not know."""
         raise NotImplementedError
 
     def hold(self, change: Change[K, E]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import trio
 
 from arbiter.rpc.messages import framed
+from arbiter.rpc.sending import Sender, Stream
 
 
 class Feed(Protocol):
@@ -40,8 +41,18 @@ class Follow:
         self.feed = feed
 
 
+class Carrier(Protocol):
+    """The connection of the stream."""
+
+    @property
+    def wire(self) -> Sender: ...
+
+    def soon(self) -> None:
+        """See that what is in `wire.out` is sent with all that this turn brings."""
+
+
 class Reader(Protocol):
-    """The call that follows."""
+    """The stream's call."""
 
     def write(self, message: bytes, /) -> bool:
         """Send a framed message, or keep it until there is room; whether there was."""
@@ -56,13 +67,18 @@ class Reader(Protocol):
         """See `woken`."""
 
 
-async def follow(reader: Reader, feed: Feed) -> None:
-    """Until cancelled."""
+async def follow(reader: Reader, stream: Stream, carrier: Carrier, feed: Feed) -> None:
+    """Until cancelled. `stream` is the reader's own."""
+    wire, tell, soon = carrier.wire, feed.next, carrier.soon
 
     def deliver(change: Any) -> None:
-        message = feed.next(change)
-        if message is not None and not reader.write(framed(message)):
-            feed.deliver = feed.hold
+        message = tell(change)
+        if message is not None:
+            first = not wire.out  # else whoever wrote before has seen to it
+            if not wire.send(stream, message):
+                feed.deliver = feed.hold
+            if first:
+                soon()
 
     def wake() -> None:
         feed.deliver = feed.hold  # something is to be taken before anything else may be told

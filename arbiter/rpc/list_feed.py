@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 from arbiter.rpc.encoded import int_field, tag, varint
-from arbiter.rpc.feed import Change, Feed, Source, Waiting
+from arbiter.rpc.feed import NOTHING, Change, Feed, Source, Waiting
 from arbiter.runtime import Kept
 
 K = TypeVar("K", bound=Hashable)
@@ -64,7 +64,7 @@ class ListFeed(Feed[K, E]):
 
     def next(self, change: Change[K, E]) -> bytes | None:
         self._told += 1
-        return b"".join((change.body, self._NUMBER, varint(self._told), change.cursor_field(self.CURSOR, self._epoch)))
+        return change.framed(NOTHING, self._NUMBER, self._told, self.CURSOR, self._epoch)
 
     def hold(self, change: Change[K, E]) -> None:
         if self._afresh:

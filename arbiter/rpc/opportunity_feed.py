@@ -6,6 +6,7 @@ from arbiter.actors.arb_scanner import SCANNER_STOPPED, OpportunityChanged
 from arbiter.domain.ids import OpportunityId
 from arbiter.rpc.encoded import bytes_field, int_field, tag, varint
 from arbiter.rpc.feed import Change, Feed, Source
+from arbiter.rpc.messages import framed
 from arbiter.runtime import Kept
 from arbiter.v1 import strategy_pb2
 
@@ -93,11 +94,17 @@ class OpportunityFeed(Feed[OpportunityId, OpportunityChanged]):
         return None
 
     def next(self, change: _Change) -> bytes | None:
+        key = change.key
+        if change.value >= self._least and key not in self._perhaps:  # nearly always
+            own = _UPDATED if key in self._known else _OPENED
+            self._known[key] = change
+            self._told += 1
+            return change.framed(own, _NUMBER, self._told, self.CURSOR, self._epoch)
         told = self._tell(change)
         if told is None:
             return None
         self._told += 1
-        return b"".join((*told, _NUMBER, varint(self._told), change.cursor_field(self.CURSOR, self._epoch)))
+        return framed(b"".join((*told, _NUMBER, varint(self._told), change.cursor_field(self.CURSOR, self._epoch))))
 
     def _tell(self, change: _Change) -> tuple[bytes, bytes] | None:
         """The body, and what of it is this reader's own; None where the reader need not know."""

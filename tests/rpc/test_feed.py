@@ -83,8 +83,9 @@ class Reader:
     def deliver(self, change) -> None:
         if not self.open_window or self.feed.waiting:
             self.feed.hold(change)
-        elif (body := self.feed.next(change)) is not None:
-            self.receive(body)
+        elif (message := self.feed.next(change)) is not None:
+            assert message[:5] == b"\0" + (len(message) - 5).to_bytes(4, "big"), "framed"
+            self.receive(message[5:])
 
     def take(self) -> bool:
         """Read one message of those that wait."""
