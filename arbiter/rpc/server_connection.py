@@ -201,6 +201,7 @@ class ServerConnection:
             call.scope.cancel()
         elif call.id in self.wire.streams:
             self._finish(call, ending)
+            self.flush()
 
     # -- what the wire tells --
 
@@ -410,6 +411,7 @@ class ServerConnection:
         status, metadata = ending
         block = answer_blocks.trailers(status, call.request.correlation_id, metadata)
         if status is None and call.reply is not None:
+            call.started = True
             self.wire.answer(call, call.head_block(), call.reply, block)
             self._over(call)
             return
