@@ -3,11 +3,12 @@
 Only what the registered services lead to is told: their files and, transitively, what those import.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import trio
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FileDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from purerpc import Cardinality, RPCSignature, Service, Servicer
 from purerpc.grpclib.status import StatusCode
 
@@ -33,6 +34,8 @@ class Catalogue:
     def __init__(self, services: Iterable[Service]) -> None:
         self.services: list[str] = []
         self.files: dict[str, FileDescriptor] = {}
+        self.described: dict[str, bytes] = {}
+        """Each file as it is told."""
         self.symbols: dict[str, FileDescriptor] = {}
         self.messages: dict[str, Descriptor] = {}
         self.extensions: dict[str, dict[int, FileDescriptor]] = {}
@@ -49,6 +52,7 @@ class Catalogue:
         for file in with_imports(pool.FindServiceByName(service.name).file):
             if file.name not in self.files:
                 self.files[file.name] = file
+                self.described[file.name] = _described(file)
                 self._add_symbols(file)
 
     def _add_symbols(self, file: FileDescriptor) -> None:
@@ -122,7 +126,9 @@ class ReflectionService(Servicer):  # type: ignore[misc]  # purerpc has no types
         if file is None:
             self._refuse(answer, StatusCode.NOT_FOUND, problem)
         else:
-            answer.file_descriptor_response.file_descriptor_proto.extend(each.serialized_pb for each in with_imports(file))
+            answer.file_descriptor_response.file_descriptor_proto.extend(
+                self._catalogue.described[each.name] for each in with_imports(file)
+            )
 
     def _refuse(self, answer: Any, code: StatusCode, problem: str) -> None:
         answer.error_response.error_code, answer.error_response.error_message = code.value, problem
@@ -155,6 +161,20 @@ def with_imports(file: FileDescriptor) -> list[FileDescriptor]:
 
     walk(file)
     return list(reversed(found.values()))
+
+
+def _described(file: FileDescriptor) -> bytes:
+    """The file as protoc describes it. What is kept of it here lacks the fields' names in JSON, by which tools such as grpcurl print."""
+    told = FileDescriptorProto.FromString(file.serialized_pb)
+
+    def name_fields(messages: Iterable[DescriptorProto], known: Mapping[str, Descriptor]) -> None:
+        for message in messages:
+            for field in message.field:
+                field.json_name = known[message.name].fields_by_name[field.name].json_name
+            name_fields(message.nested_type, known[message.name].nested_types_by_name)
+
+    name_fields(told.message_type, file.message_types_by_name)
+    return told.SerializeToString()
 
 
 def _symbols(file: FileDescriptor) -> Iterator[str]:

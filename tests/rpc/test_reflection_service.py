@@ -227,6 +227,16 @@ async def test_only_so_many_streams_are_open_at_once_and_one_that_ends_makes_roo
         await stream.aclose()
 
 
+async def test_fields_have_their_names_in_json_as_protoc_gives_them():
+    answer = await Asking("grpc.reflection.v1").one(file_by_filename="arbiter/v1/trading.proto")
+    told = [FileDescriptorProto.FromString(each) for each in answer.file_descriptor_response.file_descriptor_proto]
+    messages = [message for file in told for message in file.message_type]
+    (order,) = [message for message in messages if message.name == "OrderRequest"]
+    assert [field.json_name for field in order.field][:4] == ["idempotencyKey", "outcome", "side", "priceMicros"]
+    nested = [message for outer in messages for message in outer.nested_type]
+    assert all(field.json_name for message in messages + nested for field in message.field)
+
+
 # -- through the server, with the official client --
 
 
