@@ -68,4 +68,5 @@ def test_a_server_that_is_no_arbiter_ends_in_one_line(data):
             peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             peer.close()
             _, err = process.communicate(timeout=SECONDS)
-    assert (process.returncode, err) == (1, f"the connection to Arbiter was lost; {CURE}\n")
+    lost = "the connection to Arbiter was lost before it began: does the server want TLS, or has it no room?"
+    assert (process.returncode, err) == (1, f"{lost}; {CURE}\n")

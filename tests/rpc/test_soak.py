@@ -155,7 +155,8 @@ def check(seen: Counter[str]) -> None:
         "asks_and_vanishes",
         "gives_no_window",
     }
-    assert {outcome for step, outcome in outcomes if step.endswith("_stolen")} == {"UNAUTHENTICATED"}
+    stolen = {outcome for step, outcome in outcomes if step.endswith("_stolen")}
+    assert {"UNAUTHENTICATED"} <= stolen <= {"UNAUTHENTICATED", "RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED"}  # the latter: throttled
     assert seen["our_unary: OK"] + seen["official_unary: OK"] > 5 * SOAK_SECONDS
 
 
