@@ -4,6 +4,7 @@ trio's own streams let one task send and make it wait; here whoever has somethin
 what the socket does not take waits in `backlog` for the connection's writer.
 """
 
+import socket
 import ssl
 from contextlib import suppress
 from typing import Protocol
@@ -37,6 +38,9 @@ class Pipe(Protocol):
 
     async def flushed(self) -> None:
         """Wait until the backlog is sent; a checkpoint also where there is none. Raises Lost."""
+
+    def end(self) -> None:
+        """Say that nothing more is sent. What the peer sends can still be received."""
 
     def close(self) -> None:
         """End it now."""
@@ -86,6 +90,10 @@ class SocketPipe:
             await trio.lowlevel.wait_writable(self._raw)
             rest, self._backlog = self._backlog, bytearray()
             self.send(rest)
+
+    def end(self) -> None:
+        with suppress(OSError):  # it is gone already
+            self._raw.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._sock.close()
@@ -149,12 +157,19 @@ class TlsPipe:
     async def flushed(self) -> None:
         await self._inner.flushed()
 
+    def end(self) -> None:
+        self._say_goodbye()
+        self._inner.end()
+
     def close(self) -> None:
+        self._say_goodbye()
+        self._inner.close()
+
+    def _say_goodbye(self) -> None:
         with suppress(ssl.SSLError, Lost):  # want-read among them: the peer's own goodbye is not waited for
             self._tls.unwrap()
         with suppress(Lost):
             self._push()
-        self._inner.close()
 
     async def _pull(self) -> bool:
         data = await self._inner.receive()

@@ -16,7 +16,8 @@ from arbiter.certs import make_certs
 from arbiter.v1 import strategy_pb2, user_pb2
 from tests.e2e.conftest import CALL_SECONDS, ROOT, Person, Program
 
-STOPS_WITHIN = 3.0
+STOPS_WITHIN = 10.0
+"""On a machine that does much else; by itself it takes less than a second."""
 
 
 class Secured:
