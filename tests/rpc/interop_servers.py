@@ -86,6 +86,11 @@ async def our_server() -> AsyncIterator[OurServer]:
     """The interop service on our engine."""
     server = Server([our_service()], lambda _: None, lambda: CORRELATION)
     async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve, listener)
+
+        async def serve() -> None:
+            async with listener:  # as when a program that was stopped ends
+                await server.serve(listener)
+
+        nursery.start_soon(serve)
         yield OurServer(server, port_of(listener))
         nursery.cancel_scope.cancel()

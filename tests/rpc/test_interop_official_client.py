@@ -6,13 +6,14 @@ client sees with the same values. Where the servers differ on purpose, `ACCEPTED
 
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import grpc
 import pytest
 import trio
 
-from tests.rpc.interop_servers import CORRELATION, SECONDS, official_process, our_server
+from tests.rpc.interop_servers import CORRELATION, SECONDS, official_process, official_server, our_server
 from tests.rpc.interop_service import ECHO_INITIAL, ECHO_TRAILING, METHODS, SERVICE, m
 
 Code = grpc.StatusCode
@@ -26,9 +27,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "no method": {"ours": "no method {}", "official": "Method not found!"},
     # bytes that are no such message are the client's fault, not the server's
     "no such message": {"ours": Code.INVALID_ARGUMENT, "official": Code.INTERNAL},
-    # the text alone
-    "too long": {"ours": "a message is longer than 4,194,304 bytes", "official": "CLIENT: Received message larger than max"},
+    # the text alone, for people
+    "cut off": {"ours": "Arbiter is stopping", "official": "Cancelling all calls"},
 }
+
+
+MADE_BY_THE_CLIENT = (Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE)
+"""May be so, without a word of the server."""
 
 
 class Seen(NamedTuple):
@@ -77,7 +82,7 @@ class Client:
         """Without what may differ, which must be there."""
         found = dict(call.trailing_metadata())
         for name, value in ACCEPTED["extra trailers"][self.kind].items():
-            if call.code() not in (Code.CANCELLED, Code.DEADLINE_EXCEEDED):  # made by the client itself
+            if found or call.code() not in MADE_BY_THE_CLIENT:
                 assert found.pop(name) == value
         return found
 
@@ -299,6 +304,17 @@ async def test_bytes_that_are_no_such_message(client):
     assert (seen.code, seen.messages) == (ACCEPTED["no such message"][client.kind], [])
 
 
+async def test_a_slow_reader_gets_everything_and_others_go_on_meanwhile(client):
+    def play() -> list[int]:
+        call = client.start("StreamingOutputCall", outputs(*[60_000] * 100))
+        first = next(call)
+        for _ in range(20):  # while the stream's window is full
+            assert client.see("EmptyCall", m.Empty()) == fine(m.Empty())
+        return [len(each.payload.body) for each in (first, *call)]
+
+    assert await run(play) == [60_000] * 100
+
+
 async def test_concurrent_large_unary(client):
     def play() -> list[Any]:
         calls = [client.start("UnaryCall", LARGE) for _ in range(100)]
@@ -325,3 +341,41 @@ async def test_metadata_keeps_several_values_of_a_name_and_bytes_of_any_kind(cli
     initial, trailing = await run(play)
     assert [tuple(each) for each in initial] == list(metadata[3:])
     assert [tuple(each) for each in trailing] == list(metadata[:3])
+
+
+# -- servers that stop --
+
+
+def sleeping(seconds: float) -> Any:
+    return m.StreamingOutputCallRequest(response_parameters=[m.ResponseParameters(size=1, interval_us=int(seconds * 1e6))])
+
+
+@asynccontextmanager
+async def stoppable(kind: str) -> AsyncIterator[tuple[Client, Callable[[float], Any]]]:
+    """A client, and what stops its server with a grace of so many seconds."""
+    async with {"ours": our_server, "official": official_server}[kind]() as server:
+        client = Client(kind, server.port)
+        yield client, server.server.stop if kind == "ours" else server.stop
+        client.channel.close()
+
+
+@pytest.mark.parametrize("kind", ["ours", "official"])
+async def test_a_server_that_stops_finishes_what_runs_and_takes_nothing_new(kind):
+    async with stoppable(kind) as (client, stop), trio.open_nursery() as nursery:
+        assert await run(lambda: client.see("EmptyCall", m.Empty())) == fine(m.Empty())
+        call = client.start("StreamingOutputCall", sleeping(0.5))
+        assert await run(lambda: client.see("EmptyCall", m.Empty())) == fine(m.Empty())  # so that the call before it has arrived
+        nursery.start_soon(stop, 5)
+        assert await run(lambda: client.rest("StreamingOutputCall", call)) == fine(output(1))
+        seen = await run(lambda: client.see("EmptyCall", m.Empty()))
+        assert (seen.code, seen.messages) == (Code.UNAVAILABLE, [])
+
+
+@pytest.mark.parametrize("kind", ["ours", "official"])
+async def test_a_server_that_stops_at_once_cuts_what_runs(kind):
+    async with stoppable(kind) as (client, stop), trio.open_nursery() as nursery:
+        call = client.start("StreamingOutputCall", sleeping(5))
+        assert await run(lambda: client.see("EmptyCall", m.Empty())) == fine(m.Empty())
+        nursery.start_soon(stop, 0)
+        seen = await run(lambda: client.rest("StreamingOutputCall", call))
+        assert (seen.code, seen.details) == (Code.UNAVAILABLE, ACCEPTED["cut off"][kind])

@@ -330,6 +330,30 @@ async def test_a_server_killed_in_mid_call_ends_the_call_at_once():
         assert not channel.usable
 
 
+async def test_a_server_killed_while_the_client_waits_for_window_ends_that_too():
+    async with official_server() as server, connected(server) as channel, full_duplex(channel) as call:
+        await call.send(sleeping(5))
+        sent = 0
+
+        async def send_on() -> None:
+            nonlocal sent
+            while call.error is None:
+                await call.send(outputs(payload=zeros(100_000)))
+                sent += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_on)
+            before = -1
+            with trio.fail_after(SECONDS):
+                while before != sent or not call.waiting:  # until no more leaves
+                    before = sent
+                    await trio.sleep(0.1)
+            server.kill()
+        assert sent < 1_000
+        with pytest.raises(NotConnected):
+            await sizes(call)
+
+
 async def test_a_server_that_stops_with_grace_finishes_what_runs_and_takes_nothing_new():
     async with official_server() as server, connected(server) as channel, full_duplex(channel) as call:
         await call.send(sleeping(0.5))
