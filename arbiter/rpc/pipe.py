@@ -130,20 +130,21 @@ class TlsPipe:
                 return self._tls.selected_alpn_protocol()
 
     async def receive(self) -> bytes:
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            try:
-                data = self._tls.read(READ)
-            except ssl.SSLWantReadError:
-                self._push()  # an answer that TLS itself owes
-                if not await self._pull():
+            if self._in.pending or self._tls.pending():  # else the answer is an exception, which costs more than a record
+                try:
+                    return self._tls.read(READ)
+                except ssl.SSLWantReadError:
+                    pass
+                except ssl.SSLZeroReturnError:
                     return b""
-            except ssl.SSLZeroReturnError:
+                except ssl.SSLError as error:
+                    raise NoTls(_reason(error)) from None
+            if self._out.pending:
+                self._push()  # an answer that TLS itself owes
+            if not await self._pull():
                 return b""
-            except ssl.SSLError as error:
-                raise NoTls(_reason(error)) from None
-            else:
-                return data
 
     def send(self, data: bytes | bytearray) -> bool:
         view = memoryview(data)
