@@ -42,7 +42,7 @@ test *args: _dev
 
 # what the tests do, far more often and longer: 2,000 random trees of actors, clients that misbehave for 10 minutes
 nightly: _dev
-    @exec env RUNTIME_SEEDS=2000 SOAK_SECONDS=600 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime tests/rpc/test_soak.py
+    @exec env RUNTIME_SEEDS=2000 SOAK_SECONDS=600 WIRE_SEQUENCES=20000 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime tests/rpc/test_soak.py tests/rpc/test_wire_beside_h2.py
 
 # format, lint, types, the import rule, generated code, that the installed packages fit together
 check: _dev
