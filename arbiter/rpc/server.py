@@ -114,17 +114,14 @@ class Server:
             nursery.cancel_scope.cancel()
 
     async def stop(self, grace: float) -> None:
-        """Take no new connection and no new call, and let those that run finish; end what is left after `grace` seconds.
-
-        Streams, which never finish, are ended as soon as no call with one answer runs.
-        """
+        """Take no new connection and no new call, let those that run finish, and end what is left after `grace` seconds."""
         self._stopping = True
         for scope in tuple(self._not_yet):
             scope.cancel()
         for connection in tuple(self._connections):
             connection.go_away()
         with trio.move_on_after(grace):
-            while any(connection.unary for connection in self._connections):  # noqa: ASYNC110 as above
+            while self.calls:  # noqa: ASYNC110 as above
                 await trio.sleep(0.005)
         for connection in tuple(self._connections):
             connection.end_calls(STOPPING)

@@ -81,7 +81,7 @@ class ServerConnection:
         self._log = _log.bind()
         """Bound once: the lazy one looks up its configuration at each line, also where that says to drop it."""
         self._held = 0
-        self.unary = 0
+        self._unary = 0
         """Unary calls that were started and have not ended."""
         self._fresh: list[Call] = []
         """Begun by what was just read, and not started yet."""
@@ -143,7 +143,7 @@ class ServerConnection:
         """See that what is in `out` is sent: now, where nothing else is about to be said, else with what comes in this turn."""
         if not self.wire.out:
             return
-        if not self.unary and self._writer.taken:
+        if not self._unary and self._writer.taken:
             self._send_now()
         else:
             self._writer.wake()
@@ -300,7 +300,7 @@ class ServerConnection:
             self.running += 1
             self._host.calls += 1
             if not call.head.method.many_replies:
-                self.unary += 1
+                self._unary += 1
             if self._idle:
                 trio.lowlevel.reschedule(self._idle.pop(), outcome.Value(call))
             else:
@@ -367,7 +367,7 @@ class ServerConnection:
         self._host.calls -= 1
         assert call.head.method is not None
         if not call.head.method.many_replies:
-            self.unary -= 1
+            self._unary -= 1
 
     def _why_cancelled(self, call: Call) -> Ending | None:
         """None where the client reset it and wants no answer."""

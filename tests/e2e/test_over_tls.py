@@ -17,7 +17,7 @@ from arbiter.v1 import strategy_pb2, user_pb2
 from tests.e2e.conftest import CALL_SECONDS, ROOT, Person, Program
 
 STOPS_WITHIN = 10.0
-"""On a machine that does much else; by itself it takes less than a second."""
+"""On a machine that does much else; by itself it takes between one second and two."""
 
 
 class Secured:
