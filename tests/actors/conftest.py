@@ -192,11 +192,13 @@ class Scene:
             lambda: ArbScanner((self.pair,), data, self.opportunities, environment, FRESH_SECONDS),
             mailbox=Conflate(scanner_key),
         )
+
+    def _make_tree(self) -> None:
         inputs = Group("inputs", [self.accounts, *self.feeds.values()], exhausted="park")
         trading = Group("trading", [self.tracker, *self.desks.values(), self.sessions], strategy="rest_for_one")
         strategies = Group("strategies", [self.scanner], exhausted="park")
         root = Group("root", [self.journal, self.brake, inputs, trading, strategies], strategy="rest_for_one")
-        self.supervisor = Supervisor(root, environment)
+        self.supervisor = Supervisor(root, self.environment)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -205,6 +207,7 @@ class Scene:
         if self.add_accounts:
             await self.store.commit([(PutAccount(account),) for account in self.add_accounts])
         self._build()
+        self._make_tree()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.supervisor.run)
             await wait_all_tasks_blocked()
