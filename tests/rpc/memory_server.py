@@ -157,6 +157,8 @@ async def connected(server: Server, peer: str = "memory") -> AsyncIterator[Peer]
         finally:
             server._connections.discard(connection)
             server._addresses[peer] -= 1
+            if not server._addresses[peer]:
+                del server._addresses[peer]
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
