@@ -363,10 +363,17 @@ async def stoppable(kind: str) -> AsyncIterator[tuple[Client, Callable[[float], 
 async def test_a_server_that_stops_finishes_what_runs_and_takes_nothing_new(kind):
     async with stoppable(kind) as (client, stop), trio.open_nursery() as nursery:
         assert await run(lambda: client.see("EmptyCall", m.Empty())) == fine(m.Empty())
-        call = client.start("StreamingOutputCall", sleeping(0.5))
+        release = threading.Event()
+
+        def requests():
+            yield m.StreamingInputCallRequest(payload=zeros(8))
+            release.wait(SECONDS)
+
+        call = client.start("StreamingInputCall", requests())
         assert await run(lambda: client.see("EmptyCall", m.Empty())) == fine(m.Empty())  # so that the call before it has arrived
         nursery.start_soon(stop, 5)
-        assert await run(lambda: client.rest("StreamingOutputCall", call)) == fine(output(1))
+        threading.Timer(0.3, release.set).start()
+        assert await run(lambda: client.rest("StreamingInputCall", call)) == fine(m.StreamingInputCallResponse(aggregated_payload_size=8))
         seen = await run(lambda: client.see("EmptyCall", m.Empty()))
         assert (seen.code, seen.messages) == (Code.UNAVAILABLE, [])
 
