@@ -22,8 +22,8 @@ from arbiter.rpc import frames
 from arbiter.rpc.frames import frame
 from arbiter.rpc.gate import OPEN_METHODS
 from arbiter.rpc.tokens import Keys, TokenAuthority, make_signing_key
+from tests.rpc.chaos import Chaos
 from tests.rpc.memory_server import block_of, connected
-from tests.rpc.test_wire_beside_h2 import Chaos
 
 CASES = int(os.environ.get("FUZZ_CASES", "4000"))
 CALLS = 15

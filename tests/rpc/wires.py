@@ -126,3 +126,16 @@ def headers(number, block=LITERAL, *, end=False, more=0):
 
 def data(number, payload=b"", *, end=False):
     return frame(frames.DATA, frames.END_STREAM if end else 0, number, payload)
+
+
+LARGE = frames.window_update(0, 2**30)
+"""A connection's window that nothing here fills."""
+
+
+def calls(*numbers, window=frames.DEFAULT_WINDOW, **options):
+    """A server with these calls open, each with so much window of its own."""
+    heard = server(**options)
+    heard.receive(frames.settings([(frames.INITIAL_WINDOW_SIZE, window)]), *(headers(number) for number in numbers))
+    heard.sent()
+    heard.told()
+    return heard
