@@ -1,6 +1,7 @@
 """Supervised actors on trio: the mechanism, which knows nothing of trading.
 
     message.py      what may be sent: frozen structs, requests that name their reply
+    vocabulary.py   which of them an actor understands, from its class
     mailbox.py      bounded queues with three policies and an urgent lane
     ref.py          how one actor reaches another: tell, offer, ask (reply.py: where the answer arrives)
     actor.py        what one writes: an `Actor` with `started`, `handle`, `stopped`

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Generic, TypeVar
 
 from arbiter.runtime.context import Context
+from arbiter.runtime.vocabulary import ANYTHING, Vocabulary, vocabulary_of
 
 M = TypeVar("M")
 
@@ -31,12 +32,16 @@ class Actor(Generic[M]):
     cleans_up: ClassVar[bool] = False
     """Whether it overrides `stopped`."""
 
+    vocabulary: ClassVar[Vocabulary] = ANYTHING
+    """Its messages, from the class's own parameter: `class Counter(Actor[Add | GetTotal])`."""
+
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         cls.answers_at_once = cls.answer is not Actor.answer
         cls.takes_at_once = cls.take is not Actor.take
         cls.starts_up = cls.started is not Actor.started
         cls.cleans_up = cls.stopped is not Actor.stopped
+        cls.vocabulary = vocabulary_of(cls, Actor) or cls.vocabulary
 
     async def started(self) -> None:
         """Before the first message. The actor is ready, and later siblings start, when this returns."""

@@ -14,7 +14,7 @@ from arbiter.runtime.correlation import correlation
 from arbiter.runtime.crash import report, single
 from arbiter.runtime.follower import Follower
 from arbiter.runtime.mailbox import Mailbox, Order
-from arbiter.runtime.ref import Position, Ref, ReplySlot, require_told, sender
+from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
 from arbiter.runtime.reply import Origin
 from arbiter.runtime.statistics import Statistics
 from arbiter.runtime.topic import Topic
@@ -181,7 +181,7 @@ class Context(Generic[M]):
 
     def send_after(self, seconds: float, message: M) -> Timer:
         """Deliver this message to the actor itself once, so many seconds from now."""
-        require_told(message)
+        self.ref.vocabulary.require_told(message, self.name)
         if not 0 <= seconds < math.inf:
             raise ValueError(f"a message after {seconds} s makes no sense")
         timer = Timer()
@@ -193,7 +193,7 @@ class Context(Generic[M]):
 
         While the actor is behind, none is added to one that still waits for room.
         """
-        require_told(message)
+        self.ref.vocabulary.require_told(message, self.name)
         if not 0 < seconds < math.inf:
             raise ValueError(f"a message every {seconds} s makes no sense")
         timer = Timer()

@@ -289,6 +289,7 @@ class Living(ABC, Generic[S]):
                 if not isinstance(actor, Actor):
                     raise TypeError(f"{node.path}: make made no Actor but {actor!r}")
                 node.cleans_up = actor.cleans_up
+                spec.ref.vocabulary = actor.vocabulary
                 passive = await context.run(actor, spec.shutdown, node)
             else:
                 with trio.CancelScope() as scope:

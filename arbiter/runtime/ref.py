@@ -12,8 +12,9 @@ import trio
 
 from arbiter.errors import AskTimeout
 from arbiter.runtime.mailbox import Mailbox
-from arbiter.runtime.message import Message, Request
+from arbiter.runtime.message import Request
 from arbiter.runtime.reply import ReplySlot
+from arbiter.runtime.vocabulary import ANYTHING
 
 __all__ = ["DirectionError", "Position", "Ref", "ReplySlot", "sender"]
 
@@ -35,56 +36,37 @@ QUICK_IN_A_ROW = 64
 """Requests that are answered at once before an asker lets others run: one costs a few microseconds."""
 
 
-_TOLD: set[type] = set()
-_ASKED: set[type] = set()
-"""Types that were found fit to be told, and to be asked: looking one up costs half of what isinstance does."""
-
-
-def require_told(message: object) -> None:
-    """Raises TypeError for what is no Message: a Request would never be answered."""
-    if message.__class__ not in _TOLD:
-        if not isinstance(message, Message):
-            which = "a request: ask it" if isinstance(message, Request) else "no arbiter.runtime.Message"
-            raise TypeError(f"{message!r} is {which}")
-        _TOLD.add(message.__class__)
-
-
-def _require_asked(request: object, seconds: float) -> None:
-    if not isinstance(request, Request):
-        which = "a message without a reply: tell or offer it" if isinstance(request, Message) else "no arbiter.runtime.Request"
-        raise TypeError(f"{request!r} is {which}")
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"an ask has a deadline: a timeout of {seconds!r} s is none")
-    _ASKED.add(request.__class__)
-
-
 class Ref(Generic[M_contra]):
     """The address of an actor that understands `M_contra`."""
 
-    __slots__ = ("_mailbox", "name", "position")
+    __slots__ = ("_mailbox", "name", "position", "vocabulary")
 
     def __init__(self, name: str, mailbox: Mailbox) -> None:
         self.name = name
         self.position: Position | None = None
+        self.vocabulary = ANYTHING
+        """Which messages the actor understands, known from its class at the latest when it is first made."""
         self._mailbox = mailbox
 
     def __repr__(self) -> str:
         return f"<Ref {self.name}>"
 
     async def tell(self, message: M_contra) -> None:
-        """Deliver, waiting for room. Raises DirectionError, NotRunning (the actor is gone for good), TypeError for what is no Message."""
-        require_told(message)
+        """Deliver, waiting for room. Raises DirectionError, NotRunning (the actor is gone for good), TypeError for what it is not told."""
+        if message.__class__ not in self.vocabulary.told:
+            self.vocabulary.require_told(message, self.name)
         self._check_direction("tell")
         await self._mailbox.put(message)
 
     def offer(self, message: M_contra) -> bool:
-        """Deliver without waiting, in any direction; False when it was not taken. Raises TypeError for what is no Message."""
-        require_told(message)
+        """Deliver without waiting, in any direction; False when it was not taken. Raises TypeError for what it is not told."""
+        if message.__class__ not in self.vocabulary.told:
+            self.vocabulary.require_told(message, self.name)
         return self._mailbox.offer(message)
 
     def offer_urgent(self, message: M_contra) -> None:
         """Deliver before everything that waits, in any direction. Raises MailboxFull when 64 urgent ones wait, TypeError."""
-        require_told(message)
+        self.vocabulary.require_told(message, self.name)
         self._mailbox.put_urgent(message)
 
     async def ask(self, request: Request[R], *, timeout: float) -> R:  # noqa: ASYNC109 a deadline is part of the message's contract
@@ -92,10 +74,16 @@ class Ref(Generic[M_contra]):
 
         Raises what the handler refused with (an ArbiterError), NotRunning when it could not be sent, ActorStopped when
         the actor died before it answered, AskTimeout past the deadline. After the last two the outcome is unknown.
-        TypeError for what is no Request, ValueError for a timeout that is not finite and above 0.
+        TypeError for what it is not asked, ValueError for a timeout that is not finite and above 0.
         """
-        if request.__class__ not in _ASKED or not 0 < timeout < math.inf:
-            _require_asked(request, timeout)
+        if request.__class__ not in self.vocabulary.asked:
+            self.vocabulary.require_asked(request, self.name)
+        try:
+            ends = 0 < timeout < math.inf
+        except TypeError:
+            ends = False
+        if not ends:
+            raise ValueError(f"an ask has a deadline: a timeout of {timeout!r} s is none")
         self._check_direction("ask")
         mailbox = self._mailbox
         if mailbox.answer is not None and mailbox.idle:

@@ -88,6 +88,8 @@ class Child(Generic[M]):
         self.shutdown = shutdown
         self.mailbox = Mailbox(name, _KEEP_ALL if mailbox is None else mailbox)
         self.ref: Ref[M] = Ref(name, self.mailbox)
+        if isinstance(make, type) and issubclass(make, Actor):
+            self.ref.vocabulary = make.vocabulary
         self.placed = False
         """It stands in a tree: two incarnations at once would share its mailbox."""
 

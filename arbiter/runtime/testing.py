@@ -243,25 +243,51 @@ def crash_by_chance(chance: float, random: Random, make: Callable[[], Actor[M]],
 
 
 class _Fragile(Actor[M]):
-    """Another actor, until it is due."""
+    """Another actor, until it is due: also where that answers or takes at once."""
 
     def __init__(self, inner: Actor[M], due: Callable[[], bool], *, after: bool) -> None:
         self._inner = inner
         self._due = due
         self._after = after
+        self._counted: tuple[object, bool] | None = None
+        """A message that was looked at and left to its turn, and whether it is due."""
+        # what the loop asks the class for
+        for name in ("answers_at_once", "takes_at_once", "batch", "cleans_up", "vocabulary"):
+            vars(self)[name] = getattr(inner, name)
 
     async def started(self) -> None:
         self._inner.context = self.context
         await self._inner.started()
 
     async def handle(self, message: M) -> object:
-        due = self._due()
-        if due and not self._after:
-            raise InjectedCrash(f"before {message!r}")
+        due = self._is_due(message)
         reply = await self._inner.handle(message)
         if due:
             raise InjectedCrash(f"after {message!r}")
         return reply
+
+    def answer(self, request: M) -> object:
+        return self._at_once(request, self._inner.answer, NotImplemented)
+
+    def take(self, message: M) -> bool:
+        return bool(self._at_once(message, self._inner.take, False))
+
+    def _is_due(self, message: M) -> bool:
+        """Count it, once. Raises InjectedCrash where that is to be before it is handled."""
+        counted, self._counted = self._counted, None
+        due = counted[1] if counted is not None and counted[0] is message else self._due()
+        if due and not self._after:
+            raise InjectedCrash(f"before {message!r}")
+        return due
+
+    def _at_once(self, message: M, handle: Callable[[M], object], declined: object) -> object:
+        due = self._is_due(message)
+        result = handle(message)
+        if result is declined:
+            self._counted = (message, due)
+        elif due:
+            raise InjectedCrash(f"after {message!r}")
+        return result
 
     async def stopped(self) -> None:
         await self._inner.stopped()

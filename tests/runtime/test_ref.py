@@ -35,7 +35,7 @@ class Desk(Actor[Note | Double]):
         return 2 * message.number
 
 
-class Doer(Actor[Note]):
+class Doer(Actor[Note | Double]):
     """Does what the test hands in, once, in its own task or in a child task; `outcome` is how it ended."""
 
     def __init__(self, deed: Callable[[], Awaitable[object]], outcome: list[object], *, beside: bool = False) -> None:

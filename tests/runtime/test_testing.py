@@ -6,6 +6,7 @@ from random import Random
 import pytest
 import trio
 from trio._core import _run as scheduler
+from trio.testing import wait_all_tasks_blocked
 
 from arbiter.errors import ActorStopped, AskTimeout, NotFound
 from arbiter.runtime import Actor, Backoff, Backpressure, Child, Group, Intensity, Message, Ref, Request
@@ -296,3 +297,45 @@ def test_the_private_names_of_trio_that_a_seeded_run_needs_are_there_and_do_what
     loop = scheduler.unrolled_run
     assert {"_r", "_ALLOW_DETERMINISTIC_SCHEDULING"} <= set(loop.__code__.co_names)
     assert loop.__globals__ is vars(scheduler)
+
+
+class Quick(Actor[Note | Double]):
+    """Answers and takes at once what is short."""
+
+    batch = 3
+
+    def answer(self, request: Note | Double) -> object:
+        return 2 * request.number if isinstance(request, Double) and request.number < 10 else NotImplemented
+
+    def take(self, message: Note | Double) -> bool:
+        return isinstance(message, Note) and message.text == "short"
+
+    async def handle(self, message: Note | Double) -> object:
+        return 2 * message.number if isinstance(message, Double) else None
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+async def test_a_crash_on_purpose_counts_also_what_is_answered_or_taken_at_once_and_each_once(n, after, living, autojump_clock):
+    child = Child("quick", crash_at(n, Quick, after=after))
+    async with living(Group("root", [child], backoff=Backoff(first=0))) as supervisor:
+        crashed = []
+        for send in (1, "short", 100, "a long note"):
+            await wait_all_tasks_blocked()
+            try:
+                if isinstance(send, int):
+                    assert await child.ref.ask(Double(send), timeout=1) == 2 * send
+                else:
+                    assert child.ref.offer(Note(send))
+            except ActorStopped:
+                pass
+            await trio.sleep(1)
+            crashed.append(supervisor.statuses()[0].restarts)
+        assert crashed == [int(number >= n) for number in range(1, 5)]
+        assert supervisor.statuses()[0].lost == 1
+
+
+def test_one_that_crashes_on_purpose_has_the_ways_of_the_actor_within():
+    fragile = crash_at(1, Quick)()
+    assert (fragile.answers_at_once, fragile.takes_at_once, fragile.batch, fragile.cleans_up) == (True, True, 3, False)
+    assert fragile.vocabulary is Quick.vocabulary
