@@ -26,7 +26,8 @@ class Subscription(Generic[K, E]):
             raise ValueError(f"a subscriber's policy is one of {', '.join(get_args(SlowPolicy))}, not {policy!r}")
         if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
             raise ValueError(f"a subscription needs room for a number of at least 1 event, not {capacity!r}")
-        self._policy = policy
+        self._policy: str = policy
+        """"of two": it conflates, and `_first` is in use, which is seldom."""
         self._capacity = capacity
         self._queue: deque[E] = deque()
         self._newest: dict[K, E] = {}
@@ -41,7 +42,10 @@ class Subscription(Generic[K, E]):
         if self._lagged:
             return  # what came after the gap would hide it
         if self._policy == "conflate":
-            newest = self._newest if not self._first or key not in self._first else self._first
+            self.missed += key in self._newest
+            self._newest[key] = event
+        elif self._first is not None:
+            newest = self._first if key in self._first else self._newest
             self.missed += key in newest
             newest[key] = event
         elif len(self._queue) < self._capacity:
@@ -60,10 +64,14 @@ class Subscription(Generic[K, E]):
         while True:
             if self._queue:
                 return self._queue.popleft()
-            if self._first:
-                return self._first.popitem()[1]
+            if self._first is not None:
+                event = self._first.popitem()[1]
+                if not self._first:
+                    self._first, self._policy = None, "conflate"
+                return event
             if len(self._newest) > FEW:
                 self._first, self._newest = dict(reversed(self._newest.items())), {}
+                self._policy = "of two"
                 continue
             if self._newest:
                 return self._newest.pop(next(iter(self._newest)))

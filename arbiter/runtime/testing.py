@@ -6,6 +6,7 @@
 
     run_seeded(7, main)                                            # the same seed, the same run; time jumps
     Child("desk", crash_at(3, Desk))                               # its third message kills it
+    confuse(desk.ref)                                              # and this at once
 
 Nothing here sleeps for real: use trio's autojump clock, which `run_seeded` brings along. Not imported by `arbiter.runtime` itself.
 """
@@ -215,7 +216,15 @@ class Probe(Generic[M]):
 
 
 class Nonsense(Message, frozen=True, tag=True):
-    """What no actor understands: it crashes the one that gets it, where its `match` ends in `assert_never`."""
+    """What no actor understands: it crashes the one that gets it (`confuse`), where its `match` ends in `assert_never`."""
+
+
+def confuse(ref: Ref[Any], *, urgent: bool = False) -> None:
+    """Crash a living actor by a message that it does not understand, which the ref itself would refuse."""
+    if urgent:
+        ref._mailbox.put_urgent(Nonsense())
+    else:
+        ref._mailbox.offer(Nonsense())
 
 
 class InjectedCrash(Exception):

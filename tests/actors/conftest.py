@@ -29,7 +29,7 @@ from arbiter.domain.order import Order, TimeInForce
 from arbiter.domain.pair import pair_markets
 from arbiter.errors import StoreError, VenueUnavailable
 from arbiter.runtime import Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
-from arbiter.runtime.testing import Nonsense
+from arbiter.runtime.testing import confuse
 from arbiter.store.base import Committed, PutAccount, Refused, Writes
 from arbiter.store.memory import MemoryStopMarker, MemoryStore
 from arbiter.venues.base import Capabilities, Emit
@@ -265,7 +265,7 @@ class Scene:
 
     async def crash(self, child: Child[Any]) -> None:
         """Send what the actor cannot understand, and wait until it is back."""
-        child.ref.offer(Nonsense())
+        confuse(child.ref)
         await trio.sleep(1)
         await wait_all_tasks_blocked()
 

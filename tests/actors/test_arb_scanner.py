@@ -8,7 +8,7 @@ from arbiter.actors.arb_scanner import SCANNER_STOPPED, SWEEP_SECONDS, GetPairs,
 from arbiter.actors.market_feed import FRESH_SECONDS
 from arbiter.domain.book import BooksInvalid
 from arbiter.domain.money import parse_micros
-from arbiter.runtime.testing import Nonsense
+from arbiter.runtime.testing import confuse
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ async def test_what_vanished_while_the_scanner_was_away_stays_closed(autojump_cl
     async with scene.running():
         await open_one()
         readings = reader()
-        scene.scanner.ref.offer(Nonsense())
+        confuse(scene.scanner.ref)
         await wait_all_tasks_blocked()
         await scene.quote(scene.k_no, "0.48x10", "0.70x4")
         await trio.sleep(1)

@@ -11,7 +11,7 @@ from arbiter.domain.book import Side
 from arbiter.domain.ids import FillId, OrderId, UserId
 from arbiter.domain.order import Fill
 from arbiter.errors import ActorStopped, AskTimeout, StoreError
-from arbiter.runtime.testing import Nonsense
+from arbiter.runtime.testing import confuse
 from arbiter.store.base import AddFill, Committed, PutAccount
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 
@@ -150,7 +150,7 @@ async def test_a_crash_answers_every_asker_and_the_journal_comes_back(autojump_c
         scene.store.gate = trio.Event()
         askers.ask("a", "b")
         await wait_all_tasks_blocked()
-        scene.journal.ref.offer_urgent(Nonsense())
+        confuse(scene.journal.ref, urgent=True)
         await wait_all_tasks_blocked()
         scene.store.gate.set()
         await trio.sleep(1)

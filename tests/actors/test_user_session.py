@@ -32,7 +32,7 @@ from arbiter.errors import (
     StoreError,
     VenueUnavailable,
 )
-from arbiter.runtime.testing import Nonsense
+from arbiter.runtime.testing import confuse
 from arbiter.store.base import AddFill, PutOrder
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 
@@ -164,7 +164,7 @@ async def test_a_key_is_remembered_over_restarts_of_the_session_and_of_the_progr
         scene.store = SqliteStore(tmp_path / "arbiter.db", InlineRunner)
     async with quoted() as scene:
         first = await scene.place(BUY, "0.44", "5")
-        scene.session().offer(Nonsense())
+        confuse(scene.session())
         await trio.sleep(1)
         assert await scene.place(BUY, "0.44", "5") == first
     async with quoted() as scene:
@@ -194,7 +194,7 @@ async def test_memory_holds_the_newest_final_orders_and_older_ones_are_found_in_
         with pytest.raises(Conflict):
             await scene.place(BUY, "0.45", "2", IOC, key="0")
         assert await cancel(scene, final[0]) == final[0]
-        scene.session().offer(Nonsense())
+        confuse(scene.session())
         await trio.sleep(1)
         assert await scene.orders() == [resting, *final[3:]]
         assert (await cancel(scene, resting)).state is OrderState.CANCELLED
@@ -373,7 +373,7 @@ async def test_a_session_that_starts_while_trading_is_stopped_chases_what_is_ope
         await scene.brake.ref.ask(Halt(ANN, "enough"), timeout=60)
         scene.store.failures = 1
         assert len((await cancel_all(scene))[0].uncertain) == 1
-        scene.session().offer(Nonsense())
+        confuse(scene.session())
         await trio.sleep(5)
         assert [order.state for order in await scene.orders()] == [OrderState.CANCELLED]
 
@@ -546,7 +546,7 @@ async def test_a_pending_order_whose_desk_died_before_it_was_sent_is_cancelled_a
             scene.store.gate = trio.Event()
             nursery.start_soon(_uncertain, scene, BUY, "0.40", "250")
             await wait_all_tasks_blocked()
-            desk.ref.offer(Nonsense())
+            confuse(desk.ref)
             await wait_all_tasks_blocked()
             scene.store.gate.set()
             await trio.sleep(6)
@@ -624,7 +624,7 @@ async def test_a_session_that_finds_a_pending_order_asks_the_desk_what_became_of
         resting = await scene.place(BUY, "0.43", "10", key="resting")
         lost = msgspec.structs.replace(resting, id=OrderId("lost"), idempotency_key="lost", state=OrderState.PENDING)
         await scene.journal.ref.ask(Commit((PutOrder(lost),)), timeout=5)
-        scene.session().offer(Nonsense())
+        confuse(scene.session())
         await trio.sleep(1)
         states = {order.id: order.state for order in await scene.orders()}
         assert states == {resting.id: OrderState.OPEN, lost.id: OrderState.CANCELLED}
@@ -644,7 +644,7 @@ async def test_after_a_crash_of_desk_or_session_open_orders_are_known_followed_a
         first, second = [await scene.place(BUY, "0.43", "10", key=f"{n}") for n in range(2)]
         await scene.crash(scene.desks[POLYMARKET])
         assert await scene.orders() == [first, second]
-        scene.session().offer(Nonsense())
+        confuse(scene.session())
         await trio.sleep(1)
         assert (await cancel(scene, first)).state is OrderState.CANCELLED
         await scene.quote(scene.yes, "0.40x5", "0.43x90")
@@ -667,7 +667,7 @@ async def test_an_order_of_a_venue_that_is_no_longer_configured_does_not_break_t
         known = await scene.place(BUY, "0.43", "10", key="resting")
         lost = msgspec.structs.replace(known, id=OrderId("lost"), idempotency_key="lost", state=OrderState.PENDING, outcome=elsewhere)
         await scene.journal.ref.ask(Commit((PutOrder(lost),)), timeout=5)
-        scene.session().offer(Nonsense())
+        confuse(scene.session())
         await trio.sleep(1)
         with pytest.raises(VenueUnavailable, match="elsewhere"):
             await cancel(scene, lost)

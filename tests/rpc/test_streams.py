@@ -6,15 +6,11 @@ import pytest
 import trio
 
 from arbiter.rpc import book_feed
-from arbiter.runtime import Message
+from arbiter.runtime.testing import confuse
 from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
 
 MICRO = 1_000_000
 PLACE, CANCEL = "TradingService/PlaceOrder", "TradingService/CancelOrder"
-
-
-class Nonsense(Message, frozen=True, tag=True):
-    """What no actor understands."""
 
 
 class Caller:
@@ -131,7 +127,7 @@ async def test_after_the_desk_has_crashed_a_stream_goes_on_and_loses_no_order(pr
     resting = await me.place("a")
     call = me.orders()
     await me.next(call)
-    program.arbiter.core.desks[program.poly.key.venue].offer(Nonsense())
+    confuse(program.arbiter.core.desks[program.poly.key.venue])
     statuses = program.arbiter.core.statuses
     await eventually(lambda: any(each.restarts == 1 and each.name.endswith("polymarket_desk") for each in statuses()))
     await eventually(lambda: all(each.state in ("running", "passive") for each in statuses()))  # who stands behind the desk came back too
@@ -164,7 +160,7 @@ async def test_after_a_restart_of_who_keeps_positions_a_stream_has_one_new_snaps
     await me.place("a", price=460_000)
     call = me.positions()
     first = await me.next(call)
-    program.arbiter.core.tracker.offer(Nonsense())
+    confuse(program.arbiter.core.tracker)
     await eventually(lambda: program.arbiter.core.position_changes.epoch == 2)
     again = await me.next(call)
     assert (again.snapshot, [each.size_micros for each in again.positions]) == (True, [10 * MICRO])

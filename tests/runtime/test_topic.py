@@ -1,7 +1,9 @@
 """Topics: snapshot then changes, what happens to slow readers, one key alone, and starting over."""
 
 import time
+from collections import OrderedDict
 from contextlib import ExitStack
+from random import Random
 from typing import Any
 
 import pytest
@@ -339,6 +341,21 @@ async def test_a_conflating_subscriber_takes_as_long_for_each_of_many_keys_as_fo
 
     few = min([await seconds_each(2_000) for _ in range(3)])
     assert await seconds_each(100_000) < 3.5 * few
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_conflating_subscriber_gets_of_many_keys_the_newest_in_the_order_in_which_they_first_waited(topic, seed):
+    chance, waiting, missed = Random(seed), OrderedDict(), 0
+    with topic.subscribe() as (_, changes):
+        for number in range(2_000):
+            if waiting and chance.random() < (0.2, 0.7)[number // 500 % 2]:
+                assert await changes.receive() == waiting.popitem(last=False)[1]
+            else:
+                key = str(chance.randrange(300))
+                missed += key in waiting
+                waiting[key] = number
+                topic.publish(key, number)
+        assert changes.missed == missed
 
 
 EVENTS = st.lists(st.tuples(st.sampled_from("abc"), st.integers()), max_size=30)
