@@ -109,6 +109,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         if not isinstance(child, Child) or child.name != key:  # keys differ, so its path is its own
             raise ValueError(f"{self.path}: for the key {key!r} make must make a Child of that name, not {getattr(child, 'name', child)!r}")
         node = self._place(child, self._next_index)
+        child.placed = True
         self._next_index += 1
         node.key = key
         self._living[key] = node

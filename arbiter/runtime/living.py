@@ -234,9 +234,10 @@ class Living(ABC, Generic[S]):
     def _place(self, spec: AnyChild, index: int) -> Node:
         node = Node(spec, (*self._position, index), f"{self.path}/{spec.name}")
         if isinstance(spec, Child):
-            if spec.placed:
+            if spec in self._inner.children or spec.placed:
                 raise ValueError(f"{node.path}: this Child stands in a tree already, as {spec.ref.name}; each needs one of its own")
-            spec.placed = True
+            if not self._may_passivate:
+                self._inner.children.add(spec)
             spec.ref.position = node.position
             spec.ref.name = spec.mailbox.name = node.path.partition("/")[2]
         else:
@@ -369,6 +370,8 @@ class Inner(dict[Node, Living[Any]]):
 
     def __init__(self, make: Callable[[Group | DynamicGroup[Any], Position, str, "Inner"], Living[Any]]) -> None:
         super().__init__()
+        self.children: set[Child[Any]] = set()
+        """Known from the beginning: each stands in one place."""
         self._make = make
 
     def make(self, spec: Group | DynamicGroup[Any], position: Position, path: str) -> Living[Any]:

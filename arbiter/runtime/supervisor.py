@@ -31,7 +31,8 @@ class Supervisor:
             kind = LivingGroup if isinstance(spec, Group) else LivingChildren
             return kind(spec, position, path, environment, inner)  # type: ignore[arg-type]  # each kind gets its own spec
 
-        self._root = make(root, (), root.name, Inner(make))
+        self._inner = Inner(make)
+        self._root = make(root, (), root.name, self._inner)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything (then `task_status` says so) and watch over it until `stop` or exhaustion.
@@ -39,6 +40,11 @@ class Supervisor:
         Raises SupervisorExhausted when the root is exhausted, StartFailed (one of those) when its first start fails; its cause is what
         a child raised.
         """
+        for child in self._inner.children:
+            if child.placed:
+                raise ValueError(f"{child.ref.name} stands in a tree that runs already")
+        for child in self._inner.children:
+            child.placed = True
         try:
             await self._root.run(task_status)
         finally:

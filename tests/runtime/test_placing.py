@@ -26,6 +26,12 @@ async def test_a_spec_makes_one_tree_at_a_time_and_another_when_that_is_gone(env
     async with living(tree):
         with pytest.raises(ValueError, match="stands in a tree already"):
             Supervisor(tree, environment)
+    one, two = Supervisor(tree, environment), Supervisor(tree, environment)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one.run)
+        with pytest.raises(ValueError, match="a stands in a tree that runs already"):
+            await two.run()
+        one.stop()
     async with living(tree) as supervisor:
         assert [each.state for each in supervisor.statuses()] == ["running"]
 
