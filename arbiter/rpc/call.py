@@ -12,15 +12,13 @@ from purerpc.grpclib.status import Status
 from arbiter.errors import InvalidInput
 from arbiter.rpc import answer_blocks
 from arbiter.rpc.call_head import CallHead, Metadata
-from arbiter.rpc.follow import Follow, follow
+from arbiter.rpc.follow import BATCH, Follow, Following
 from arbiter.rpc.incoming import OVER, Incoming
 from arbiter.rpc.messages import framed
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Sender, Stream
 
-BATCH = 24 * 1024
-"""So much of one stream is made in one go; then others have their turn."""
 EACH = 128
 """What making a message counts beside its bytes."""
 
@@ -41,6 +39,12 @@ class Carrier(Protocol):
     def soon(self) -> None:
         """The same, with all that is made in this turn."""
 
+    def pump_soon(self, following: Following) -> None:
+        """See `follow.py`."""
+
+    def follower_failed(self, call: "Call", error: Exception) -> None:
+        """See `follow.py`."""
+
     def hold(self, cost: int) -> bool:
         """Count so much more as kept for handlers (less, where negative); whether it is within the limit."""
 
@@ -58,6 +62,7 @@ class Call(Stream):
         "deadline",
         "ended_by",
         "first",
+        "following",
         "head",
         "incoming",
         "reply",
@@ -80,6 +85,8 @@ class Call(Stream):
         """The head of the answer is sent."""
         self.first: bytes | None = None
         """The message of a request that came whole, as nearly all do."""
+        self.following: Following | None = None
+        """What it follows, from the time that its handler does nothing else."""
         self.reply: bytes | None = None
         """The one answer of a unary call, once there is one."""
         self.incoming: Incoming | None = None
@@ -142,14 +149,15 @@ class Call(Stream):
         self._carrier.wire.headers(self, self.head_block())
 
     async def send_all(self, replies: AsyncIterator[Any]) -> None:
-        """Everything that a handler yields, as fast as it is read."""
+        """Everything that a handler yields, as fast as it is read, or until it follows a feed."""
         async for reply in replies:
             if not self.started:  # not before: a call that fails at once is answered with trailers alone
                 self.start()
             if type(reply) is Follow:
-                self._carrier.soon()
-                await follow(self, self, self._carrier, reply.feed)
-            elif not self.write(framed(reply.SerializeToString())) or self._made >= BATCH:
+                self.following = Following(self, self._carrier, reply.feed, replies)
+                self.following.pump()
+                return
+            if not self.write(framed(reply.SerializeToString())) or self._made >= BATCH:
                 await self.breathe()
 
     def write(self, message: bytes) -> bool:
@@ -159,29 +167,21 @@ class Call(Stream):
         return self._carrier.wire.send(self, message)
 
     async def breathe(self) -> None:
-        """Let others have their turn when much was written, and wait for room where there is none."""
-        if self.pending:
-            while self.pending:
-                await self.woken()
-        elif self._made >= BATCH or self.ended_here:  # also for a handler that goes on with a call that is over
-            await trio.lowlevel.checkpoint()
-        else:
-            return
+        """Let others have their turn, and wait for room where there is none."""
         self._made = 0
-
-    async def woken(self) -> None:
-        """Wait until `wake`, or until there is room again."""
-        if self._room is None:
+        if not self.pending:  # also for a handler that goes on with a call that is over
+            await trio.lowlevel.checkpoint()
+        elif self._room is None:
             self._room = Parking()
-        await self._room.wait()
-
-    def wake(self) -> None:
-        """See `woken`."""
-        if self._room is not None:
-            self._room.wake()
+        while self.pending:
+            assert self._room is not None
+            await self._room.wait()
 
     def drained(self) -> None:
-        self.wake()
+        if self.following is not None:
+            self._carrier.pump_soon(self.following)
+        elif self._room is not None:
+            self._room.wake()
 
     def over(self) -> None:
         """Nothing of the request is wanted any more."""

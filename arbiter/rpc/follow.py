@@ -1,17 +1,17 @@
-"""A stream that follows a feed: each change is written into it while it is published, without a turn of its own task.
+"""A stream that follows a feed: each change is written into it while it is published, and no task waits for one.
 
-The task writes what is to be told first, then waits. Where the reader gives no window, the feed holds what comes, the newest of
-each key, and the task writes that once there is room.
+What is to be told first is written at once. Where the reader gives no window, the feed holds what comes, the newest of each key,
+and that is written by the connection's writer once there is room.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
-
-import trio
 
 from arbiter.rpc.messages import framed
 from arbiter.rpc.sending import Sender, Stream
+
+BATCH = 24 * 1024
+"""So much of one stream is written in one go; then others have their turn."""
 
 
 class Feed(Protocol):
@@ -33,7 +33,9 @@ class Feed(Protocol):
 
 
 class Follow:
-    """Yielded by a handler as the last thing it has to say; the feed is open for as long as the handler's block."""
+    """Yielded by a handler as the last thing it has to say. Its blocks stay open for as long as the stream lives, and what they do
+    at their end they do without waiting: nobody waits for it.
+    """
 
     __slots__ = ("feed",)
 
@@ -50,54 +52,72 @@ class Carrier(Protocol):
     def soon(self) -> None:
         """See that what is in `wire.out` is sent with all that this turn brings."""
 
+    def pump_soon(self, following: "Following", /) -> None:
+        """See that `pump` is called soon, by nobody who publishes."""
 
-class Reader(Protocol):
-    """The stream's call."""
-
-    def write(self, message: bytes, /) -> bool:
-        """Send a framed message, or keep it until there is room; whether there was."""
-
-    async def breathe(self) -> None:
-        """Let others have their turn when much was written, and wait for room where there is none."""
-
-    async def woken(self) -> None:
-        """Wait until `wake`, or until there is room again."""
-
-    def wake(self) -> object:
-        """See `woken`."""
+    def follower_failed(self, stream: Any, error: Exception, /) -> None:
+        """End the call by this."""
 
 
-async def follow(reader: Reader, stream: Stream, carrier: Carrier, feed: Feed) -> None:
-    """Until cancelled. `stream` is the reader's own."""
-    wire, tell, soon = carrier.wire, feed.next, carrier.soon
+class Following:
+    """One stream and its feed. `replies` is the handler, stopped where it yielded `Follow`."""
 
-    def deliver(change: Any) -> None:
-        message = tell(change)
-        if message is not None:
-            first = not wire.out  # else whoever wrote before has seen to it
-            if not wire.send(stream, message):
-                feed.deliver = feed.hold
-            if first:
-                soon()
+    __slots__ = ("_carrier", "_deliver", "_feed", "_look_at", "_stream", "due", "replies")
 
-    def wake() -> None:
-        feed.deliver = feed.hold  # something is to be taken before anything else may be told
-        reader.wake()
+    def __init__(self, stream: Stream, carrier: Carrier, feed: Feed, replies: AsyncIterator[Any]) -> None:
+        self.replies = replies
+        self.due = False
+        """`pump` will be called."""
+        self._stream = stream
+        self._carrier = carrier
+        self._feed = feed
+        self._look_at = 0.0
+        self._deliver = self._make_deliver()
+        feed.wake = self._wake
 
-    look_at = -math.inf
-    feed.wake = wake
-    while True:
+    def _make_deliver(self) -> Callable[[Any], None]:
+        """What is called for each change and each reader: everything it needs is at hand."""
+        stream, feed, wire, tell, soon = self._stream, self._feed, self._carrier.wire, self._feed.next, self._carrier.soon
+
+        def deliver(change: Any) -> None:
+            message = tell(change)
+            if message is not None:
+                first = not wire.out  # else whoever wrote before has seen to it
+                if not wire.send(stream, message):
+                    feed.deliver = feed.hold
+                if first:
+                    soon()
+
+        return deliver
+
+    def _wake(self) -> None:
+        self._feed.deliver = self._feed.hold  # something is to be taken before anything else may be told
+        self._carrier.pump_soon(self)
+
+    def pump(self) -> None:
+        """Write what waits, as far as there is room; what comes when nothing waits any more is written at once."""
+        self.due = False
+        feed, stream, wire = self._feed, self._stream, self._carrier.wire
         feed.deliver = feed.hold
-        await reader.breathe()
-        if trio.current_time() >= look_at:
-            look_at = trio.current_time() + feed.look_seconds
-            feed.look_again()
-        while (message := feed.take()) is not None:
-            reader.write(framed(message))
-            await reader.breathe()
-        feed.deliver = deliver
-        if look_at == math.inf:
-            await reader.woken()
-        else:
-            with trio.move_on_at(look_at):
-                await reader.woken()
+        written = 0
+        try:
+            while not stream.pending:  # else there is no room, and `drained` tells when there is
+                if written >= BATCH:
+                    self._carrier.pump_soon(self)
+                    break
+                message = feed.take()
+                if message is None:
+                    feed.deliver = self._deliver
+                    break
+                data = framed(message)
+                written += len(data)
+                wire.send(stream, data)
+        except Exception as error:  # noqa: BLE001 a fault of this feed ends this stream alone
+            self._carrier.follower_failed(stream, error)
+        self._carrier.soon()
+
+    def look(self, now: float) -> None:
+        """For feeds that must see to what no change tells: called now and then."""
+        if self._feed.look_seconds <= now - self._look_at:
+            self._look_at = now
+            self._feed.look_again()

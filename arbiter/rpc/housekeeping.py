@@ -38,6 +38,8 @@ def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -
         connection.flush()
     for stream in tuple(wire.streams.values()):
         assert isinstance(stream, Call)
+        if stream.following is not None:
+            stream.following.look(now)
         if stream.pending:
             _look_at_slow(connection, stream, now, limits)
         else:

@@ -5,7 +5,6 @@ wakes the writer. Tasks that ran a call are kept for the next, since making one 
 """
 
 import math
-from contextlib import aclosing
 from typing import Any, Protocol
 
 import outcome
@@ -18,6 +17,7 @@ from arbiter.errors import ArbiterError
 from arbiter.rpc import answer_blocks
 from arbiter.rpc.call import Call, Ending
 from arbiter.rpc.call_head import CallHead, Metadata
+from arbiter.rpc.follow import Following
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.messages import HEAD, framed
@@ -87,6 +87,8 @@ class ServerConnection:
         """Begun by what was just read, and not started yet."""
         self._idle: list[trio.lowlevel.Task] = []
         self._writer = Parking()
+        self._pumps: list[Following] = []
+        """To be pumped by the writer."""
         self._nursery: trio.Nursery | None = None
         self._closing = False
 
@@ -109,6 +111,8 @@ class ServerConnection:
                         assert isinstance(call, Call)
                         self.wire.forget(call)
                         call.over()  # now, whatever its handler still has to clean up
+                        if call.following is not None and call.scope is None:
+                            self._let_go(call)
         except* Lost:
             pass
         finally:
@@ -132,7 +136,10 @@ class ServerConnection:
     async def _write(self) -> None:
         wire, pipe = self.wire, self._pipe
         while True:
-            while wire.out or pipe.backlog:
+            while wire.out or pipe.backlog or self._pumps:
+                pumps, self._pumps = self._pumps, []
+                for following in pumps:
+                    following.pump()
                 self.stuck_since = trio.current_time()
                 pipe.send(wire.take())
                 await pipe.flushed()
@@ -204,6 +211,9 @@ class ServerConnection:
         if call.scope is not None:
             call.scope.cancel()
         elif call.id in self.wire.streams:
+            if call.following is not None:
+                self._let_go(call)
+            self._tell_ended(call, ending)
             self._finish(call, ending)
             self.flush()
 
@@ -268,6 +278,8 @@ class ServerConnection:
         assert isinstance(stream, Call)
         if stream.scope is not None:
             stream.scope.cancel()
+        elif stream.following is not None:
+            self._let_go(stream)
         self._over(stream)
 
     def going_away(self, last: int, code: int, text: str) -> None:
@@ -286,6 +298,15 @@ class ServerConnection:
 
     def took(self, call: Call, length: int) -> None:
         self.wire.took(call, length)
+
+    def pump_soon(self, following: Following) -> None:
+        if not following.due:
+            following.due = True
+            self._pumps.append(following)
+            self._writer.wake()
+
+    def follower_failed(self, call: Call, error: Exception) -> None:
+        self._end(call, _ending(error, call.request))
 
     # -- running calls --
 
@@ -320,13 +341,24 @@ class ServerConnection:
                             call = await self._next(task)
                         ending = await self._run(call, scope)
                         ended, call = call, None
-                        self._ended(ended, ending)
+                        if ended.following is not None:
+                            self._detach(ended)
+                        else:
+                            self._ended(ended, ending)
                 if call is not None:  # cancelled, or else the scope was so after its call had ended
                     ended, call = call, None
                     self._ended(ended, self._why_cancelled(ended))
         finally:
             if call is not None:  # the connection ends
                 self._count_out(call)
+
+    def _detach(self, call: Call) -> None:
+        """From now on no task waits for what the call follows, unless it has ended meanwhile."""
+        call.scope = None
+        if call.id not in self.wire.streams:
+            self._let_go(call)
+        elif call.ended_by is not None:
+            self._end(call, call.ended_by)
 
     async def _next(self, task: trio.lowlevel.Task) -> Call:
         """Wait for the next call to run."""
@@ -356,10 +388,21 @@ class ServerConnection:
         """The handler has ended. An ending of None: the client wants no answer."""
         self._count_out(call)
         if ending is not None:
-            self._log.debug("call", method=call.head.path, status="OK" if ending[0] is None else ending[0].status_code.name)
+            self._tell_ended(call, ending)
             if call.id in self.wire.streams:
                 self._finish(call, ending)
         self.flush()
+
+    def _tell_ended(self, call: Call, ending: Ending) -> None:
+        self._log.debug("call", method=call.head.path, status="OK" if ending[0] is None else ending[0].status_code.name)
+
+    def _let_go(self, call: Call) -> None:
+        """End the handler of a call that follows a feed and has no task."""
+        following, call.following = call.following, None
+        assert following is not None
+        call.request.end = cannot_end  # or the two would hold each other
+        self._count_out(call)
+        close_now(following.replies, call.head.path)
 
     def _count_out(self, call: Call) -> None:
         call.scope = None
@@ -377,25 +420,34 @@ class ServerConnection:
             return Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ()
         return None
 
-    async def _outcome(self, call: Call) -> Ending:
-        """Run the handler and say how it ended."""
+    async def _outcome(self, call: Call) -> Ending | None:
+        """Run the handler and say how it ended; None where it follows a feed from now on."""
         method, request = call.head.method, call.request
         assert method is not None
         try:
             message = call.messages() if method.many_requests else await self._message(call)
             if method.many_replies:
-                request.end = lambda error: self._end(call, _ending(error, request))
-                try:
-                    async with aclosing(method.call(message, request=request)) as replies:
-                        await call.send_all(replies)
-                finally:
-                    request.end = cannot_end  # or the two would hold each other
-            else:
-                reply = await method.call(message, request=request)
-                call.reply = framed(reply.SerializeToString())
+                return await self._send_all(call, method.call(message, request=request))
+            reply = await method.call(message, request=request)
+            call.reply = framed(reply.SerializeToString())
         except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
             return _ending(error, request)
         return None, request.trailing_metadata
+
+    async def _send_all(self, call: Call, replies: Any) -> Ending | None:
+        """Send what the handler yields; None where it follows a feed from now on."""
+        request = call.request
+        request.end = lambda error: self._end(call, _ending(error, request))
+        try:
+            await call.send_all(replies)
+            if call.following is not None and call.deadline != math.inf:
+                await trio.sleep_forever()  # its scope knows the deadline
+        finally:
+            if call.following is None or call.deadline != math.inf:
+                call.following = None
+                request.end = cannot_end  # or the two would hold each other
+                await replies.aclose()
+        return None if call.following is not None else (None, request.trailing_metadata)
 
     async def _message(self, call: Call) -> Any:
         """The message of a request that has one. Raises what the call ends with where it does not come."""
@@ -434,6 +486,20 @@ class ServerConnection:
         call.over()
         if not self.wire.streams:
             self.quiet_since = trio.current_time()
+
+
+def close_now(replies: Any, path: str) -> None:
+    """End a handler that waits for nothing where it stands, which is what `Follow` asks for."""
+    closing = replies.aclose()
+    try:
+        closing.send(None)
+    except StopIteration:
+        return
+    except Exception:  # noqa: BLE001 the stream has ended all the same
+        _log.exception("a handler failed at its end", method=path)
+        return
+    closing.close()
+    _log.error("a handler waits at its end, where nobody waits for it", method=path)
 
 
 def _ending(error: Exception, request: Request) -> Ending:
