@@ -15,6 +15,7 @@ SLOW = Status(StatusCode.RESOURCE_EXHAUSTED, "this stream is not read; open it a
 def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -> None:
     """End what has taken too long, and ask who has been silent."""
     wire = connection.wire
+    connection.trim()
     if not wire.greeted:
         if now - connection.opened_at >= limits.handshake_seconds:
             connection.close()

@@ -5,6 +5,7 @@ wakes the writer. Tasks that ran a call are kept for the next, since making one 
 """
 
 import math
+from contextlib import suppress
 from typing import Any, Protocol
 
 import outcome
@@ -86,6 +87,8 @@ class ServerConnection:
         self._fresh: list[Call] = []
         """Begun by what was just read, and not started yet."""
         self._idle: list[trio.lowlevel.Task] = []
+        self._unneeded = 0
+        """The fewest that were idle at once since the last `trim`."""
         self._writer = Parking()
         self._pumps: list[Following] = []
         """To be pumped by the writer."""
@@ -326,10 +329,10 @@ class ServerConnection:
                 trio.lowlevel.reschedule(self._idle.pop(), outcome.Value(call))
             else:
                 nursery.start_soon(self._work, call)
+        self._unneeded = min(self._unneeded, len(self._idle))
 
-    async def _work(self, first: Call) -> None:
+    async def _work(self, call: Call | None) -> None:
         """Run one call after another. They share a scope, which is made anew when it was cancelled."""
-        call: Call | None = first
         task = trio.lowlevel.current_task()
         try:
             while True:
@@ -339,10 +342,14 @@ class ServerConnection:
                             if len(self._idle) >= IDLE_WORKERS:
                                 return
                             call = await self._next(task)
+                            if call is None:
+                                return
                         ending = await self._run(call, scope)
                         ended, call = call, None
                         if ended.following is not None:
                             self._detach(ended)
+                            if self._idle:  # streams come in numbers and stay: one task to begin the next is enough
+                                return
                         else:
                             self._ended(ended, ending)
                 if call is not None:  # cancelled, or else the scope was so after its call had ended
@@ -360,16 +367,23 @@ class ServerConnection:
         elif call.ended_by is not None:
             self._end(call, call.ended_by)
 
-    async def _next(self, task: trio.lowlevel.Task) -> Call:
-        """Wait for the next call to run."""
+    async def _next(self, task: trio.lowlevel.Task) -> Call | None:
+        """Wait for the next call to run; None where there will be none soon."""
         self._idle.append(task)
 
         def leave(_raise_cancel: Any) -> trio.lowlevel.Abort:
             self._idle.remove(task)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        call: Call = await trio.lowlevel.wait_task_rescheduled(leave)
+        call: Call | None = await trio.lowlevel.wait_task_rescheduled(leave)
         return call
+
+    def trim(self) -> None:
+        """End the tasks that nothing has needed since the last time."""
+        for task in self._idle[: self._unneeded]:
+            trio.lowlevel.reschedule(task, outcome.Value(None))
+        del self._idle[: self._unneeded]
+        self._unneeded = len(self._idle)
 
     async def _run(self, call: Call, scope: trio.CancelScope) -> Ending | None:
         """Run the handler in its scope and say how it ended; None where the call ended before."""
@@ -498,7 +512,8 @@ def close_now(replies: Any, path: str) -> None:
     except Exception:  # noqa: BLE001 the stream has ended all the same
         _log.exception("a handler failed at its end", method=path)
         return
-    closing.close()
+    with suppress(GeneratorExit, Exception):  # what comes out is what goes in
+        closing.throw(GeneratorExit())
     _log.error("a handler waits at its end, where nobody waits for it", method=path)
 
 
