@@ -37,6 +37,7 @@ class LivingGroup(Living[Group]):
     async def _begin(self) -> None:
         self._restarts.clear()
         for node in self._nodes:
+            node.crashes = None
             if self.parks:  # it comes up without the one that cannot
                 await self._start_quietly(node)
             else:

@@ -610,6 +610,17 @@ async def test_a_parked_child_that_is_tried_again_has_its_whole_intensity_again(
             await trio.sleep(PARK_SECONDS)
 
 
+async def test_a_parking_group_that_its_own_supervisor_restarts_begins_to_count_anew(world, living, autojump_clock):
+    inner = world.group("b", "inner", exhausted="park", intensity=Intensity(1, 600))
+    async with living(Group("root", [world.child("a"), inner], strategy="rest_for_one", intensity=EAGER)) as supervisor:
+        await world.crash("b")
+        await world.crash("a")
+        await world.crash("b")
+        assert states(supervisor) == {"a": "running", "b": "running"}
+        await world.crash("b")
+        assert states(supervisor) == {"a": "running", "b": "parked"}
+
+
 # -- backoff --
 
 
