@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from math import ceil, log
 from typing import NamedTuple
 
 import trio
@@ -17,10 +18,29 @@ from arbiter.rpc.client_tls import ClientTls
 from arbiter.rpc.client_types import ActorInfo
 
 REFRESH_SECONDS = 1.0
-WIDE = 110
-"""From so many columns on everything is shown."""
+COLUMNS = {
+    "Restarts": 41,
+    "Mailbox": 49,
+    "Handled/s": 66,
+    "Busy": 71,
+    "p99": 56,
+    "Times": 80,
+    "Lost": 90,
+    "Longest": 100,
+    "Handled": 110,
+    "Conflated": 120,
+}
+"""What is shown of an actor, and from which width of the terminal on: names always have at least 20 columns."""
+BARS = ("▁▂▃▄▅▆▇█", ".:-=+*#@")
+"""From few to many, and the same for a terminal that knows no more than ASCII."""
+TIMES_LEGEND = "Times: how many took under 4 us, 32 us, 256 us, 2 ms, 16 ms, 131 ms, 1 s, more"
+BUCKETS_A_BAR = 3
+BARS_SHOWN = 8
+"""So many hold all buckets of the histogram."""
 MOST_IN_GROUP = 12
 """Actors of one group that are shown: those in trouble and the busiest. A group of sessions can have thousands."""
+GROUP = "group"
+"""The kind of a line that stands for a group, which is there only while it is down."""
 CALM = frozenset({"running", "passive"})
 STYLES = {"running": "green", "passive": "dim", "stopped": "dim", "parked": "red", "backing_off": "yellow"}
 """Beside the word, which says it all."""
@@ -57,32 +77,37 @@ class Screen:
             if elapsed > 0 and new.handled >= old.handled and new.busy_us >= old.busy_us  # else it is another one of that name
         }
 
-    def render(self, width: int) -> RenderableType:
+    def render(self, width: int, *, ascii_only: bool = False) -> RenderableType:
         """The whole screen for a terminal of `width` columns."""
         parts: list[RenderableType] = [Text(f"Arbiter at {self._address}    {self._summary()}", style="dim")]
         if self.trouble:
             parts.append(Text(f"no news: {_line(self.trouble)}", style="yellow"))
-        parts.append(self._tree(width >= WIDE))
+        shown = [name for name, least in COLUMNS.items() if width >= least]
+        parts.append(self._tree(shown, BARS[ascii_only]))
+        if "Times" in shown:
+            parts.append(Text(TIMES_LEGEND, style="dim"))
         if any(actor.last_error for actor in self._actors.values()):
             parts.append(self._errors())
         return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
     def _summary(self) -> str:
-        states = Counter(_state(actor) for actor in self._actors.values())
-        return f"{len(self._actors)} actors: {', '.join(f'{count} {state}' for state, count in states.most_common())}"
+        actors = [actor for actor in self._actors.values() if actor.kind != GROUP]
+        down = Counter(_state(actor) for actor in self._actors.values() if actor.kind == GROUP)
+        groups = f"; groups: {_counted(down)}" if down else ""
+        return f"{len(actors)} actors: {_counted(Counter(map(_state, actors)))}{groups}"
 
-    def _tree(self, wide: bool) -> Table:
+    def _tree(self, numbers: list[str], bars: str) -> Table:
         table = _table("Actor")
         table.add_column("State", no_wrap=True, min_width=len("backing off"))
-        numbers = ["Restarts", "Mailbox", "Handled/s", "Busy", "p99"] + (["Longest", "Handled", "Conflated"] if wide else [])
         for name in numbers:
-            table.add_column(name, no_wrap=True, justify="right", min_width=len(name))
+            times = name == "Times"
+            table.add_column(name, no_wrap=True, justify="left" if times else "right", min_width=BARS_SHOWN if times else len(name))
         shown, left_out = self._choose()
         for depth, label, name in lines_of(shown):
             actor = self._actors.get(name)
             more = f" (and {left_out[name]} more)" if name in left_out else ""
             title = Text(f"{'  ' * depth}{_line(label)}{more}", style="" if actor else "dim")
-            table.add_row(title, *(self._cells(name, actor, numbers) if actor else ()))
+            table.add_row(title, *(self._cells(name, actor, numbers, bars) if actor else ()))
         return table
 
     def _choose(self) -> tuple[list[str], dict[str, int]]:
@@ -99,15 +124,20 @@ class Screen:
         actor, rate = self._actors[name], self._rates.get(name)
         return actor.state in CALM, -(rate.busy if rate else 0.0), -actor.mailbox_depth
 
-    def _cells(self, name: str, actor: ActorInfo, numbers: list[str]) -> Iterator[Text | str]:
+    def _cells(self, name: str, actor: ActorInfo, numbers: list[str], bars: str) -> Iterator[Text | str]:
         rate = self._rates.get(name)
         yield Text(_state(actor), style=STYLES.get(actor.state, "yellow"))
+        if actor.kind == GROUP:
+            yield from ([str(actor.restarts)] if "Restarts" in numbers else [])
+            return
         figures = {
             "Restarts": str(actor.restarts),
             "Mailbox": str(actor.mailbox_depth),
             "Handled/s": "?" if rate is None else _per_second(rate.handled),
             "Busy": "?" if rate is None else f"{rate.busy:.0%}",
             "p99": duration(actor.p99_us) if actor.handled else "-",
+            "Times": sparkline(actor.histogram, bars),
+            "Lost": str(actor.lost),
             "Longest": duration(actor.longest_us) if actor.handled else "-",
             "Handled": str(actor.handled),
             "Conflated": str(actor.conflated),
@@ -131,11 +161,25 @@ def lines_of(names: Iterable[str]) -> Iterator[tuple[int, str, str]]:
         shared = next((n for n, (old, new) in enumerate(zip(before, parts, strict=False)) if old != new), len(before))
         for depth in range(min(shared, len(parts) - 1), len(parts)):
             yield depth, parts[depth], "/".join(parts[: depth + 1])
-        before = parts[:-1]
+        before = parts
 
 
 def _per_second(count: float) -> str:
     return f"{count:.1f}" if 0 < count < 10 else f"{count:.0f}"
+
+
+def _counted(states: Counter[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in states.most_common())
+
+
+def sparkline(histogram: Sequence[int], bars: str = BARS[0]) -> str:
+    """A histogram of handling times (see `ActorInfo`) in few characters, the fast ones first: blank where none was so slow.
+
+    The height is the logarithm of the number, so that the one slow message of a million is seen.
+    """
+    counts = [sum(histogram[first : first + BUCKETS_A_BAR]) for first in range(0, BARS_SHOWN * BUCKETS_A_BAR, BUCKETS_A_BAR)]
+    most = log(max(counts) + 1)
+    return "".join(bars[ceil(log(count + 1) / most * len(bars)) - 1] if count else " " for count in counts)
 
 
 def duration(microseconds: int) -> str:
@@ -148,7 +192,7 @@ def duration(microseconds: int) -> str:
 
 
 def _table(first: str, ratio: int | None = 1) -> Table:
-    table = Table(expand=True, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(expand=True, box=SIMPLE_HEAD, show_edge=False, padding=0, pad_edge=False)
     table.add_column(first, no_wrap=True, overflow="ellipsis", ratio=ratio)
     return table
 
@@ -176,7 +220,7 @@ async def top(address: str, api_key: str, *, once: bool = False, tls: ClientTls 
         if once:
             await trio.sleep(REFRESH_SECONDS)
             await _read(client, api_key, screen)
-            console.print(screen.render(console.width))
+            console.print(screen.render(console.width, ascii_only=console.options.ascii_only))
         else:
             await _draw(client, api_key, screen, console)
     finally:
@@ -184,14 +228,17 @@ async def top(address: str, api_key: str, *, once: bool = False, tls: ClientTls 
 
 
 async def _draw(client: ArbiterClient, api_key: str, screen: Screen, console: Console) -> None:
-    with Live(screen.render(console.width), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    def drawn() -> RenderableType:
+        return screen.render(console.width, ascii_only=console.options.ascii_only)
+
+    with Live(drawn(), console=console, screen=console.is_terminal, auto_refresh=False) as live:
         while True:
             await trio.sleep(REFRESH_SECONDS)
             try:
                 await _read(client, api_key, screen)
             except (UnavailableError, UncertainError, RateLimitError) as error:
                 screen.trouble = str(error)  # a part restarts: just what one wants to go on looking at
-            live.update(screen.render(console.width), refresh=console.is_terminal)
+            live.update(drawn(), refresh=console.is_terminal)
 
 
 async def _read(client: ArbiterClient, api_key: str, screen: Screen) -> None:

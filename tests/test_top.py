@@ -11,7 +11,7 @@ from rich.console import Console
 
 from arbiter.rpc.client import AuthenticationError, NotConnected, UnavailableError
 from arbiter.rpc.client_types import ActorInfo
-from arbiter.top import MOST_IN_GROUP, Screen, duration, lines_of, top
+from arbiter.top import BARS, MOST_IN_GROUP, Screen, duration, lines_of, sparkline, top
 
 PATHS = [
     *("root/core/journal", "root/core/inputs/accounts", "root/core/inputs/kalshi_feed", "root/core/trading/sessions/ann"),
@@ -79,8 +79,8 @@ def test_an_actor_that_is_new_or_began_to_count_anew_has_no_rate_yet(screen):
 
 
 def test_one_that_handled_nothing_has_no_times(screen):
-    screen.take([actor(handled=0, busy_us=0, longest_us=0, p99_us=0)], 0)
-    assert row(screen, "journal")[5:] == ["-", "-", "0", "0"]
+    screen.take([actor(handled=0, busy_us=0, longest_us=0, p99_us=0, histogram=())], 0)
+    assert row(screen, "journal")[5:] == ["-", "0", "-", "0", "0"]  # no bars between the first two
 
 
 @pytest.mark.parametrize("state", ["waiting", "starting", "running", "backing_off", "parked", "stopping", "stopped", "passive", "new one"])
@@ -103,12 +103,17 @@ def test_without_an_error_nothing_is_said_of_errors(screen):
 
 
 NARROW = "Actor State Restarts Mailbox Handled/s Busy p99"
+USUAL = f"{NARROW} Times"
+WIDTHS = [
+    *((71, NARROW), (79, NARROW), (80, USUAL), (89, USUAL), (90, f"{USUAL} Lost"), (100, f"{USUAL} Lost Longest")),
+    *((110, f"{USUAL} Lost Longest Handled"), (120, f"{USUAL} Lost Longest Handled Conflated")),
+]
 
 
-@pytest.mark.parametrize(("width", "header"), [(80, NARROW), (109, NARROW), (110, f"{NARROW} Longest Handled Conflated")])
+@pytest.mark.parametrize(("width", "header"), WIDTHS)
 def test_no_header_no_state_and_no_figure_is_cut_at_the_usual_widths(screen, width, header):
     busy = {"state": "backing_off", "restarts": 1234, "mailbox_depth": 65_536, "p99_us": 123_456, "longest_us": 987_654}
-    path = "root/core/trading/position_tracker"
+    path = "root/core/trading/position_tracker"  # the longest
     screen.take([actor(path, handled=0, busy_us=0)], 0)
     screen.take([actor(path, handled=123_456, busy_us=999_999, conflated=1_234_567, last_error="RuntimeError: no", **busy)], 1)
     lines = drawn(screen, width).splitlines()
@@ -116,6 +121,52 @@ def test_no_header_no_state_and_no_figure_is_cut_at_the_usual_widths(screen, wid
     assert header in [" ".join(line.split()) for line in lines]
     figures = ["backing", "off", "1234", "65536", "123456", "100%", "123", "ms"]
     assert row(screen, "position_tracker", width)[:8] == figures
+
+
+@pytest.mark.parametrize(
+    ("width", "header"),
+    [(41, "Actor State Restarts"), (49, "Actor State Restarts Mailbox"), (56, "Actor State Restarts Mailbox p99")],
+)
+def test_a_narrow_terminal_drops_figures_before_it_cuts_a_name(screen, width, header):
+    screen.take([actor("root/core/trading/position_tracker", handled=0)], 0)
+    assert header in [" ".join(line.split()) for line in drawn(screen, width).splitlines()]
+    assert row(screen, "position_tracker", width)[0] == "running"
+
+
+def test_a_group_that_is_down_says_so_in_its_own_line_before_its_actors(screen):
+    group = actor("root/core/inputs", kind="group", state="parked", restarts=2, handled=0, last_error="SupervisorExhausted: too often")
+    paths = [actor(PATHS[0]), group, actor(PATHS[1], state="stopped"), actor(PATHS[4])]
+    screen.take(paths, 0)
+    screen.take(paths, 1)
+    text = drawn(screen)
+    lines = [line[:20].rstrip() for line in text.splitlines()]
+    assert lines[lines.index("core") :][:6] == ["core", "  journal", "  inputs", "    accounts", "front", "  rpc"]
+    assert row(screen, "inputs") == ["parked", "2"]
+    assert "3 actors: 2 running, 1 stopped; groups: 1 parked" in text
+    assert "SupervisorExhausted: too often" in text
+
+
+def test_handling_times_are_drawn_from_the_fast_to_the_slow_so_that_a_single_slow_one_shows():
+    histogram = [0] * 24
+    histogram[4], histogram[9], histogram[23] = 1_000_000, 1_000, 1
+    assert sparkline(histogram) == " █ ▅   ▁"
+    assert sparkline(histogram, BARS[1]) == " @ +   ."
+    assert sparkline([7] + 23 * [0]) == "█       "
+    assert sparkline(()) == " " * 8
+
+
+def test_a_terminal_that_knows_only_ascii_gets_nothing_else_from_us(screen):
+    screen.take([actor()], 0)
+    out = io.StringIO()
+    console = Console(file=out, width=80)
+    console.print(screen.render(80, ascii_only=True))
+    assert "@" in out.getvalue()
+    assert not set(BARS[0]) & set(out.getvalue())
+
+
+def test_what_was_lost_is_counted(screen):
+    screen.take([actor(lost=3)], 0)
+    assert row(screen, "journal", 90)[-1] == "3"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])

@@ -158,6 +158,8 @@ def _actor_out(status: ActorStatus) -> admin_pb2.Actor:
         conflated=status.conflated,
         p99_us=_microseconds(status.p99_s),
         histogram=status.histogram,
+        kind=status.kind,
+        lost=status.lost,
     )
 
 

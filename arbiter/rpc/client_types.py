@@ -217,7 +217,7 @@ class BookInfo(msgspec.Struct, frozen=True):
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
-    """One actor: `name` is its path in the tree. Counts are since the program started, times in microseconds.
+    """One actor, or a `group` that is down: `name` is its path in the tree. Counts are since the program started, times in microseconds.
 
     `histogram`: the first number counts messages below 1 microsecond, the n-th after it those from 2^(n-1) to 2^n.
     """
@@ -233,6 +233,9 @@ class ActorInfo(msgspec.Struct, frozen=True):
     longest_us: int
     p99_us: int
     histogram: tuple[int, ...]
+    lost: int = 0
+    """Messages that were in hand when it crashed."""
+    kind: str = "actor"
 
 
 def outcome_ref(key: OutcomeKey) -> market_pb2.OutcomeRef:
@@ -382,4 +385,6 @@ def actor(m: admin_pb2.Actor) -> ActorInfo:
         m.longest_us,
         m.p99_us,
         tuple(m.histogram),
+        m.lost,
+        m.kind,
     )

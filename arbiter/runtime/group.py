@@ -38,6 +38,8 @@ class LivingGroup(Living[Group]):
         self._restarts.clear()
         for node in self._nodes:
             node.crashes = None
+            if node.was_launched and not self.stopping:  # the group ran before, and comes back with it
+                node.restarts += 1
             if self.parks:  # it comes up without the one that cannot
                 await self._start_quietly(node)
             else:

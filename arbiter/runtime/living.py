@@ -124,11 +124,11 @@ class Living(ABC, Generic[S]):
                 self._inner[node].close()
 
     def statuses(self) -> Iterator[ActorStatus]:
-        """Of every actor below, in start order."""
+        """Of every actor below, in start order; a group that is down has a line of its own before them, which says why."""
         for node in self.nodes:
-            if node.is_actor:
+            if node.is_actor or node.is_down:
                 yield node.status()
-            else:
+            if not node.is_actor:
                 yield from self._inner[node].statuses()
 
     def states(self) -> Iterator[tuple[str, State]]:

@@ -12,11 +12,12 @@ from arbiter.runtime.spec import Child, DynamicGroup, Restart
 from arbiter.runtime.statistics import Statistics
 
 State = Literal["waiting", "starting", "running", "backing_off", "parked", "stopping", "stopped", "passive"]
+Kind = Literal["actor", "group"]
 
 
 @dataclass(frozen=True)
 class ActorStatus:
-    """One line of the tree as seen from outside. `name` is the path, times in seconds."""
+    """One line of the tree as seen from outside. `name` is the path, times in seconds. A group has no mailbox and handles nothing."""
 
     name: str
     state: State
@@ -32,6 +33,7 @@ class ActorStatus:
     """Handled messages by their time, see `Statistics`."""
     lost: int
     """Messages in hand when their incarnation ended."""
+    kind: Kind = "actor"
 
 
 WORK_SHARE = 0.75
@@ -71,6 +73,7 @@ class Node:
         "stats",
         "stop_by",
         "told_to_stop",
+        "was_launched",
         "was_ready",
     )
 
@@ -103,6 +106,8 @@ class Node:
         self.cleans_up = isinstance(spec, DynamicGroup)
         """Whether the actor that lives overrides `stopped`; one below may, in a group on demand."""
         self.ready = trio.Event()
+        self.was_launched = False
+        """At least once."""
         self.was_ready = False
         self.late = False
         self.over = False
@@ -113,6 +118,7 @@ class Node:
     def launched(self, now: float, stop_by: float) -> None:
         """A new incarnation is to begin, now by the clock of the environment. It is to be gone by `stop_by` where its group is."""
         self.state = "starting"
+        self.was_launched = True
         if self.ready.is_set():  # whoever waits for the first start waits for this very event
             self.ready = trio.Event()
         self.was_ready = self.late = self.told_to_stop = False
@@ -159,6 +165,11 @@ class Node:
         return not self.was_ready and self.deadline == self.start_by <= trio.current_time()
 
     @property
+    def is_down(self) -> bool:
+        """It ended, and is to come back."""
+        return self.state in ("backing_off", "parked")
+
+    @property
     def alive(self) -> bool:
         return self.state in ("starting", "running")
 
@@ -168,7 +179,9 @@ class Node:
         return restart == "temporary" or (restart == "transient" and error is None)
 
     def status(self) -> ActorStatus:
-        """Of an actor."""
+        """As seen from outside."""
+        if not self.is_actor:
+            return ActorStatus(self.path, self.state, self.restarts, self.last_error, 0, 0, 0, 0.0, 0.0, 0.0, (), 0, "group")
         mailbox, stats = self.spec.mailbox, self.stats
         return ActorStatus(
             self.path,

@@ -55,7 +55,7 @@ class Supervisor:
         self._root.request_stop()
 
     def statuses(self) -> list[ActorStatus]:
-        """Every actor of the tree, in start order."""
+        """Every actor of the tree, in start order; and each group that is parked or backing off, before what stands in it."""
         return list(self._root.statuses())
 
     def states(self) -> list[tuple[str, State]]:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from arbiter.v1 import trading_pb2 as arbiter_dot_v1_dot_trading__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61rbiter/v1/admin.proto\x12\narbiter.v1\x1a\x18\x61rbiter/v1/trading.proto\"\x13\n\x11ListActorsRequest\"\xcd\x01\n\x05\x41\x63tor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x10\n\x08restarts\x18\x03 \x01(\x05\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x15\n\rmailbox_depth\x18\x05 \x01(\x05\x12\x0f\n\x07handled\x18\x06 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x07 \x01(\x03\x12\x12\n\nlongest_us\x18\x08 \x01(\x03\x12\x11\n\tconflated\x18\t \x01(\x03\x12\x0e\n\x06p99_us\x18\n \x01(\x03\x12\x11\n\thistogram\x18\x0b \x03(\x03\"7\n\x12ListActorsResponse\x12!\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x11.arbiter.v1.Actor\"\xae\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\x17\n\x0ftelegram_linked\x18\x06 \x01(\x08\x12\x12\n\nstrategies\x18\x07 \x03(\t\x12+\n\town_state\x18\x08 \x01(\x0e\x32\x18.arbiter.v1.TradingState\"N\n\x11\x43reateUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\"E\n\x12\x43reateUserResponse\x12\x1e\n\x04user\x18\x01 \x01(\x0b\x32\x10.arbiter.v1.User\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\"/\n\x0eSetTierRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\"1\n\x0fSetTierResponse\x12\x1e\n\x04user\x18\x01 \x01(\x0b\x32\x10.arbiter.v1.User\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListUsersResponse\x12\x1f\n\x05users\x18\x01 \x03(\x0b\x32\x10.arbiter.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x12SuspendUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tsuspended\x18\x02 \x01(\x08\"5\n\x13SuspendUserResponse\x12\x1e\n\x04user\x18\x01 \x01(\x0b\x32\x10.arbiter.v1.User\" \n\x0eHaltAllRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xb8\x01\n\x0fHaltAllResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x0f\n\x07\x64urable\x18\x02 \x01(\x08\x12\x18\n\x10\x63\x61ncelled_orders\x18\x03 \x01(\x05\x12\x1b\n\x13uncertain_order_ids\x18\x04 \x03(\t\x12\x18\n\x10uncertain_orders\x18\x05 \x01(\x05\x12\x1a\n\x12unconfirmed_venues\x18\x06 \x03(\t\"#\n\x10ResumeAllRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\x08\"R\n\x11ResumeAllResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x14\n\x0cstill_halted\x18\x02 \x01(\x05\x32\x94\x04\n\x0c\x41\x64minService\x12K\n\nListActors\x12\x1d.arbiter.v1.ListActorsRequest\x1a\x1e.arbiter.v1.ListActorsResponse\x12K\n\nCreateUser\x12\x1d.arbiter.v1.CreateUserRequest\x1a\x1e.arbiter.v1.CreateUserResponse\x12\x42\n\x07SetTier\x12\x1a.arbiter.v1.SetTierRequest\x1a\x1b.arbiter.v1.SetTierResponse\x12H\n\tListUsers\x12\x1c.arbiter.v1.ListUsersRequest\x1a\x1d.arbiter.v1.ListUsersResponse\x12N\n\x0bSuspendUser\x12\x1e.arbiter.v1.SuspendUserRequest\x1a\x1f.arbiter.v1.SuspendUserResponse\x12\x42\n\x07HaltAll\x12\x1a.arbiter.v1.HaltAllRequest\x1a\x1b.arbiter.v1.HaltAllResponse\x12H\n\tResumeAll\x12\x1c.arbiter.v1.ResumeAllRequest\x1a\x1d.arbiter.v1.ResumeAllResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61rbiter/v1/admin.proto\x12\narbiter.v1\x1a\x18\x61rbiter/v1/trading.proto\"\x13\n\x11ListActorsRequest\"\xe9\x01\n\x05\x41\x63tor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x10\n\x08restarts\x18\x03 \x01(\x05\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x15\n\rmailbox_depth\x18\x05 \x01(\x05\x12\x0f\n\x07handled\x18\x06 \x01(\x03\x12\x0f\n\x07\x62usy_us\x18\x07 \x01(\x03\x12\x12\n\nlongest_us\x18\x08 \x01(\x03\x12\x11\n\tconflated\x18\t \x01(\x03\x12\x0e\n\x06p99_us\x18\n \x01(\x03\x12\x11\n\thistogram\x18\x0b \x03(\x03\x12\x0c\n\x04kind\x18\x0c \x01(\t\x12\x0c\n\x04lost\x18\r \x01(\x03\"7\n\x12ListActorsResponse\x12!\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x11.arbiter.v1.Actor\"\xae\x01\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x11\n\tsuspended\x18\x05 \x01(\x08\x12\x17\n\x0ftelegram_linked\x18\x06 \x01(\x08\x12\x12\n\nstrategies\x18\x07 \x03(\t\x12+\n\town_state\x18\x08 \x01(\x0e\x32\x18.arbiter.v1.TradingState\"N\n\x11\x43reateUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\"E\n\x12\x43reateUserResponse\x12\x1e\n\x04user\x18\x01 \x01(\x0b\x32\x10.arbiter.v1.User\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\"/\n\x0eSetTierRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\"1\n\x0fSetTierResponse\x12\x1e\n\x04user\x18\x01 \x01(\x0b\x32\x10.arbiter.v1.User\"9\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"M\n\x11ListUsersResponse\x12\x1f\n\x05users\x18\x01 \x03(\x0b\x32\x10.arbiter.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x12SuspendUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tsuspended\x18\x02 \x01(\x08\"5\n\x13SuspendUserResponse\x12\x1e\n\x04user\x18\x01 \x01(\x0b\x32\x10.arbiter.v1.User\" \n\x0eHaltAllRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xb8\x01\n\x0fHaltAllResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x0f\n\x07\x64urable\x18\x02 \x01(\x08\x12\x18\n\x10\x63\x61ncelled_orders\x18\x03 \x01(\x05\x12\x1b\n\x13uncertain_order_ids\x18\x04 \x03(\t\x12\x18\n\x10uncertain_orders\x18\x05 \x01(\x05\x12\x1a\n\x12unconfirmed_venues\x18\x06 \x03(\t\"#\n\x10ResumeAllRequest\x12\x0f\n\x07\x63onfirm\x18\x01 \x01(\x08\"R\n\x11ResumeAllResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.arbiter.v1.TradingState\x12\x14\n\x0cstill_halted\x18\x02 \x01(\x05\x32\x94\x04\n\x0c\x41\x64minService\x12K\n\nListActors\x12\x1d.arbiter.v1.ListActorsRequest\x1a\x1e.arbiter.v1.ListActorsResponse\x12K\n\nCreateUser\x12\x1d.arbiter.v1.CreateUserRequest\x1a\x1e.arbiter.v1.CreateUserResponse\x12\x42\n\x07SetTier\x12\x1a.arbiter.v1.SetTierRequest\x1a\x1b.arbiter.v1.SetTierResponse\x12H\n\tListUsers\x12\x1c.arbiter.v1.ListUsersRequest\x1a\x1d.arbiter.v1.ListUsersResponse\x12N\n\x0bSuspendUser\x12\x1e.arbiter.v1.SuspendUserRequest\x1a\x1f.arbiter.v1.SuspendUserResponse\x12\x42\n\x07HaltAll\x12\x1a.arbiter.v1.HaltAllRequest\x1a\x1b.arbiter.v1.HaltAllResponse\x12H\n\tResumeAll\x12\x1c.arbiter.v1.ResumeAllRequest\x1a\x1d.arbiter.v1.ResumeAllResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,35 +35,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACTORSREQUEST']._serialized_start=64
   _globals['_LISTACTORSREQUEST']._serialized_end=83
   _globals['_ACTOR']._serialized_start=86
-  _globals['_ACTOR']._serialized_end=291
-  _globals['_LISTACTORSRESPONSE']._serialized_start=293
-  _globals['_LISTACTORSRESPONSE']._serialized_end=348
-  _globals['_USER']._serialized_start=351
-  _globals['_USER']._serialized_end=525
-  _globals['_CREATEUSERREQUEST']._serialized_start=527
-  _globals['_CREATEUSERREQUEST']._serialized_end=605
-  _globals['_CREATEUSERRESPONSE']._serialized_start=607
-  _globals['_CREATEUSERRESPONSE']._serialized_end=676
-  _globals['_SETTIERREQUEST']._serialized_start=678
-  _globals['_SETTIERREQUEST']._serialized_end=725
-  _globals['_SETTIERRESPONSE']._serialized_start=727
-  _globals['_SETTIERRESPONSE']._serialized_end=776
-  _globals['_LISTUSERSREQUEST']._serialized_start=778
-  _globals['_LISTUSERSREQUEST']._serialized_end=835
-  _globals['_LISTUSERSRESPONSE']._serialized_start=837
-  _globals['_LISTUSERSRESPONSE']._serialized_end=914
-  _globals['_SUSPENDUSERREQUEST']._serialized_start=916
-  _globals['_SUSPENDUSERREQUEST']._serialized_end=972
-  _globals['_SUSPENDUSERRESPONSE']._serialized_start=974
-  _globals['_SUSPENDUSERRESPONSE']._serialized_end=1027
-  _globals['_HALTALLREQUEST']._serialized_start=1029
-  _globals['_HALTALLREQUEST']._serialized_end=1061
-  _globals['_HALTALLRESPONSE']._serialized_start=1064
-  _globals['_HALTALLRESPONSE']._serialized_end=1248
-  _globals['_RESUMEALLREQUEST']._serialized_start=1250
-  _globals['_RESUMEALLREQUEST']._serialized_end=1285
-  _globals['_RESUMEALLRESPONSE']._serialized_start=1287
-  _globals['_RESUMEALLRESPONSE']._serialized_end=1369
-  _globals['_ADMINSERVICE']._serialized_start=1372
-  _globals['_ADMINSERVICE']._serialized_end=1904
+  _globals['_ACTOR']._serialized_end=319
+  _globals['_LISTACTORSRESPONSE']._serialized_start=321
+  _globals['_LISTACTORSRESPONSE']._serialized_end=376
+  _globals['_USER']._serialized_start=379
+  _globals['_USER']._serialized_end=553
+  _globals['_CREATEUSERREQUEST']._serialized_start=555
+  _globals['_CREATEUSERREQUEST']._serialized_end=633
+  _globals['_CREATEUSERRESPONSE']._serialized_start=635
+  _globals['_CREATEUSERRESPONSE']._serialized_end=704
+  _globals['_SETTIERREQUEST']._serialized_start=706
+  _globals['_SETTIERREQUEST']._serialized_end=753
+  _globals['_SETTIERRESPONSE']._serialized_start=755
+  _globals['_SETTIERRESPONSE']._serialized_end=804
+  _globals['_LISTUSERSREQUEST']._serialized_start=806
+  _globals['_LISTUSERSREQUEST']._serialized_end=863
+  _globals['_LISTUSERSRESPONSE']._serialized_start=865
+  _globals['_LISTUSERSRESPONSE']._serialized_end=942
+  _globals['_SUSPENDUSERREQUEST']._serialized_start=944
+  _globals['_SUSPENDUSERREQUEST']._serialized_end=1000
+  _globals['_SUSPENDUSERRESPONSE']._serialized_start=1002
+  _globals['_SUSPENDUSERRESPONSE']._serialized_end=1055
+  _globals['_HALTALLREQUEST']._serialized_start=1057
+  _globals['_HALTALLREQUEST']._serialized_end=1089
+  _globals['_HALTALLRESPONSE']._serialized_start=1092
+  _globals['_HALTALLRESPONSE']._serialized_end=1276
+  _globals['_RESUMEALLREQUEST']._serialized_start=1278
+  _globals['_RESUMEALLREQUEST']._serialized_end=1313
+  _globals['_RESUMEALLRESPONSE']._serialized_start=1315
+  _globals['_RESUMEALLRESPONSE']._serialized_end=1397
+  _globals['_ADMINSERVICE']._serialized_start=1400
+  _globals['_ADMINSERVICE']._serialized_end=1932
 # @@protoc_insertion_point(module_scope)

@@ -12,7 +12,7 @@ class ListActorsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Actor(_message.Message):
-    __slots__ = ("name", "state", "restarts", "last_error", "mailbox_depth", "handled", "busy_us", "longest_us", "conflated", "p99_us", "histogram")
+    __slots__ = ("name", "state", "restarts", "last_error", "mailbox_depth", "handled", "busy_us", "longest_us", "conflated", "p99_us", "histogram", "kind", "lost")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,8 @@ class Actor(_message.Message):
     CONFLATED_FIELD_NUMBER: _ClassVar[int]
     P99_US_FIELD_NUMBER: _ClassVar[int]
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: str
     restarts: int
@@ -35,7 +37,9 @@ class Actor(_message.Message):
     conflated: int
     p99_us: int
     histogram: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., restarts: _Optional[int] = ..., last_error: _Optional[str] = ..., mailbox_depth: _Optional[int] = ..., handled: _Optional[int] = ..., busy_us: _Optional[int] = ..., longest_us: _Optional[int] = ..., conflated: _Optional[int] = ..., p99_us: _Optional[int] = ..., histogram: _Optional[_Iterable[int]] = ...) -> None: ...
+    kind: str
+    lost: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[str] = ..., restarts: _Optional[int] = ..., last_error: _Optional[str] = ..., mailbox_depth: _Optional[int] = ..., handled: _Optional[int] = ..., busy_us: _Optional[int] = ..., longest_us: _Optional[int] = ..., conflated: _Optional[int] = ..., p99_us: _Optional[int] = ..., histogram: _Optional[_Iterable[int]] = ..., kind: _Optional[str] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

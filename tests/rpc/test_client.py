@@ -31,6 +31,8 @@ from arbiter.rpc.client import (
     UnavailableError,
     UncertainError,
 )
+from arbiter.runtime import ActorStatus
+from arbiter.runtime.group import LivingGroup
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 
 MICRO = 1_000_000
@@ -154,6 +156,17 @@ async def test_an_operator_sees_all_that_is_known_of_an_actor(open_client, progr
     assert (rpc.handled, rpc.histogram, rpc.p99_us) == (0, (), 0)
 
 
+async def test_an_operator_sees_the_line_of_a_group_that_is_down(open_client, program, monkeypatch):
+    statuses = program.arbiter.core.statuses()
+    down = ActorStatus("root/core/inputs", "parked", 3, "SupervisorExhausted: too often", 0, 0, 0, 0.0, 0.0, 0.0, (), 0, "group")
+    async with open_client("operator") as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(LivingGroup, "statuses", lambda group: [statuses[0], down, *statuses[1:]])
+            seen = await client.list_actors()
+    assert [(each.name, each.kind) for each in seen[:3]] == [(statuses[0].name, "actor"), (down.name, "group"), (statuses[1].name, "actor")]
+    assert (seen[1].state, seen[1].restarts, seen[1].last_error) == ("parked", 3, "SupervisorExhausted: too often")
+
+
 async def test_an_operator_sees_what_ended_an_actor_and_that_it_came_back(open_client, program, logged, eventually, monkeypatch):
     async def crash(desk, order):
         raise RuntimeError("it broke")
@@ -169,7 +182,7 @@ async def test_an_operator_sees_what_ended_an_actor_and_that_it_came_back(open_c
     await eventually(lambda: (now := desk(program.arbiter.core.statuses())).restarts and now.state == "running")
     async with open_client("operator") as client:
         actor = desk(await client.list_actors())
-    assert (actor.state, actor.restarts, actor.last_error) == ("running", 1, "RuntimeError: it broke")
+    assert (actor.state, actor.restarts, actor.last_error, actor.lost) == ("running", 1, "RuntimeError: it broke", 1)
 
 
 async def test_many_calls_share_one_connection(open_client, program):

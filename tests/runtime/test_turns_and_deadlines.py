@@ -53,7 +53,9 @@ class SlowThenHangs(Actor[Note]):
         await trio.sleep_forever()
 
 
-@pytest.mark.parametrize("mailbox", [Backpressure(10**6), DropOldest(10), Conflate(lambda _: 1), "take"], ids=str)
+@pytest.mark.parametrize(
+    "mailbox", [Backpressure(10**6), DropOldest(10), Conflate(lambda _: 1), "take"], ids=["backpressure", "drop_oldest", "conflate", "take"]
+)
 async def test_whoever_tells_in_a_loop_lets_the_others_have_their_turn_whatever_the_mailbox(mailbox, living, autojump_clock):
     child = Child("told", Taker) if mailbox == "take" else Child("told", Idle, mailbox=mailbox)
     turns = 0
