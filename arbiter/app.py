@@ -1,13 +1,17 @@
 """The composition root: reads top to bottom as the supervision tree of the design.
 
-root                    one_for_one; exhausted -> the program ends with a non-zero status
-├─ core                 rest_for_one
-│   ├─ journal          the only writer of the store
-│   ├─ brake            whether each user's trading goes on: the kill switch
-│   ├─ inputs           parked when exhausted: accounts, auditor, credentials, second_factors, a market feed for each venue
-│   ├─ trading          rest_for_one: position_tracker, an order desk for each venue, a session for each active user
-│   └─ strategies       parked when exhausted: arb_scanner
-└─ front                one_for_one: rpc, bot (the Telegram bridge)
+root                     one_for_one; exhausted -> the program ends with a non-zero status
+├─ core                  rest_for_one, in this order
+│   ├─ journal           the only writer of the store; group commit; answers when durable
+│   ├─ brake             trading state of the system and of each user: the kill switch
+│   ├─ inputs            one_for_one, parked when exhausted: accounts, auditor, credentials, second_factors; a MarketFeed a venue
+│   ├─ trading           rest_for_one: position_tracker, order desks (one a venue), sessions (a UserSession an active user)
+│   └─ strategies        one_for_one, parked when exhausted: arb_scanner
+└─ front                 one_for_one
+    ├─ rpc               the gRPC server
+    └─ bot               the Telegram bridge (when a token or the sandbox is configured)
+
+Of the design's picture arb_executor, pair_matcher, copy_trader, notifier (strategies) and web (front) come with later work.
 """
 
 from collections.abc import Callable, Sequence
