@@ -5,11 +5,14 @@
     mailbox.py      bounded queues with three policies and an urgent lane
     ref.py          how one actor reaches another: tell, offer, ask (reply.py: where the answer arrives)
     actor.py        what one writes: an `Actor` with `started`, `handle`, `stopped`
-    context.py      what an incarnation may do beside handling: tasks, timers, topics, later answers, ending itself
-    topic.py        news for many: snapshot, then changes; subscription.py: one reader; follower.py: where they end at a mailbox
+    context.py      what an incarnation may do beside handling, and its loop; life.py: what that needs of those around it
+    timer.py        messages to oneself that come later
+    topic.py        news for many: snapshot, then changes; topic_key.py: one key; subscription.py: one reader; follower.py: where
+                    they end at a mailbox
     cursor.py       what must not be lost: read from a log in a store, each entry in its place
     spec.py         the tree as data: children, groups, intensity, backoff
-    supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, node.py one child
+    supervisor.py   the tree alive: living.py is one supervisor, group.py and children.py its two kinds, inner.py those within
+                    it; node.py one child, due.py when one that is down comes back
     crash.py        what is said of a crash
     statistics.py   what an actor did; correlation.py what its messages were caused by
     environment.py  clock and Random, handed in so that a run can be repeated
@@ -21,7 +24,7 @@ not to the incarnation, so a ref and the tells in it survive a restart.
 """
 
 from arbiter.runtime.actor import Actor
-from arbiter.runtime.context import Context, Timer
+from arbiter.runtime.context import Context
 from arbiter.runtime.correlation import caused_by, correlation
 from arbiter.runtime.cursor import Bookmarks, Cursor, Log
 from arbiter.runtime.environment import Environment
@@ -32,6 +35,7 @@ from arbiter.runtime.node import ActorStatus
 from arbiter.runtime.ref import DirectionError, Ref, ReplySlot
 from arbiter.runtime.spec import Backoff, Child, DynamicGroup, Group, Intensity
 from arbiter.runtime.supervisor import Supervisor
+from arbiter.runtime.timer import Timer
 from arbiter.runtime.topic import Kept, Lagged, Subscription, Topic, TopicKey
 
 __all__ = [

@@ -9,7 +9,8 @@ import trio
 
 from arbiter.errors import NotRunning
 from arbiter.runtime.environment import Environment
-from arbiter.runtime.living import Inner, Living, StartFailed
+from arbiter.runtime.inner import Inner
+from arbiter.runtime.living import Living, StartFailed
 from arbiter.runtime.node import Node
 from arbiter.runtime.ref import Position, Ref
 from arbiter.runtime.spec import Child, DynamicGroup

@@ -4,7 +4,7 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 import trio
@@ -13,77 +13,17 @@ from arbiter.errors import ActorStopped, ArbiterError
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.crash import report, single
 from arbiter.runtime.follower import Follower
-from arbiter.runtime.mailbox import Mailbox, Order
+from arbiter.runtime.life import PASSIVATE, STOP, Crashed, Incarnation, Life
+from arbiter.runtime.mailbox import Mailbox
 from arbiter.runtime.ref import Position, Ref, ReplySlot, sender
 from arbiter.runtime.reply import Origin
 from arbiter.runtime.statistics import Statistics
+from arbiter.runtime.timer import Timer
 from arbiter.runtime.topic import Topic
 
 E = TypeVar("E")
 K = TypeVar("K")
 M = TypeVar("M")
-
-STOP = Order()
-"""Finish the message in hand, then end."""
-PASSIVATE = Order()
-"""End, unless something waits."""
-
-
-class _Crashed(Order):
-    """End by what was raised while answering or taking in another's task."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-class Incarnation(Protocol):
-    """What the loop needs of an actor (`actor.py` says what each means)."""
-
-    answers_at_once: ClassVar[bool]
-    takes_at_once: ClassVar[bool]
-    batch: ClassVar[int]
-    starts_up: ClassVar[bool]
-    cleans_up: ClassVar[bool]
-    context: Any
-
-    async def started(self) -> None: ...
-
-    async def handle(self, message: Any) -> object: ...
-
-    def answer(self, request: Any) -> object: ...
-
-    def take(self, message: Any) -> bool: ...
-
-    async def stopped(self) -> None: ...
-
-
-class Life(Protocol):
-    """What the loop needs of its supervisor."""
-
-    stop_by: float
-    """When the incarnation is to be gone, where it is being stopped."""
-    told_to_stop: bool
-
-    def begin(self, scope: trio.CancelScope, *, starts_up: bool) -> None:
-        """It runs in this scope."""
-
-    def started(self) -> None:
-        """It is ready."""
-
-
-class Timer(Origin):
-    """A message to come. It dies with the incarnation that asked for it, also where it came already and waits."""
-
-    __slots__ = ("_scope",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._scope = trio.CancelScope()
-
-    def cancel(self) -> None:
-        """It does not come (any more)."""
-        self.over = True
-        self._scope.cancel()
 
 
 class Context(Generic[M]):
@@ -185,7 +125,7 @@ class Context(Generic[M]):
         if not 0 <= seconds < math.inf:
             raise ValueError(f"a message after {seconds} s makes no sense")
         timer = Timer()
-        self.start_task(self._send, timer, seconds, None, message, name=f"{self.name}.timer")
+        self.start_task(timer.run, self._mailbox, seconds, None, message, name=f"{self.name}.timer")
         return timer
 
     def send_every(self, seconds: float, message: M) -> Timer:
@@ -197,19 +137,8 @@ class Context(Generic[M]):
         if not 0 < seconds < math.inf:
             raise ValueError(f"a message every {seconds} s makes no sense")
         timer = Timer()
-        self.start_task(self._send, timer, seconds, seconds, message, name=f"{self.name}.timer")
+        self.start_task(timer.run, self._mailbox, seconds, seconds, message, name=f"{self.name}.timer")
         return timer
-
-    async def _send(self, timer: Timer, first: float, every: float | None, message: M) -> None:
-        due = trio.current_time() + first
-        with timer._scope:
-            while True:
-                await trio.sleep_until(due)
-                await self._mailbox.put(message, timer)
-                if every is None:
-                    return
-                now = trio.current_time()
-                due = due + every if due + every > now else now + every  # what was missed is not made up for
 
     def stop(self) -> None:
         """End after the message in hand. What then becomes of it is its restart type's affair: a permanent one comes back."""
@@ -316,7 +245,7 @@ class Context(Generic[M]):
     def _crash(self, error: Exception) -> None:
         """Nothing more at once; the loop ends by this."""
         self._mailbox.answer = self._mailbox.take = None
-        self._mailbox.put_order(_Crashed(error))
+        self._mailbox.put_order(Crashed(error))
 
     def _lose(self, message: object) -> None:
         """It is not delivered again."""
@@ -344,7 +273,7 @@ class Context(Generic[M]):
                     continue
                 self.passive = True
                 return
-            if type(message) is _Crashed:
+            if type(message) is Crashed:
                 raise message.error
             if slot is not None and isinstance(slot, Origin):
                 if slot.over:

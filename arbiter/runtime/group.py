@@ -3,7 +3,8 @@
 from collections import deque
 
 from arbiter.runtime.environment import Environment
-from arbiter.runtime.living import Inner, Living
+from arbiter.runtime.inner import Inner
+from arbiter.runtime.living import Living
 from arbiter.runtime.node import Node
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import Group

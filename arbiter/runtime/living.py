@@ -7,20 +7,23 @@ What all kinds of groups have in common stands here; which children there are, a
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import structlog
 import trio
 
 from arbiter.runtime.actor import Actor
-from arbiter.runtime.context import STOP, Context
+from arbiter.runtime.context import Context
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.crash import one_line, report
+from arbiter.runtime.due import Due
 from arbiter.runtime.environment import Environment
+from arbiter.runtime.inner import Inner
+from arbiter.runtime.life import STOP
 from arbiter.runtime.node import START_SECONDS, ActorStatus, Exit, Failure, Node, State
 from arbiter.runtime.ref import Position
-from arbiter.runtime.spec import AnyChild, Backoff, Child, DynamicGroup, Group, Intensity
+from arbiter.runtime.spec import AnyChild, Child, DynamicGroup, Group
 
 PARK_SECONDS = 60.0
 """How often a parked child is tried again."""
@@ -39,7 +42,7 @@ class StartFailed(SupervisorExhausted):
 class Living(ABC, Generic[S]):
     """One group at run time."""
 
-    def __init__(self, spec: S, position: Position, path: str, environment: Environment, inner: "Inner") -> None:
+    def __init__(self, spec: S, position: Position, path: str, environment: Environment, inner: Inner) -> None:
         self.spec: S = spec
         self.path = path
         self.stopping = False
@@ -49,7 +52,7 @@ class Living(ABC, Generic[S]):
         self._inner = inner
         self._log = structlog.get_logger(supervisor=path)
         self._exits: deque[Exit] = deque()
-        self._due: set[Node] = set()
+        self._due = Due()
         self._changed = trio.Event()
         self._nursery: trio.Nursery | None = None
 
@@ -170,22 +173,13 @@ class Living(ABC, Generic[S]):
             if self._exits:
                 await self._react(self._exits.popleft())
                 continue
-            due = min(self._due, key=lambda node: (node.due or 0.0, node.position), default=None)
-            if due is not None and due.due is not None and due.due <= self._environment.monotonic():
-                self._no_longer_due(due)
+            due = self._due.take(self._environment.monotonic())
+            if due is not None:
                 await self._restart(due)
                 continue
             self._changed = trio.Event()
-            with trio.move_on_at(due.due if due is not None and due.due is not None else math.inf):
+            with trio.move_on_at(self._due.next_at):
                 await self._changed.wait()
-
-    def _make_due(self, node: Node, when: float) -> None:
-        node.due = when
-        self._due.add(node)
-
-    def _no_longer_due(self, node: Node) -> None:
-        node.due = None
-        self._due.discard(node)
 
     async def _react(self, exit_: Exit) -> None:
         """A child ended. Decide by its restart type, the group's strategy and the intensity."""
@@ -196,26 +190,18 @@ class Living(ABC, Generic[S]):
             self._retire(node)
             return
         now = self._environment.monotonic()
-        was_quiet = node.was_ready and now - node.started_at >= self._backoff.quiet
+        was_quiet = node.was_ready and now - node.started_at >= self.spec.backoff.quiet
         node.in_a_row = 1 if was_quiet else node.in_a_row + 1
         if self._exhausted(node, now):
             self._give_up(node, error, now)
             return
         node.state = "backing_off"
-        self._make_due(node, now + self._backoff.delay(node.in_a_row, self._environment.random.random()))
+        self._due.add(node, now + self.spec.backoff.delay(node.in_a_row, self._environment.random.random()))
         await self._drag_along(node)
-
-    @property
-    def _backoff(self) -> Backoff:
-        return self.spec.backoff
-
-    @property
-    def _intensity(self) -> Intensity:
-        return self.spec.intensity
 
     def _exhausted(self, node: Node, now: float) -> bool:
         """Count this end."""
-        counted, intensity = self._crashes(node), self._intensity
+        counted, intensity = self._crashes(node), self.spec.intensity
         counted.append(now)
         while counted and counted[0] <= now - intensity.seconds:
             counted.popleft()
@@ -227,7 +213,7 @@ class Living(ABC, Generic[S]):
         report(self._log, "child parked", child=node.path, error=node.last_error, retry_s=PARK_SECONDS)
         node.state = "parked"
         self._crashes(node).clear()
-        self._make_due(node, now + PARK_SECONDS)
+        self._due.add(node, now + PARK_SECONDS)
 
     # -- one child --
 
@@ -249,7 +235,7 @@ class Living(ABC, Generic[S]):
         if self.stopping or node.over:
             return
         assert self._nursery is not None
-        self._no_longer_due(node)
+        self._due.drop(node)
         node.launched(self._environment.monotonic(), self._stop_by)
         if node.is_actor:
             node.spec.mailbox.reopen()
@@ -350,7 +336,7 @@ class Living(ABC, Generic[S]):
 
     async def _stop_node(self, node: Node) -> None:
         """Ask it to stop, and cancel it in time to be gone when its grace is over."""
-        self._no_longer_due(node)
+        self._due.drop(node)
         if node.alive:
             node.stop_within(node.spec.shutdown)
             if node.is_actor:
@@ -363,17 +349,3 @@ class Living(ABC, Generic[S]):
         node.state = "stopped"
         if self._exits:  # an exit queued by the stop itself is no crash
             self._exits = deque(exit_ for exit_ in self._exits if exit_.node is not node)
-
-
-class Inner(dict[Node, Living[Any]]):
-    """The groups within groups, and how one is made: the kinds of groups do not know each other."""
-
-    def __init__(self, make: Callable[[Group | DynamicGroup[Any], Position, str, "Inner"], Living[Any]]) -> None:
-        super().__init__()
-        self.children: set[Child[Any]] = set()
-        """Known from the beginning: each stands in one place."""
-        self._make = make
-
-    def make(self, spec: Group | DynamicGroup[Any], position: Position, path: str) -> Living[Any]:
-        """The group at run time."""
-        return self._make(spec, position, path, self)

@@ -17,7 +17,8 @@ import trio
 from arbiter.runtime.children import LivingChildren
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.group import LivingGroup
-from arbiter.runtime.living import Inner, Living
+from arbiter.runtime.inner import Inner
+from arbiter.runtime.living import Living
 from arbiter.runtime.node import ActorStatus, State
 from arbiter.runtime.ref import Position
 from arbiter.runtime.spec import DynamicGroup, Group

@@ -26,7 +26,8 @@ from arbiter.runtime.actor import Actor
 from arbiter.runtime.crash import single
 from arbiter.runtime.environment import Environment
 from arbiter.runtime.group import LivingGroup
-from arbiter.runtime.living import Inner, Living, SupervisorExhausted
+from arbiter.runtime.inner import Inner
+from arbiter.runtime.living import Living, SupervisorExhausted
 from arbiter.runtime.mailbox import Backpressure, Mailbox, Policy
 from arbiter.runtime.message import Message, Request
 from arbiter.runtime.node import Node

@@ -27,6 +27,7 @@ import structlog
 
 from arbiter.runtime.crash import one_line, report
 from arbiter.runtime.subscription import Lagged, SlowPolicy, Subscription
+from arbiter.runtime.topic_key import KeyFollower, TopicKey, to_nobody
 
 __all__ = ["Kept", "Lagged", "SlowPolicy", "Subscription", "Topic", "TopicKey"]
 
@@ -38,72 +39,6 @@ TOMBSTONES = 1_024
 """So many ended keys a topic remembers. Who was away for longer than that needs a snapshot."""
 NESTED = 10_000
 """Events that follow one event because subscribers answer it with others: more are taken for an endless chain."""
-
-
-class TopicKey(Generic[K, E]):
-    """One key of a topic: its newest event and who follows it alone. Who comes back to a key often looks it up once."""
-
-    __slots__ = ("_followers", "_topic", "held", "key", "newest", "sequence")
-
-    def __init__(self, topic: "Topic[K, E]", key: K) -> None:
-        self.key = key
-        self.newest: E | None = None
-        self.sequence = 0
-        """The topic's, of the newest event."""
-        self.held = False
-        """Somebody may have it in hand, so the topic must not forget it."""
-        self._topic = topic
-        self._followers: tuple[_Follower[E], ...] = ()
-
-    def publish(self, event: E) -> None:
-        """Retain as the newest and hand to every subscriber. Never waits."""
-        if self._topic.running is not None:
-            self._topic.postpone(partial(self.publish, event))
-            return
-        before, self.newest = self.newest, event
-        self.deliver(event, before)
-
-    def deliver(self, event: E, before: E | None) -> None:
-        """Hand to every subscriber; `before` is what was the newest until now."""
-        topic = self._topic
-        self.sequence = topic.sequence = topic.sequence + 1
-        topic.hand_out(self, event, before, self._followers)
-
-    def follow(self, follower: "_Follower[E]") -> None:
-        """Hand over the newest event, then what comes."""
-        self._followers += (follower,)
-        if self.newest is not None:
-            follower.offer(self.newest)
-
-    def leave(self, follower: "_Follower[E]") -> None:
-        """Undo `follow`. It hears nothing more, not even of what is being handed out."""
-        follower.offer = _to_nobody
-        follower.when = None
-        self._followers = tuple(each for each in self._followers if each is not follower)
-
-    @property
-    def followers(self) -> int:
-        return len(self._followers)
-
-    @property
-    def idle(self) -> bool:
-        """Nothing is retained and nobody would notice if it were forgotten."""
-        return self.newest is None and not self._followers and not self.held
-
-
-class _Follower(Generic[E]):
-    """Who follows one key, which changes matter to it (all, where `when` is None), and what becomes of its fault."""
-
-    __slots__ = ("failed", "offer", "when")
-
-    def __init__(self, offer: Callable[[E], object], when: Callable[[E, E], bool] | None, failed: Callable[[Exception], object]) -> None:
-        self.offer = offer
-        self.when = when
-        self.failed = failed
-
-
-def _to_nobody(*_: object) -> None:
-    """In the place of a subscriber that left while something is being handed out."""
 
 
 class Kept(NamedTuple, Generic[K, E]):
@@ -206,7 +141,7 @@ class Topic(Generic[K, E]):
         found.deliver(event, None)
         self._forget_if_idle(found)
 
-    def hand_out(self, place: TopicKey[K, E], event: E, before: E | None, followers: tuple[_Follower[E], ...]) -> None:
+    def hand_out(self, place: TopicKey[K, E], event: E, before: E | None, followers: tuple[KeyFollower[E], ...]) -> None:
         """To everybody, then what they published meanwhile."""
         key, sinks = place.key, self.sinks
         self.running = sinks
@@ -323,7 +258,7 @@ class Topic(Generic[K, E]):
         `when` is asked, with the event before and the new one, whether a change matters to this follower. What begins a
         key or follows an end always does.
         """
-        found, follower = self._key(key), _Follower(offer, when, failed or self._say_failed)
+        found, follower = self._key(key), KeyFollower(offer, when, failed or self._say_failed)
         found.follow(follower)
         try:
             yield
@@ -348,7 +283,7 @@ class Topic(Generic[K, E]):
         self.sinks = [*self.sinks[:place], *self.sinks[place + 1 :]]
         del self._owners[place]
         if self.running is not None:
-            self.running[:] = [_to_nobody if each is sink else each for each in self.running]
+            self.running[:] = [to_nobody if each is sink else each for each in self.running]
 
 
 def _without(all_of_them: tuple[T, ...], one: T) -> tuple[T, ...]:

@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from arbiter.errors import ActorStopped, ArbiterError, ConfigError, NotRunning
 from arbiter.runtime import Actor, Backoff, Child, DynamicGroup, Environment, Group, Intensity, Message, Supervisor, SupervisorExhausted
-from arbiter.runtime.context import STOP
+from arbiter.runtime.life import STOP
 from arbiter.runtime.living import PARK_SECONDS, START_SECONDS
 
 EAGER = Intensity(1000, 1.0)
