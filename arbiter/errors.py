@@ -135,6 +135,15 @@ class LimitExceeded(ArbiterError):
         self.retry_after_ms = retry_after_ms
 
 
+class Overloaded(ArbiterError):
+    """The program has more to do than it can: nothing was begun, try again in a moment."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, what: str = "Arbiter has more to do than it can") -> None:
+        super().__init__(f"{what}; nothing was begun: try again in a moment")
+
+
 class InvalidInput(ArbiterError):
     """A field of a request is wrong; never retry unchanged."""
 

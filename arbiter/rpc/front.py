@@ -62,6 +62,7 @@ class Front:
         if reflection:
             self.services += reflection_of(self.services)
         self.server = Server(self.services, self._admit, _correlation_ids(environment), access.limits, access.tls)
+        self.gate.overloaded = lambda: self.server.overloaded
         self._listeners = (listener,) if access.local is None else (listener, access.local)
 
     def _admit(self, call: Request) -> object:

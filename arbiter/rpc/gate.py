@@ -12,7 +12,7 @@ from arbiter.domain.account import Account, Role
 from arbiter.domain.families import lives
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS, TokenBucket
-from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Unauthenticated
+from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Overloaded, Unauthenticated
 from arbiter.rpc import health_service, reflection_service
 from arbiter.rpc.core import Core
 from arbiter.rpc.failures import Failures
@@ -68,11 +68,13 @@ class Gate:
         self._health = TokenBucket.per_second(HEALTH_PER_SECOND, now)
         self._reflection = TokenBucket.per_second(REFLECTION_PER_SECOND, now)
         self.failures = Failures(core.environment)
+        self.overloaded: Callable[[], bool] = lambda: False
+        """Whether the program is too far behind to begin anything but a stop."""
 
     def admit(self, service: str, method: str, metadata: Metadata, peer: str = "") -> Account | None:
         """The caller's account, or None for a method that needs none. `peer`: the address that the call comes from.
 
-        Raises Unauthenticated, LimitExceeded, NotAllowed, or NotRunning while the accounts are being loaded.
+        Raises Unauthenticated, LimitExceeded, NotAllowed, Overloaded, or NotRunning while the accounts are being loaded.
         """
         if (service, method) in OPEN_METHODS:
             return None
@@ -91,6 +93,8 @@ class Gate:
         if (service, method) in STOPPING_METHODS:
             self._spend(self._stop_bucket(account.user), f"more than {STOPS_PER_SECOND} stops or cancels a second")
         else:
+            if self.overloaded():
+                raise Overloaded
             self._spend_request(account)
         if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
             raise NotAllowed("this needs the role operator")

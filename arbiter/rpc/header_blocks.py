@@ -13,7 +13,7 @@ __all__ = ["BadBlock", "BlockReader", "Headers"]
 
 P = TypeVar("P")
 
-LONGEST_BLOCK = 128 * 1024
+LONGEST_BLOCK = 64 * 1024
 """As it is sent. A longer one costs the connection, since it cannot be skipped without losing step."""
 KEPT_BYTES = 64 * 1024
 """Of blocks that one connection remembers, with what they stand for and a share for each one's keeping."""

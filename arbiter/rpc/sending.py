@@ -74,6 +74,8 @@ class Sender:
         """Bytes that `take` has handed out, ever."""
         self.first_window = frames.DEFAULT_WINDOW
         """What the peer gives a new stream."""
+        self.waiting = 0
+        """Bytes that wait, of all streams."""
         self._send_window = frames.DEFAULT_WINDOW
         self._ready: dict[int, Stream] = {}
         """Streams with something pending and window of their own: they wait for the connection's, or for room in `out`."""
@@ -136,6 +138,7 @@ class Sender:
             stream.pending = deque()
         stream.pending.append(data)
         stream.waiting += length
+        self.waiting += length
         if stream.send_window > 0:
             self._ready[stream.id] = stream
             self._drain()
@@ -237,6 +240,7 @@ class Sender:
     def _drop_pending(self, stream: Stream) -> None:
         self._ready.pop(stream.id, None)
         stream.pending = None
+        self.waiting -= stream.waiting
         stream.waiting = stream._first = 0
         stream.trailer = None
 
@@ -282,6 +286,7 @@ class Sender:
         stream.send_window -= done
         self._send_window -= done
         stream.waiting -= done
+        self.waiting -= done
         stream.sent += done
         self._credit += 3
         self.out += head(done >> 8, done & 0xFF, frames.DATA, 0, stream.id)

@@ -34,6 +34,7 @@ DROPS_TOLD_EACH_SECONDS = 60.0
 NO_DESCRIPTORS_SECONDS = 0.1
 """After an accept that found no room for another socket."""
 LOOK_SECONDS = 1.0
+LATE_SECONDS = 0.1
 LAST_ANSWERS_SECONDS = 0.2
 """For the endings of calls that were cut off by a stop to leave."""
 STOPPING = Status(StatusCode.UNAVAILABLE, "Arbiter is stopping")
@@ -78,9 +79,10 @@ class Server:
         self._connections: set[ServerConnection] = set()
         self._addresses: Counter[str] = Counter()
         self.calls = 0
+        self.strangers = 0
         self.held = 0
         self.late = 0.0
-        """By how much the last look after the connections came too late: the program has more to do than it can."""
+        """By how much the last measurement came too late, in seconds: the program has more to do than it can."""
         self._not_yet: set[trio.CancelScope] = set()
         """Of accepting, and of connections that TLS does not run on yet: a stop waits for none of them."""
         self._stopping = False
@@ -105,6 +107,7 @@ class Server:
         self._stopping = False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_after)
+            nursery.start_soon(self._measure)
             with trio.CancelScope() as scope, self._until_stop(scope):
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:
@@ -120,6 +123,7 @@ class Server:
             scope.cancel()
         for connection in tuple(self._connections):
             connection.go_away()
+            connection.end_feeds(STOPPING)
         with trio.move_on_after(grace):
             while self.calls:  # noqa: ASYNC110 as above
                 await trio.sleep(0.005)
@@ -200,13 +204,23 @@ class Server:
         finally:
             self._not_yet.discard(scope)
 
+    @property
+    def overloaded(self) -> bool:
+        """Whether the program is so far behind that a call begun now would be answered too late."""
+        return self.late >= self.limits.overloaded_seconds
+
+    async def _measure(self) -> None:
+        """How late the program is: once a second, and more often while it is."""
+        while True:
+            due = trio.current_time() + (LATE_SECONDS if self.late > LATE_SECONDS else LOOK_SECONDS)
+            await trio.sleep_until(due)
+            self.late = trio.current_time() - due
+
     async def _look_after(self) -> None:
         """All connections, once a second; what goes wrong with one touches no other."""
         while True:
-            due = trio.current_time() + LOOK_SECONDS
-            await trio.sleep_until(due)
+            await trio.sleep(LOOK_SECONDS)
             now = trio.current_time()
-            self.late = now - due
             for connection in tuple(self._connections):
                 try:
                     look_after(connection, now, self.limits)

@@ -14,7 +14,7 @@ import trio
 from purerpc import RpcFailedError
 from purerpc.grpclib.status import Status, StatusCode
 
-from arbiter.errors import ArbiterError
+from arbiter.errors import ArbiterError, Overloaded
 from arbiter.rpc import answer_blocks
 from arbiter.rpc.call import Call, Ending
 from arbiter.rpc.call_head import CallHead, Metadata
@@ -36,6 +36,8 @@ IDLE_WORKERS = 16
 LAST_WORDS_SECONDS = 0.2
 """After a GOAWAY the peer's bytes are read for so long: a connection closed with bytes unread is reset, and what was sent is lost."""
 
+UNREAD = Status(StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not read")
+
 _log = structlog.get_logger(component="grpc")
 
 
@@ -45,6 +47,8 @@ class Host(Protocol):
     limits: ServerLimits
     calls: int
     """Handlers that run, of all connections."""
+    strangers: int
+    """Those of them that nobody in particular makes."""
     held: int
     """What is kept of unfinished requests, of all connections."""
 
@@ -205,6 +209,13 @@ class ServerConnection:
             self.end(call, status)
         self.flush()
 
+    def end_feeds(self, status: Status) -> None:
+        """End what would never end by itself."""
+        for call in tuple(self.wire.streams.values()):
+            assert isinstance(call, Call)
+            if call.following is not None:
+                self.end(call, status)
+
     def end(self, call: Call, status: Status) -> None:
         """End a call from outside: its handler is cancelled and its client told, whether it reads or not."""
         self._end(call, (status, ()))
@@ -244,9 +255,11 @@ class ServerConnection:
             if head.failure is not None:
                 raise RpcFailedError(head.failure)
             if self.running >= host.limits.streams or host.calls >= host.limits.calls:
-                raise RpcFailedError(Status(StatusCode.UNAVAILABLE, "too many calls run already; try again in a moment"))
+                raise Overloaded("too many calls run already")
             # who may not come in does not learn what exists
             request.caller = host.admit(request)
+            if request.caller is None and host.strangers >= host.limits.strangers:
+                raise Overloaded("too many calls of nobody run already")
             if head.method is None:
                 raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {head.path}"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
@@ -323,6 +336,7 @@ class ServerConnection:
             assert call.head.method is not None
             self.running += 1
             self._host.calls += 1
+            self._host.strangers += call.request.caller is None
             if not call.head.method.many_replies:
                 self._unary += 1
             if self._idle:
@@ -422,6 +436,7 @@ class ServerConnection:
         call.scope = None
         self.running -= 1
         self._host.calls -= 1
+        self._host.strangers -= call.request.caller is None
         assert call.head.method is not None
         if not call.head.method.many_replies:
             self._unary -= 1
@@ -479,6 +494,8 @@ class ServerConnection:
     def _finish(self, call: Call, ending: Ending) -> None:
         """Send the end, after what waits; a call that is cut off ends at once."""
         status, metadata = ending
+        if call.reply is not None and self.wire.waiting + len(call.reply) > self._host.limits.held_by_one:
+            call.reply, status = None, UNREAD
         block = answer_blocks.trailers(status, call.request.correlation_id, metadata)
         if status is None and call.reply is not None:
             call.started = True

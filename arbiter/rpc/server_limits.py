@@ -12,8 +12,10 @@ class ServerLimits(msgspec.Struct, frozen=True):
     """Calls under way on one connection, told to its client."""
     calls: int = 20_000
     """Handlers that run, of all connections."""
+    strangers: int = 1_000
+    """Of these, those of nobody: sign-ins, health, reflection."""
     held_by_one: int = 16 * 2**20
-    """What is kept of unfinished requests, of one connection."""
+    """What is kept of unfinished requests, of one connection; and what waits of its answers."""
     held_by_all: int = 256 * 2**20
     handshake_seconds: float = 10.0
     """Until the client has said what it is, and until a header block that it began is finished."""
@@ -28,4 +30,4 @@ class ServerLimits(msgspec.Struct, frozen=True):
     slow_seconds: float = 30.0
     """With something to read and reading nothing, until a call is ended."""
     overloaded_seconds: float = 0.5
-    """Late by so much, the program takes no new call until it has caught up."""
+    """Late by so much, the program takes no new call, but stops and cancels, until it has caught up."""

@@ -17,6 +17,7 @@ from arbiter.errors import (
     NotFound,
     NotRunning,
     OrderUncertain,
+    Overloaded,
     RefusedByRisk,
     StoreError,
     Unauthenticated,
@@ -49,6 +50,7 @@ _CODES: dict[type[ArbiterError], StatusCode] = {
     OrderUncertain: StatusCode.UNKNOWN,
     ActorStopped: StatusCode.UNAVAILABLE,
     NotRunning: StatusCode.UNAVAILABLE,
+    Overloaded: StatusCode.UNAVAILABLE,
     AskTimeout: StatusCode.UNAVAILABLE,
     StoreError: StatusCode.UNAVAILABLE,
 }
@@ -91,7 +93,7 @@ def _details(error: ArbiterError) -> Details:
         case ActorStopped() | AskTimeout():
             # no RetryInfo: it may have been done, and what repeats by itself on RetryInfo must not do it twice
             return Details(error.reason, {"part": error.actor})
-        case StoreError():
+        case StoreError() | Overloaded():
             return Details(error.reason, retry_after_ms=OUTAGE_MS)
         case _:
             return Details(error.reason)

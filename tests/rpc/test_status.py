@@ -43,6 +43,7 @@ CASES = [
     (errors.OrderUncertain("o1"), StatusCode.UNKNOWN, UncertainError, "ORDER_UNCERTAIN"),
     (errors.ActorStopped("desk"), StatusCode.UNAVAILABLE, UnavailableError, "ACTOR_STOPPED"),
     (errors.NotRunning("sessions"), StatusCode.UNAVAILABLE, UnavailableError, "NOT_RUNNING"),
+    (errors.Overloaded(), StatusCode.UNAVAILABLE, UnavailableError, "OVERLOADED"),
     (errors.AskTimeout("desk", 5), StatusCode.UNAVAILABLE, UnavailableError, "ASK_TIMEOUT"),
     (errors.StoreError("disk full"), StatusCode.UNAVAILABLE, UnavailableError, "STORE"),
 ]
@@ -143,6 +144,7 @@ async def test_the_details_of_a_stream_that_failed_after_a_message_reach_the_off
         (errors.VenueUnavailable("kalshi", "away", 7_000), 7_000),
         (errors.VenueUnavailable("kalshi", "away"), 1_000),
         (errors.NotRunning("desk"), 500),
+        (errors.Overloaded(), 1000),
         (errors.StoreError("disk full"), 1_000),
     ],
     ids=lambda value: type(value).__name__,
