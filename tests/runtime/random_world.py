@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import Any
 
 import trio
 
@@ -20,14 +21,25 @@ class Letter(Message, frozen=True, tag=True):
 
 
 class Tick(Message, frozen=True, tag=True):
-    """A timer's."""
+    """A timer's, which names the incarnation that set it."""
+
+    id: int
+    of: str
+
+
+class News(Message, frozen=True, tag=True):
+    """A topic's."""
+
+    topic: int
+    key: int
+    number: int
 
 
 class Question(Request[int], frozen=True, tag=True):
     id: int
 
 
-Mail = Letter | Tick | Question
+Mail = Letter | Tick | Question | News
 
 
 class Crash(Exception):
@@ -48,6 +60,10 @@ class World:
         self.children: dict[int, Child[Mail]] = {}
         self.static: list[Child[Mail]] = []
         self.dynamic: list[DynamicGroup[Mail]] = []
+        self.papers: list[Any] = []
+        """The topics (`random_news.py`)."""
+        self.subjects: dict[str, Any] = {}
+        """The actors that live, by their path."""
         self.incarnations: dict[str, int] = defaultdict(int)
         self.taken: dict[int, set[int]] = defaultdict(set)
         self.handled: dict[int, int] = {}

@@ -1,13 +1,15 @@
 """Random trees under random crashes, messages, stops and cancellations, on schedules that a seed repeats.
 
-Here are who drives a tree from outside, and the runs. The trees are `random_trees.py`'s, what must hold is known to `random_world.py`
-(messages) and `watched_trees.py` (supervisors).
+Here are who drives a tree from outside, and the runs. The trees are `random_trees.py`'s and the actors `random_actors.py`'s; what must
+hold is known to `random_world.py` (messages), `random_news.py` (topics), the actors (timers) and `watched_trees.py` (supervisors).
 
 `RUNTIME_SEEDS` says how many (the nightly recipe: 2,000). A failure names its seed: `run_tree(SEED)` repeats it, and `World.trace`
 is its story. What is held, for every seed:
 
 - no task outlives its supervisor, and no incarnation begins before the one before it is gone
 - no message is handled twice; what a mailbox took was handled, waits in it, or was dropped by its policy and counted
+- a subscriber sees the snapshot and then what its policy promises of the changes, none twice and none too late, whoever crashes
+- a timer comes to the incarnation that set it and to no other, not too early, no more often than it was set for
 - no ask takes longer than its deadline, each answer is that request's own, an ask whose handler crashed is told in that instant
 - children start in order and stop in reverse, also when their strategy restarts them, each within its grace
 - each end of a child is reacted to in time and as an independent count of the intensity says
@@ -135,6 +137,8 @@ async def calm(world: World, supervisor: Supervisor, over: trio.Event) -> None:
         return
     root: Any = supervisor._root
     root.all_up()
+    for settled in (*world.subjects.values(), *(reading for paper in world.papers for reading in paper.readings)):
+        settled.settle()
     for child in world.static:
         if any(path == f"root/{child.ref.name}" for path, _ in world.live):
             world.check(await world.ask(child.ref, 5), child.ref.name, "does not answer after the calm")
