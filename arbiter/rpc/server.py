@@ -15,13 +15,14 @@ from purerpc import Service
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.call_head import CallHead, methods_of, read_head
+from arbiter.rpc.call_runner import only
 from arbiter.rpc.client_address import is_loopback
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.housekeeping import look_after
 from arbiter.rpc.listener import neighbourhood, peer_of
 from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
 from arbiter.rpc.request import Request
-from arbiter.rpc.server_connection import ServerConnection, only
+from arbiter.rpc.server_connection import ServerConnection
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.wire import Broken
