@@ -22,8 +22,9 @@ from arbiter.actors.accounts import PutNewAccount
 from arbiter.actors.position_tracker import GetPositions
 from arbiter.app import compose
 from arbiter.domain.account import Account, Tier
-from arbiter.domain.ids import UserId, new_id
+from arbiter.domain.ids import UserId
 from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.front import correlation_ids
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.request import Request
@@ -59,7 +60,7 @@ def make_server(core: Core, tokens: TokenAuthority, trading: Trading) -> Server:
     def admit(call: Request) -> object:
         return gate.admit(call.service_name, call.method_name, call.custom_metadata)
 
-    return Server(services, admit, lambda: new_id(core.environment.unix_ms(), core.environment.random))
+    return Server(services, admit, correlation_ids(core.environment))
 
 
 class Orders:

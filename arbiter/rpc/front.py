@@ -61,7 +61,7 @@ class Front:
         self.services.append(self.health.service)
         if reflection:
             self.services += reflection_of(self.services)
-        self.server = Server(self.services, self._admit, _correlation_ids(environment), access.limits, access.tls)
+        self.server = Server(self.services, self._admit, correlation_ids(environment), access.limits, access.tls)
         self.gate.overloaded = lambda: self.server.overloaded
         self._listeners = (listener,) if access.local is None else (listener, access.local)
 
@@ -73,7 +73,7 @@ class Front:
         return RpcFront(self.server, self._listeners)
 
 
-def _correlation_ids(environment: Environment) -> Callable[[], str]:
+def correlation_ids(environment: Environment) -> Callable[[], str]:
     """Ids of calls whose client sent none: when the program started, by chance, and a number."""
     start = new_id(environment.unix_ms(), environment.random).replace("-", "")
     prefix, numbers = f"{start[:12]}-{start[-8:]}", count(1)
