@@ -17,9 +17,9 @@ as long as it can, and otherwise calls `hold` and, once there is room again, `ta
 
 import math
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import ExitStack
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import trio
 
@@ -29,6 +29,7 @@ from arbiter.runtime import Kept, Topic
 
 K = TypeVar("K", bound=Hashable)
 E = TypeVar("E")
+F = TypeVar("F", bound="Feed[Any, Any]")
 
 NOTHING = b""
 """What is a reader's own where nothing is."""
@@ -148,28 +149,26 @@ class Source(Generic[K, E]):
     def new_change(self, key: K, event: E, sequence: int) -> Change[K, E]:
         return Change(key, event, sequence, self._encode, self._measure(event))
 
-    @contextmanager
-    def attach(self, feed: "Feed[K, E]", groups: Iterable[Hashable]) -> Iterator[None]:
+    def attach(self, feed: "Feed[K, E]", groups: tuple[Hashable, ...]) -> None:
         """From now on `feed.deliver` is called for each change of these groups."""
-        groups = tuple(groups)
         if not self.feeds:
             self._subscription.enter_context(self.topic.follow_on(self._tell, self._start_over))
         self.feeds += 1
         for group in groups:
             self._feeds[group] = (*self._feeds.get(group, ()), feed)
-        try:
-            yield
-        finally:
-            for group in groups:
-                left = tuple(each for each in self._feeds[group] if each is not feed)
-                if left:
-                    self._feeds[group] = left
-                else:
-                    del self._feeds[group]
-            self.feeds -= 1
-            if not self.feeds:
-                self._subscription.close()
-                self._changes.clear()
+
+    def detach(self, feed: "Feed[K, E]", groups: tuple[Hashable, ...]) -> None:
+        """No longer."""
+        for group in groups:
+            left = tuple(each for each in self._feeds[group] if each is not feed)
+            if left:
+                self._feeds[group] = left
+            else:
+                del self._feeds[group]
+        self.feeds -= 1
+        if not self.feeds:
+            self._subscription.close()
+            self._changes.clear()
 
     def _tell(self, key: K, event: E) -> None:
         feeds = self._feeds.get(key if self._by_key else None if self._group_of is None else self._group_of(event))
@@ -224,25 +223,33 @@ class Feed(Generic[K, E]):
         self.deliver: Callable[[Change[K, E]], object] = self.hold
         self.wake: Callable[[], object] = self._wake
 
-    @contextmanager
-    def opened(self, question: str, resume_after: Cursor | None) -> Iterator[Self]:
+    def opened(self, question: str, resume_after: Cursor | None) -> "_Opened[Self]":
         """Ready to be driven, for the length of the block: from after that cursor, where it fits and the topic still knows, else
         from a snapshot. `question` stands for what was asked: a cursor of another question does not fit.
         """
+        return _Opened(self, question, resume_after)
+
+    def open(self, question: str, resume_after: Cursor | None) -> None:
+        """See `opened`."""
         self._mask = zlib.crc32(question.encode()) << 16
         self._epoch = self._source.epoch ^ self._mask
         missed = None
         if resume_after is not None and resume_after.epoch == self._epoch:
             missed = self._source.since(self._groups, resume_after.sequence)
-        with self._source.attach(self, self._groups):
+        self._source.attach(self, self._groups)
+        try:
             if missed is None or resume_after is None:
                 self._begin(asked=resume_after is not None)
             else:
                 self._resume(missed, resume_after.sequence)
-            try:
-                yield self
-            finally:
-                self.deliver = self.wake = _nothing  # they lead back to this feed
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Told nothing more."""
+        self._source.detach(self, self._groups)
+        self.deliver = self.wake = _nothing  # they lead back to this feed
 
     # -- what it is told first: each kind of feed says itself --
 
@@ -333,6 +340,24 @@ class Feed(Generic[K, E]):
             self._event = trio.Event()
             with trio.move_on_at(self._look_at):
                 await self._event.wait()
+
+
+class _Opened(Generic[F]):
+    """See `Feed.opened`. No generator: there is one for each stream."""
+
+    __slots__ = ("_feed", "_question", "_resume_after")
+
+    def __init__(self, feed: F, question: str, resume_after: Cursor | None) -> None:
+        self._feed = feed
+        self._question = question
+        self._resume_after = resume_after
+
+    def __enter__(self) -> F:
+        self._feed.open(self._question, self._resume_after)
+        return self._feed
+
+    def __exit__(self, *_: object) -> None:
+        self._feed.close()
 
 
 def _nothing(*_: object) -> None:

@@ -5,8 +5,8 @@ sign-ins were not all ended since. That is looked up at each call, so a revocati
 is open ends by `watch`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from arbiter.domain.account import Account, Role
 from arbiter.domain.families import lives
@@ -139,54 +139,24 @@ class Gate:
             return False
         return family.user == account.user and lives(family, account, self._core.environment.unix_ms())
 
-    @contextmanager
-    def watch(self, request: Request, revoked: Callable[[], object]) -> Iterator[None]:
-        """Call `revoked` as soon as the caller's sign-in ends: once, without waiting, from whatever task ends it.
+    def watch(self, request: Request, revoked: Callable[[], object]) -> "_Watched":
+        """Call `revoked` as soon as the caller's sign-in ends, within the block: once, without waiting, from whatever task ends it.
 
         A token that expires ends nothing here, nor does a family that expires until it is pruned.
         """
-        claims = self.claims(request)
-        told = False
-
-        def look(_event: object) -> None:
-            nonlocal told
-            known = self._core.account_changes.get(claims.user)
-            if not told and known is not None and not self._holds(claims, known.account):
-                told = True
-                revoked()
-
-        with ExitStack() as stack:
-            stack.enter_context(self._core.account_changes.deliver_key_to(claims.user, look))
-            if claims.family:
-                stack.enter_context(self._core.families.ended.deliver_key_to(claims.family, look))
-            yield
+        return _Watched(self._core, self._holds, self.claims(request), revoked)
 
     def _stop_bucket(self, user: UserId) -> TokenBucket:
         if user not in self._stops:
             self._stops[user] = TokenBucket.per_second(STOPS_PER_SECOND, self._core.environment.monotonic())
         return self._stops[user]
 
-    @contextmanager
-    def stream(self, request: Request) -> Iterator[None]:
-        """Count a stream for as long as it lives, and end its call with UNAUTHENTICATED when the caller's sign-in ends.
+    def stream(self, request: Request) -> "_OpenStream":
+        """Count a stream for the length of the block, and end its call with UNAUTHENTICATED when the caller's sign-in ends.
 
-        Raises LimitExceeded when the tier allows no more.
+        The block raises LimitExceeded when the tier allows no more.
         """
-        with self._counted(request.caller), self.watch(request, lambda: request.end(Unauthenticated(ENDED))):
-            yield
-
-    @contextmanager
-    def _counted(self, account: Account) -> Iterator[None]:
-        most = TIERS[account.tier].streams
-        if self._streams.get(account.user, 0) >= most:
-            raise LimitExceeded(f"{most} streams are open already, the most in tier {account.tier.value}", 1000)
-        self._streams[account.user] = self._streams.get(account.user, 0) + 1
-        try:
-            yield
-        finally:
-            self._streams[account.user] -= 1
-            if not self._streams[account.user]:
-                del self._streams[account.user]
+        return _OpenStream(self.watch(request, lambda: request.end(Unauthenticated(ENDED))), self._streams, request.caller)
 
     def _account(self, user: UserId) -> Account:
         known = self._core.account_changes.get(user)
@@ -200,6 +170,65 @@ class Gate:
         wait_ms = bucket.take(self._core.environment.monotonic())
         if wait_ms:
             raise LimitExceeded(what, wait_ms)
+
+
+class _Watched:
+    """See `Gate.watch`. No generator: there is one for each stream."""
+
+    __slots__ = ("_claims", "_core", "_deliveries", "_holds", "_revoked")
+
+    def __init__(self, core: Core, holds: Callable[[Claims, Account], bool], claims: Claims, revoked: Callable[[], object]) -> None:
+        self._core = core
+        self._holds = holds
+        self._claims = claims
+        self._revoked: Callable[[], object] | None = revoked
+        self._deliveries: tuple[AbstractContextManager[None], ...] = ()
+
+    def __enter__(self) -> None:
+        claims, core = self._claims, self._core
+        deliveries: list[AbstractContextManager[None]] = [core.account_changes.deliver_key_to(claims.user, self._look)]
+        if claims.family:
+            deliveries.append(core.families.ended.deliver_key_to(claims.family, self._look))
+        self._deliveries = tuple(deliveries)
+        for each in deliveries:
+            each.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._deliveries:
+            each.__exit__(None, None, None)
+        self._deliveries = ()
+        self._revoked = None  # it leads to the call, which leads here
+
+    def _look(self, _event: object) -> None:
+        known, revoked = self._core.account_changes.get(self._claims.user), self._revoked
+        if revoked is not None and known is not None and not self._holds(self._claims, known.account):
+            self._revoked = None
+            revoked()
+
+
+class _OpenStream:
+    """See `Gate.stream`."""
+
+    __slots__ = ("_account", "_streams", "_watched")
+
+    def __init__(self, watched: _Watched, streams: dict[UserId, int], account: Account) -> None:
+        self._watched = watched
+        self._streams = streams
+        self._account = account
+
+    def __enter__(self) -> None:
+        user, most = self._account.user, TIERS[self._account.tier].streams
+        if self._streams.get(user, 0) >= most:
+            raise LimitExceeded(f"{most} streams are open already, the most in tier {self._account.tier.value}", 1000)
+        self._streams[user] = self._streams.get(user, 0) + 1
+        self._watched.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._watched.__exit__()
+        user = self._account.user
+        self._streams[user] -= 1
+        if not self._streams[user]:
+            del self._streams[user]
 
 
 def _is_linked(claims: Claims, account: Account) -> bool:

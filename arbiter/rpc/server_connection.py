@@ -114,6 +114,7 @@ class ServerConnection(CallRunner):
                 if self.fresh:
                     self.start_fresh()
                 self.flush()
+            del data  # or it is kept until there is more
 
     async def _write(self) -> None:
         wire, pipe = self.wire, self._pipe

@@ -245,26 +245,19 @@ class Topic(Generic[K, E]):
         finally:
             self._started_over = _without(self._started_over, started_over)
 
-    @contextmanager
     def deliver_key_to(
         self,
         key: K,
         offer: Callable[[E], object],
         when: Callable[[E, E], bool] | None = None,
         failed: Callable[[Exception], object] | None = None,
-    ) -> Iterator[None]:
-        """The same for one key alone: costs nothing while other keys change.
+    ) -> "KeyDelivery[K, E]":
+        """The same for one key alone, for the length of the block: costs nothing while other keys change.
 
         `when` is asked, with the event before and the new one, whether a change matters to this follower. What begins a
         key or follows an end always does.
         """
-        found, follower = self._key(key), KeyFollower(offer, when, failed or self._say_failed)
-        found.follow(follower)
-        try:
-            yield
-        finally:
-            found.leave(follower)
-            self._forget_if_idle(found)
+        return KeyDelivery(self, key, KeyFollower(offer, when, failed or self._say_failed))
 
     @contextmanager
     def _sink(self, sink: Callable[[K, E], object], failed: Callable[[Exception], object] | None = None) -> Iterator[None]:
@@ -295,3 +288,22 @@ def _without(all_of_them: tuple[T, ...], one: T) -> tuple[T, ...]:
 
 def _sequence_of(kept: Kept[K, E]) -> int:
     return kept.sequence
+
+
+class KeyDelivery(Generic[K, E]):
+    """See `Topic.deliver_key_to`. No generator: there may be several for each stream of the API."""
+
+    __slots__ = ("_follower", "_key", "_topic")
+
+    def __init__(self, topic: Topic[K, E], key: K, follower: KeyFollower[E]) -> None:
+        self._topic = topic
+        self._key = key
+        self._follower = follower
+
+    def __enter__(self) -> None:
+        self._topic._key(self._key).follow(self._follower)
+
+    def __exit__(self, *_: object) -> None:
+        found = self._topic._key(self._key)
+        found.leave(self._follower)
+        self._topic._forget_if_idle(found)
