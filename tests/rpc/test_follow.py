@@ -179,9 +179,8 @@ def told_whole(raw, number):
 async def test_a_feed_that_fails_ends_its_stream_and_no_other(served, connect_raw, eventually, logged):
     followed = served.stream = Followed(first=("hello",))
     async with connect_raw(served.port) as raw:
-        first, second = await follow(raw), await follow(raw)
-        await heard(raw, first, "hello")
-        await heard(raw, second, "hello")
+        await heard(raw, first := await follow(raw), "hello")
+        await heard(raw, second := await follow(raw), "hello")
         failing, good = followed.feeds
         failing.failure = ValueError("a fault on purpose")
         failing.wake()
