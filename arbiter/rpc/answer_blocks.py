@@ -4,6 +4,7 @@ Source: the gRPC protocol over HTTP/2, "Responses": a head, messages, trailers; 
 """
 
 import base64
+from functools import lru_cache
 from urllib.parse import quote
 
 from purerpc.grpclib.status import Status, StatusCode
@@ -32,17 +33,20 @@ def fields(metadata: Metadata) -> bytes:
 
 def trailers(status: Status | None, correlation_id: str, metadata: Metadata = ()) -> bytes:
     """The end of a call; None is OK."""
-    block = _OK if status is None else _status(status)
-    if metadata:
-        block += fields(metadata)
+    if status is None:
+        block = _OK + fields(metadata) if metadata else _OK
+    else:
+        block = _failure(status.int_value, status.status_message, metadata)
     return block + _CORRELATION + bytes((len(correlation_id),)) + correlation_id.encode("ascii")
 
 
-def _status(status: Status) -> bytes:
-    code = literal(b"grpc-status", str(status.int_value).encode())
-    if not status.status_message:
-        return code
-    return code + literal(b"grpc-message", quote(status.status_message[:LONGEST_TEXT], safe=_SAFE).encode("ascii"))
+@lru_cache(maxsize=256)
+def _failure(code: int, text: str, metadata: Metadata) -> bytes:
+    """Remembered: who is refused asks often."""
+    block = literal(b"grpc-status", str(code).encode())
+    if text:
+        block += literal(b"grpc-message", quote(text[:LONGEST_TEXT], safe=_SAFE).encode("ascii"))
+    return block + fields(metadata)
 
 
 def http_refusal(http_status: int) -> bytes:

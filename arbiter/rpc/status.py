@@ -4,6 +4,8 @@ The reason code travels twice: in the trailer `arbiter-reason`, for clients that
 `grpc-status-details-bin`. So does the time to wait: in `retry-after-ms` and in RetryInfo.
 """
 
+from functools import lru_cache
+
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.errors import (
@@ -61,6 +63,18 @@ def status_of(error: ArbiterError) -> tuple[Status, Trailers] | None:
 
     The value of a trailer whose name ends in `-bin` is bytes; whoever sends it encodes them.
     """
+    if type(error) is LimitExceeded:
+        return _limit(error.what, error.retry_after_ms)
+    return _status_of(error)
+
+
+@lru_cache(maxsize=512)
+def _limit(what: str, retry_after_ms: int) -> tuple[Status, Trailers] | None:
+    """Remembered: who is refused asks often, and a refusal should cost less than what it refuses."""
+    return _status_of(LimitExceeded(what, retry_after_ms))
+
+
+def _status_of(error: ArbiterError) -> tuple[Status, Trailers] | None:
     code = _CODES.get(type(error))
     if code is None:
         return None
