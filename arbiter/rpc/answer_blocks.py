@@ -33,10 +33,7 @@ def fields(metadata: Metadata) -> bytes:
 
 def trailers(status: Status | None, correlation_id: str, metadata: Metadata = ()) -> bytes:
     """The end of a call; None is OK."""
-    if status is None:
-        block = _OK + fields(metadata) if metadata else _OK
-    else:
-        block = _failure(status.int_value, status.status_message, metadata)
+    block = _OK + fields(metadata) if status is None else _failure(status.int_value, status.status_message, metadata)
     return block + _CORRELATION + bytes((len(correlation_id),)) + correlation_id.encode("ascii")
 
 
