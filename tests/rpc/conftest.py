@@ -410,6 +410,7 @@ async def run_program(
             await arbiter.core.accounts.ask(PutNewAccount(msgspec.structs.replace(account, api_key=stored)), timeout=5)
         books = arbiter.core.data.books
         await until(lambda: all(books.get(m.yes_key) and books.get(m.no_key) for m in world.markets))
+        await until(lambda: all(each.state in ("running", "passive") for each in arbiter.core.statuses()))
         yield Program(arbiter, world, port_of(listener), api_keys, store)
         arbiter.supervisor.stop()
         with trio.move_on_after(SECONDS):
