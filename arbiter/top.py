@@ -208,7 +208,7 @@ def _line(text: str) -> str:
 
 async def top(address: str, api_key: str, *, once: bool = False, tls: ClientTls = ClientTls()) -> None:  # noqa: B008 it is frozen
     """Show the tree until it is left, or `once`, of two readings. Raises ArbiterClientError when the connection ends."""
-    screen, client = Screen(address), ArbiterClient(address, **tls._asdict())
+    screen, client = Screen(address), ArbiterClient(address, persistent=False, **tls._asdict())
     try:
         await client.connect()
     except NotConnected as error:

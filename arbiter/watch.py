@@ -119,7 +119,7 @@ def _legs(change: Opportunity) -> str:
 
 async def watch(address: str, api_key: str, seconds: float | None = None, tls: ClientTls = ClientTls()) -> None:  # noqa: B008 it is frozen
     """Show the screen until it is left, or for `seconds`. Raises ArbiterClientError when the connection ends."""
-    screen, client = Screen(address), ArbiterClient(address, **tls._asdict())
+    screen, client = Screen(address), ArbiterClient(address, persistent=False, **tls._asdict())
     try:
         await client.connect()
     except NotConnected as error:

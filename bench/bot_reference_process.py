@@ -22,7 +22,7 @@ from telegram.ext import Application, CommandHandler, ContextTypes
 from telegram.request import HTTPXRequest
 
 from arbiter.bot import views
-from arbiter.rpc import client_types as types
+from arbiter.rpc import client_read
 from arbiter.v1 import trading_pb2, user_pb2
 from bench.bot_people import CONCURRENCY
 
@@ -64,7 +64,7 @@ class Core:
         """The text of `/status`."""
         metadata = (("authorization", f"Bearer {await self._token(telegram_id)}"),)
         overview = await self._overview(trading_pb2.OverviewRequest(), timeout=CALL_SECONDS, metadata=metadata)
-        return views.status(types.overview(overview)).text
+        return views.status(client_read.overview(overview)).text
 
 
 def main(server: str, credential: str, api_url: str, token: str) -> None:

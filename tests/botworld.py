@@ -131,7 +131,7 @@ class ScriptedClient(ArbiterClient):
     def acting_as(self, token: str) -> ArbiterClient:
         return self
 
-    async def _unary(self, path: str, request: Any, reply: Any) -> Any:
+    async def _unary(self, path: str, request: Any, reply: Any, **options: Any) -> Any:
         return await self._core.answer(path.rpartition("/")[2], request)
 
 

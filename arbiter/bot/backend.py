@@ -186,7 +186,7 @@ class Backend:
         self._wanted, self._lost = trio.Event(), trio.Event()
         try:
             with trio.CancelScope(deadline=trio.current_time() + CONNECT_SECONDS) as scope:
-                async with ArbiterClient.open(self._server, call_seconds=CALL_SECONDS, **self._tls._asdict()) as client:
+                async with ArbiterClient.open(self._server, call_seconds=CALL_SECONDS, persistent=False, **self._tls._asdict()) as client:
                     scope.deadline = math.inf
                     self._tell(client, None)
                     await self._lost.wait()

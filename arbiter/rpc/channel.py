@@ -5,7 +5,6 @@ trailers reach the caller, also those of a trailers-only answer. A server that s
 """
 
 import math
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
@@ -17,13 +16,13 @@ from arbiter.rpc.answer_blocks import fields
 from arbiter.rpc.answer_head import AnswerHead, read_answer, status_of_reset
 from arbiter.rpc.call_head import Metadata
 from arbiter.rpc.client_call import EACH, HOLD, ClientCall, Replies, parsed
-from arbiter.rpc.client_errors import ArbiterClientError, NotConnected, UncertainError
+from arbiter.rpc.client_errors import ArbiterClientError, NotConnected, UncertainError, not_connected
 from arbiter.rpc.client_tls import explained
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import METHOD_POST, SCHEME_HTTP, SCHEME_HTTPS, literal, literal_authority, literal_path
 from arbiter.rpc.messages import Unreadable, framed
 from arbiter.rpc.parking import Parking
-from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
+from arbiter.rpc.pipe import Lost, NoTls, Pipe
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.wire import Broken, Wire
 
@@ -33,7 +32,6 @@ R = TypeVar("R")
 SILENT_SECONDS = 20.0
 """Without a byte while a call waits, until the server is asked whether it lives."""
 PONG_SECONDS = 10.0
-CONNECT_SECONDS = 10.0
 LOST = "the connection to Arbiter was lost"
 _FIELDS = literal(b"te", b"trailers") + literal(b"content-type", b"application/grpc") + literal(b"grpc-accept-encoding", b"identity,gzip")
 
@@ -54,6 +52,8 @@ class Channel:
         self._lost: ArbiterClientError | None = None
         self._settled = trio.Event()
         """The server has greeted, or never will."""
+        self._turned = trio.Event()
+        """No new call can be made."""
         self._heard_at = trio.current_time()
         self._pinged_at = math.inf
 
@@ -95,7 +95,14 @@ class Channel:
 
     @asynccontextmanager
     async def _call(self, path: str, request: Any, metadata: Metadata, seconds: float | None) -> AsyncIterator[ClientCall]:
-        """With a request, that is all that is sent."""
+        call = await self.begin(path, request, metadata, seconds)
+        try:
+            yield call
+        finally:
+            self.leave(call)
+
+    async def begin(self, path: str, request: Any, metadata: Metadata, seconds: float | None = None) -> ClientCall:
+        """A call, with its only request where there is one; whoever begins it must `leave` it. Raises NotConnected."""
         block = self._head(path, metadata)
         if seconds is not None:
             block += literal(b"grpc-timeout", _grpc_timeout(seconds))
@@ -107,20 +114,21 @@ class Channel:
             self.wire.send(call, body)
             self.wire.finish(call)
         self.flush()
-        try:
-            yield call
-        finally:
-            self.wire.reset(call, Code.CANCEL)  # nothing where it has ended
-            self._ended()
-            self.flush()
+        return call
+
+    def leave(self, call: ClientCall) -> None:
+        """Cancel the call where it goes on, and keep nothing of it."""
+        self.wire.reset(call, Code.CANCEL)  # nothing where it has ended
+        self._ended()
+        self.flush()
 
     async def _may_begin(self) -> None:
         """Wait until the server takes one more call. Raises NotConnected."""
         while True:
             if self._lost is not None:
-                raise self._lost
+                raise not_connected(str(self._lost))
             if self.wire.refusing:
-                raise NotConnected("Arbiter is going away; connect again")
+                raise not_connected("Arbiter is going away; connect again")
             if len(self.wire.streams) < self.wire.peer_streams:
                 return
             await self._room.wait()
@@ -169,6 +177,12 @@ class Channel:
         """Wait until the server has taken the connection, or say why not: TLS 1.3 refuses a client's certificate after the handshake."""
         await self._settled.wait()
         return self._lost
+
+    async def over(self) -> None:
+        """Wait until no new call can be made and none is under way."""
+        await self._turned.wait()
+        while self._lost is None and self.wire.streams:
+            await self._room.wait()
 
     async def _read(self) -> None:
         wire, pipe = self.wire, self._pipe
@@ -228,6 +242,7 @@ class Channel:
             stream.end(None, NotConnected(str(self._lost)))
         self._ended()
         self._settled.set()
+        self._turned.set()
         self._pipe.close()
 
     # -- what the wire tells --
@@ -262,6 +277,7 @@ class Channel:
 
     def was_reset(self, stream: Stream, code: int) -> None:
         assert isinstance(stream, ClientCall)
+        stream.unbegun = code == Code.REFUSED_STREAM
         stream.end(status_of_reset(code))
 
     def going_away(self, last: int, code: int, text: str) -> None:
@@ -270,76 +286,13 @@ class Channel:
             if stream.id > last:
                 assert isinstance(stream, ClientCall)
                 self.wire.forget(stream)
+                stream.unbegun = True
                 stream.end(Status(StatusCode.UNAVAILABLE, "Arbiter is going away and did not begin with this call"))
         self._ended()
+        self._turned.set()
 
     def pong(self) -> None:
         self._pinged_at = math.inf
-
-
-@asynccontextmanager
-async def connect(host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Channel]:
-    """A channel for the length of the block; with a context over TLS, and the server's name is verified. Raises NotConnected."""
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    with trio.CancelScope(deadline=trio.current_time() + CONNECT_SECONDS) as opening:
-        try:
-            stream = await trio.open_tcp_stream(host, port)
-        except OSError as error:
-            raise NotConnected(f"no Arbiter answers at {where}") from error
-        with _closing(stream):
-            stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
-            pipe: Pipe = SocketPipe(stream.socket)
-            if tls is not None:
-                pipe = await _secured(SocketPipe(stream.socket), tls, host, where)
-            async with _served(Channel(pipe, where, secure=tls is not None)) as channel:
-                refused = await channel.refused() if tls is not None else None
-                opening.deadline = math.inf
-                if refused is None:
-                    yield channel
-            if refused is not None:
-                raise refused
-    if opening.cancelled_caught:
-        raise NotConnected(f"no Arbiter answers at {where}")
-
-
-@asynccontextmanager
-async def connect_local(path: str) -> AsyncIterator[Channel]:
-    """The same through a socket file of this machine."""
-    try:
-        stream = await trio.open_unix_socket(path)
-    except OSError as error:
-        raise NotConnected(f"no Arbiter answers at {path}") from error
-    with _closing(stream):
-        async with _served(Channel(SocketPipe(stream.socket), "localhost")) as channel:
-            yield channel
-
-
-async def _secured(plain: SocketPipe, tls: ssl.SSLContext, host: str, where: str) -> TlsPipe:
-    """Raises NotConnected where the server is not whom it should be, or speaks no HTTP/2 over TLS."""
-    pipe = TlsPipe(plain, tls, server_side=False, host=host)
-    try:
-        protocol = await pipe.handshake()
-    except Lost as error:
-        raise NotConnected(f"no TLS with {where}: {explained(str(error))}") from None
-    if protocol != "h2":
-        raise NotConnected(f"what answers at {where} is no gRPC server")
-    return pipe
-
-
-@asynccontextmanager
-async def _served(channel: Channel) -> AsyncIterator[Channel]:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(channel.serve)
-        yield channel
-        nursery.cancel_scope.cancel()
-
-
-@contextmanager
-def _closing(stream: trio.SocketStream) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        stream.socket.close()
 
 
 @contextmanager
@@ -351,7 +304,7 @@ def _within(seconds: float | None) -> Iterator[None]:
     with trio.move_on_after(seconds) as scope:
         yield
     if scope.cancelled_caught:
-        text = f"no answer within {seconds:g} s; whether the call took effect is unknown"
+        text = f"no answer within {round(seconds, 2):g} s; whether the call took effect is unknown"
         raise UncertainError(text, StatusCode.DEADLINE_EXCEEDED.name)
 
 

@@ -38,7 +38,7 @@ class ClientCall(Stream):
 
     __slots__ = (
         *("_carrier", "_room", "encoding", "error", "inbox", "initial_metadata", "news", "queued", "reader", "status"),
-        *("trailing_metadata", "unreturned"),
+        *("trailing_metadata", "unbegun", "unreturned"),
     )
 
     def __init__(self, id_: int, send_window: int, carrier: Carrier) -> None:
@@ -56,6 +56,8 @@ class ClientCall(Stream):
         """What it ended with, once it has."""
         self.error: ArbiterClientError | None = None
         """Why nothing more comes, where that is no status."""
+        self.unbegun = False
+        """The server told that it did not begin with this call."""
         self.news = Parking()
         self._room = Parking()
         self._carrier = carrier
@@ -91,7 +93,9 @@ class ClientCall(Stream):
             if self.status is not None:
                 if self.status.status_code is StatusCode.OK:
                     return None
-                raise error_of(self.status, dict(self.trailing_metadata))
+                failed = error_of(self.status, dict(self.trailing_metadata))
+                failed.begun = not self.unbegun
+                raise failed
             await self.news.wait()
         flag, packed = self.inbox.popleft()
         self.queued -= len(packed) + EACH

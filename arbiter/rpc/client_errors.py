@@ -12,30 +12,32 @@ from arbiter.rpc.status import REASON_TRAILER, RETRY_TRAILER
 class ArbiterClientError(Exception):
     """Root of the client's errors: `reason` for programs, `str()` for people.
 
-    `correlation_id` finds the server's log lines of the call; empty where the server did not answer. `metadata` is what else
-    the server told of the reason: `order_id`, `venue`, `code` (the venue's own), `part` or `class`.
+    `begun` is False where the server certainly did not begin with the call, so that nothing was done. `correlation_id` finds the
+    server's log lines of the call; empty where the server did not answer. `metadata` is what else the server told of the reason:
+    `order_id`, `venue`, `code` (the venue's own), `part` or `class`.
     """
 
     def __init__(self, message: str, reason: str = "ERROR") -> None:
         super().__init__(message)
         self.reason = reason
+        self.begun = True
         self.correlation_id = ""
         self.metadata: Mapping[str, str] = {}
 
 
 class NotConnected(ArbiterClientError):
-    """There is no connection, or it was lost; whether a call under way took effect is unknown."""
+    """There is no connection, or it was lost: with `begun`, whether the call took effect is unknown; else make it again later."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "NOT_CONNECTED")
 
 
 class AuthenticationError(ArbiterClientError):
-    """The token or key is missing, wrong or expired: authenticate again."""
+    """The token or key is missing, wrong or expired, or the sign-in was ended: authenticate again. Nothing was done."""
 
 
 class NotPermittedError(ArbiterClientError):
-    """The account may not do this; another tier or role may."""
+    """The account may not do this; another tier or role may, or it needs a code (`reason` TOTP_NEEDED): see `with_code`."""
 
 
 class RateLimitError(ArbiterClientError):
@@ -70,7 +72,14 @@ class UnavailableError(ArbiterClientError):
 
 
 class UncertainError(ArbiterClientError):
-    """The outcome is unknown: ask again with the same idempotency key, never with a new one."""
+    """The outcome is unknown: ask again with the same idempotency key, never with a new one; or look at what there is now."""
+
+
+def not_connected(message: str) -> NotConnected:
+    """Where the call was not even sent."""
+    error = NotConnected(message)
+    error.begun = False
+    return error
 
 
 _KINDS: dict[StatusCode, type[ArbiterClientError]] = {

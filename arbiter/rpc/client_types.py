@@ -1,30 +1,14 @@
-"""What `ArbiterClient` returns: plain frozen structs, and how they are read from protobuf. Money in micros, times UTC ms."""
+"""What `ArbiterClient` returns: plain frozen structs. Money in micros, times UTC ms, 0 where there is none."""
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from arbiter.domain.book import Level, Side
-from arbiter.domain.ids import MarketId, OutcomeId, OutcomeKey, VenueId
+from arbiter.domain.ids import MarketId, OutcomeKey
 from arbiter.domain.money import Micros
 from arbiter.domain.order import OrderState, TimeInForce
 from arbiter.domain.trading_state import TradingState
-from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
-
-SIDES = {Side.BUY: market_pb2.SIDE_BUY, Side.SELL: market_pb2.SIDE_SELL}
-TIFS = {
-    TimeInForce.GTC: market_pb2.TIME_IN_FORCE_GTC,
-    TimeInForce.IOC: market_pb2.TIME_IN_FORCE_IOC,
-    TimeInForce.FOK: market_pb2.TIME_IN_FORCE_FOK,
-}
-REVOKE_SCOPES = {
-    "this": user_pb2.REVOKE_SCOPE_THIS,
-    "all": user_pb2.REVOKE_SCOPE_ALL,
-    "others": user_pb2.REVOKE_SCOPE_OTHERS,
-}
-_SIDES_IN = {number: side for side, number in SIDES.items()}
-_TRADING_STATES = {getattr(trading_pb2, f"TRADING_STATE_{state.name}"): state for state in TradingState}
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -38,6 +22,8 @@ class Profile(msgspec.Struct, frozen=True):
     orders_per_minute: int
     telegram_name: str | None
     """The linked Telegram account; None without one."""
+    totp_threshold: Micros = Micros(0)
+    """An order that may cost more needs a code, where codes are asked for."""
 
 
 class NewAuthenticator(msgspec.Struct, frozen=True):
@@ -154,15 +140,45 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 class PositionsUpdate(msgspec.Struct, frozen=True):
-    """All positions (`snapshot`), or those that changed; size 0 means closed."""
+    """All positions (`snapshot`), or those that changed; size 0 means closed.
+
+    `more`: another part of the snapshot, or of what was missed, follows at once. `resumed`: the connection was lost, and this is the
+    first update over a new one: with `snapshot` what happened meanwhile is not known, else this and its parts tell it.
+    """
 
     snapshot: bool
     positions: tuple[PositionInfo, ...]
     sequence: int
     conflated: int
+    more: bool = False
+    resumed: bool = False
+
+
+class OrdersUpdate(msgspec.Struct, frozen=True):
+    """All open orders, or those that changed; one that ended comes once more, in its final state."""
+
+    snapshot: bool
+    orders: "tuple[OrderInfo, ...]"
+    sequence: int
+    conflated: int
+    more: bool = False
+    resumed: bool = False
+
+
+class BooksUpdate(msgspec.Struct, frozen=True):
+    """All books that were asked for and have been seen, or those that changed, each whole."""
+
+    snapshot: bool
+    books: "tuple[BookInfo, ...]"
+    sequence: int
+    conflated: int
+    more: bool = False
+    resumed: bool = False
 
 
 class OrderInfo(msgspec.Struct, frozen=True):
+    """An order. `idempotency_key` as it was placed; `strategy` is who placed it, "manual" the user."""
+
     order_id: str
     outcome: OutcomeKey
     side: Side
@@ -171,6 +187,16 @@ class OrderInfo(msgspec.Struct, frozen=True):
     filled: Micros
     state: OrderState
     reason: str
+    tif: TimeInForce
+    created_ms: int
+    updated_ms: int
+    idempotency_key: str
+    strategy: str
+
+    @property
+    def is_final(self) -> bool:
+        """It has ended: nothing of it changes any more."""
+        return self.state.is_final
 
 
 class LegInfo(msgspec.Struct, frozen=True):
@@ -214,6 +240,16 @@ class BookInfo(msgspec.Struct, frozen=True):
     asks: tuple[Level, ...]
     fresh: bool
     age_ms: int
+    outcome: OutcomeKey
+
+
+class PairInfo(msgspec.Struct, frozen=True):
+    """The same proposition on two venues. `equals`: YES of the first market with what pays when it pays, then NO with its own."""
+
+    id: str
+    title: str
+    titles: tuple[str, str]
+    equals: tuple[tuple[OutcomeKey, OutcomeKey], ...]
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
@@ -238,153 +274,38 @@ class ActorInfo(msgspec.Struct, frozen=True):
     kind: str = "actor"
 
 
-def outcome_ref(key: OutcomeKey) -> market_pb2.OutcomeRef:
-    return market_pb2.OutcomeRef(venue=key.venue, market_id=key.market, outcome_id=key.outcome)
+class UserInfo(msgspec.Struct, frozen=True):
+    """An account as operators see it. `own_state`: without what operators stopped for everybody."""
+
+    user: str
+    name: str
+    tier: str
+    role: str
+    suspended: bool
+    telegram_linked: bool
+    strategies: tuple[str, ...]
+    own_state: TradingState
 
 
-def outcome(ref: market_pb2.OutcomeRef) -> OutcomeKey:
-    return OutcomeKey(VenueId(ref.venue), MarketId(ref.market_id), OutcomeId(ref.outcome_id))
+class NewUser(msgspec.Struct, frozen=True):
+    """A new account, and its API key, which is shown this once."""
+
+    user: UserInfo
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"NewUser({self.user!r}, ...)"
 
 
-def profile(m: user_pb2.ProfileResponse) -> Profile:
-    edge = Micros(m.settings.min_edge_micros)
-    return Profile(
-        m.user_id,
-        m.name,
-        m.tier,
-        m.role,
-        m.suspended,
-        edge,
-        m.limits.requests_per_second,
-        m.limits.orders_per_minute,
-        m.telegram_name if m.telegram_linked else None,
-    )
+class HaltReport(msgspec.Struct, frozen=True):
+    """What a stop of everybody came to. `uncertain`: orders whose cancel is not confirmed yet, `uncertain_count` how many there are.
 
+    Trading is stopped on `unconfirmed_venues` too, which did not answer in time: then repeat the call.
+    """
 
-def link_code(m: user_pb2.CreateLinkCodeResponse) -> LinkCode:
-    return LinkCode(m.code, m.expires_unix_ms)
-
-
-def wallet(m: trading_pb2.WalletResponse) -> Wallet:
-    pools = tuple(
-        PoolInfo(each.venue, Micros(each.cash_micros), Micros(each.reserved_micros), Micros(each.available_micros)) for each in m.pools
-    )
-    return Wallet(
-        pools,
-        Micros(m.cash_micros),
-        Micros(m.positions_exit_micros),
-        Micros(m.realised_pnl_micros),
-        Micros(m.unrealised_pnl_micros),
-        m.unmarked_positions,
-    )
-
-
-def stop_report(m: trading_pb2.EmergencyStopResponse) -> StopReport:
-    return StopReport(
-        _TRADING_STATES[m.state],
-        m.durable,
-        m.cancelled_orders,
-        tuple(m.uncertain_order_ids),
-        tuple(m.disabled_strategies),
-        m.orders_unconfirmed,
-        m.strategies_unconfirmed,
-    )
-
-
-def overview(m: trading_pb2.OverviewResponse) -> Overview:
-    positions = tuple(position(each) for each in m.positions)
-    return Overview(profile(m.profile), trading_state(m.trading), strategies(m.strategies), wallet(m.wallet), positions)
-
-
-def strategies(listed: Iterable[strategy_pb2.Strategy]) -> dict[str, bool]:
-    return {each.name: each.enabled for each in listed}
-
-
-def trading_state(m: trading_pb2.TradingStateResponse) -> TradingStateInfo:
-    state = _TRADING_STATES[m.state]
-    return TradingStateInfo(state, m.since_unix_ms, m.reason, m.by_operator, _TRADING_STATES.get(m.own_state, state))
-
-
-def position(m: trading_pb2.Position) -> PositionInfo:
-    return PositionInfo(
-        outcome(m.outcome),
-        m.title,
-        m.label,
-        Micros(m.size_micros),
-        Micros(m.cost_micros),
-        Micros(m.realised_pnl_micros),
-        Micros(m.fees_micros),
-        Micros(m.mark_price_micros) if m.marked else None,
-        Micros(m.unrealised_pnl_micros) if m.marked else None,
-        Micros(m.exit_value_micros) if m.marked else None,
-    )
-
-
-def positions_update(m: trading_pb2.PositionUpdate) -> PositionsUpdate:
-    return PositionsUpdate(m.snapshot, tuple(position(each) for each in m.positions), m.sequence, m.conflated)
-
-
-def order(m: trading_pb2.Order) -> OrderInfo:
-    state = OrderState[trading_pb2.OrderState.Name(m.state).removeprefix("ORDER_STATE_")]
-    return OrderInfo(
-        m.order_id,
-        outcome(m.outcome),
-        _SIDES_IN[m.side],
-        Micros(m.price_micros),
-        Micros(m.size_micros),
-        Micros(m.filled_micros),
-        state,
-        m.reason,
-    )
-
-
-def opportunity(m: strategy_pb2.ArbOpportunity) -> Opportunity:
-    state: Any = strategy_pb2.OpportunityState.Name(m.state).removeprefix("OPPORTUNITY_STATE_").lower()
-    return Opportunity(
-        m.opportunity_id,
-        state,
-        m.pair_id,
-        m.title,
-        tuple(_leg(each) for each in m.legs),
-        Micros(m.size_micros),
-        Micros(m.net_micros),
-        Micros(m.net_per_contract_micros),
-        tuple(m.book_age_ms),
-        m.duration_ms,
-        m.reason,
-    )
-
-
-def _leg(m: strategy_pb2.OpportunityLeg) -> LegInfo:
-    money = (m.limit_price_micros, m.size_micros, m.cost_micros, m.fee_micros)
-    return LegInfo(outcome(m.outcome), m.title, m.label, *(Micros(each) for each in money))
-
-
-def market(m: market_pb2.Market) -> MarketInfo:
-    def key(outcome_id: str) -> OutcomeKey:
-        return OutcomeKey(VenueId(m.venue), MarketId(m.market_id), OutcomeId(outcome_id))
-
-    return MarketInfo(m.venue, m.market_id, m.title, key(m.yes.outcome_id), key(m.no.outcome_id), m.status, m.tradable)
-
-
-def book(m: market_pb2.Book) -> BookInfo:
-    bids, asks = (tuple(Level(Micros(x.price_micros), Micros(x.size_micros)) for x in side) for side in (m.bids, m.asks))
-    return BookInfo(bids, asks, m.fresh, m.age_ms)
-
-
-def actor(m: admin_pb2.Actor) -> ActorInfo:
-    return ActorInfo(
-        m.name,
-        m.state,
-        m.restarts,
-        m.last_error,
-        m.mailbox_depth,
-        m.conflated,
-        m.handled,
-        m.busy_us,
-        m.longest_us,
-        m.p99_us,
-        tuple(m.histogram),
-        m.lost,
-        m.kind,
-    )
+    state: TradingState
+    durable: bool
+    cancelled: int
+    uncertain: tuple[str, ...]
+    uncertain_count: int
+    unconfirmed_venues: tuple[str, ...]

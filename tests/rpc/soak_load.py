@@ -22,8 +22,9 @@ import h2.connection
 import h2.settings
 import trio
 
-from arbiter.rpc.channel import Channel, connect
+from arbiter.rpc.channel import Channel
 from arbiter.rpc.client_errors import ArbiterClientError, NotConnected
+from arbiter.rpc.dial import connect
 from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
 
 WORKERS = {"official": 6, "ours": 12, "rude": 8}

@@ -17,7 +17,6 @@ import trio.testing
 from arbiter import errors
 from arbiter.domain.book import Side
 from arbiter.domain.order import OrderState, TimeInForce
-from arbiter.rpc.channel import connect
 from arbiter.rpc.client import (
     ArbiterClient,
     ArbiterClientError,
@@ -31,6 +30,7 @@ from arbiter.rpc.client import (
     UnavailableError,
     UncertainError,
 )
+from arbiter.rpc.dial import connect
 from arbiter.runtime import ActorStatus
 from arbiter.runtime.group import LivingGroup
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
@@ -442,11 +442,11 @@ async def test_a_peer_that_is_no_grpc_server_is_not_connected(talk):
     async with listener, trio.open_nursery() as nursery:
         nursery.start_soon(talk_back)
         with trio.fail_after(10):
-            async with ArbiterClient.open(f"127.0.0.1:{listener.socket.getsockname()[1]}") as client:
-                with pytest.raises(NotConnected):
-                    await client.get_profile()
-                with pytest.raises(NotConnected):
-                    await client.get_profile()
+            client = ArbiterClient(f"127.0.0.1:{listener.socket.getsockname()[1]}")
+            with pytest.raises(NotConnected, match="lost before it began"):
+                await client.connect()
+            with pytest.raises(NotConnected, match=r"call connect\(\) first"):
+                await client.get_profile()
         nursery.cancel_scope.cancel()
 
 

@@ -22,8 +22,8 @@ from purerpc.rpc import Cardinality, RPCSignature
 import arbiter.v1
 from arbiter.errors import LimitExceeded, NotFound
 from arbiter.rpc import frames
-from arbiter.rpc.channel import connect
 from arbiter.rpc.client_errors import ArbiterClientError
+from arbiter.rpc.dial import connect
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.server import Server
 from arbiter.rpc.server_limits import ServerLimits

@@ -7,9 +7,9 @@ import pytest
 import trio
 
 from arbiter.certs import make_certs
-from arbiter.rpc.channel import connect
 from arbiter.rpc.client_errors import NotConnected, UnavailableError
 from arbiter.rpc.client_tls import ClientTls
+from arbiter.rpc.dial import connect
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.tls import PemFiles, ServerTls
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse

@@ -9,9 +9,10 @@ import pytest
 import trio
 
 from arbiter.rpc import frames
-from arbiter.rpc.channel import Channel, connect
+from arbiter.rpc.channel import Channel
 from arbiter.rpc.client_call import ClientCall
 from arbiter.rpc.client_errors import ArbiterClientError, NotConnected, RateLimitError, UnavailableError, UncertainError
+from arbiter.rpc.dial import connect
 from tests.rpc.interop_servers import CORRELATION, SECONDS, official_process, official_server, our_server
 from tests.rpc.interop_service import ECHO_INITIAL, ECHO_TRAILING, SERVICE, m
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 import trio
 
-from arbiter.rpc.channel import connect
+from arbiter.rpc.dial import connect
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse

@@ -316,8 +316,8 @@ async def test_an_interrupt_in_a_handler_ends_the_server():
     from purerpc import Service
     from purerpc.rpc import Cardinality, RPCSignature
 
-    from arbiter.rpc.channel import connect
     from arbiter.rpc.client import NotConnected
+    from arbiter.rpc.dial import connect
     from arbiter.rpc.server import Server
 
     async def interrupted(message, request):

@@ -10,7 +10,6 @@ from grpc_status import rpc_status
 from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter import errors
-from arbiter.rpc.channel import connect
 from arbiter.rpc.client_errors import (
     ArbiterClientError,
     AuthenticationError,
@@ -24,6 +23,7 @@ from arbiter.rpc.client_errors import (
     error_of,
 )
 from arbiter.rpc.details import Details, read, write
+from arbiter.rpc.dial import connect
 from arbiter.rpc.status import LONGEST_MESSAGE_BYTES, status_of
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 

@@ -21,9 +21,9 @@ from arbiter.certs import Certified, issue_client, issue_server, make_authority,
 from arbiter.errors import ConfigError
 from arbiter.rpc import server as server_module
 from arbiter.rpc import tls as tls_module
-from arbiter.rpc.channel import connect, connect_local
 from arbiter.rpc.client_errors import NotConnected
 from arbiter.rpc.client_tls import ClientTls
+from arbiter.rpc.dial import connect, connect_local
 from arbiter.rpc.listener import open_listener, open_local_listener, port_of
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.tls import PemFiles, ServerTls, load_context

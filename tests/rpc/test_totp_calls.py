@@ -154,5 +154,11 @@ async def test_nothing_secret_is_logged(site, logged):
         await client.with_code(site.code()).set_arb_enabled(True)
         await client.refresh()
         text = str(logged)
-        for secret in (totp.spelt(site.secret), codes[0], client._token, client._refresh_token, site.program.api_keys["pro"]):
+        for secret in (
+            totp.spelt(site.secret),
+            codes[0],
+            client._session.token,
+            client._session.refresh_token,
+            site.program.api_keys["pro"],
+        ):
             assert secret not in text

@@ -1,0 +1,196 @@
+"""How `ArbiterClient` makes a call: over the link that its family shares, with a token that is renewed, again where that is safe."""
+
+from enum import Enum, auto
+from random import Random, SystemRandom
+from typing import Any, NoReturn, TypeVar
+
+import trio
+
+from arbiter.rpc.answer_blocks import CORRELATION_METADATA
+from arbiter.rpc.call_head import Metadata
+from arbiter.rpc.channel import Channel
+from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, UncertainError, not_connected
+from arbiter.rpc.client_link import CLOSED, Link, backoff
+from arbiter.rpc.client_session import Grant, Session
+from arbiter.runtime.correlation import correlation
+from arbiter.v1 import user_pb2
+
+M = TypeVar("M")
+
+CALL_SECONDS = 10.0
+REFRESH_SECONDS = 10.0
+"""The longest that the refresh token of one renewal is sent again: within the 30 s that the server allows."""
+
+
+class Repeat(Enum):
+    """Whether a call may be made again after its answer was lost. Any may where the server certainly did not begin with it."""
+
+    NEVER = auto()
+    """It could take effect twice, or undo what was done in between."""
+    READ = auto()
+    """It changes nothing."""
+    SAFE = auto()
+    """It changes something, and a second one changes nothing more: it has an idempotency key, cancels or stops."""
+
+
+class Calls:
+    """What the clients by subject stand on."""
+
+    def __init__(self, session: Session, seconds: float, random: Random | None = None, *, persistent: bool = True) -> None:
+        self._session = session
+        self._seconds = seconds
+        self._random: Random = random or SystemRandom()
+        self._persistent = persistent
+        self._code = ""
+        self._link: Link | None = None
+
+    # -- for the clients by subject --
+
+    async def _unary(
+        self, path: str, request: Any, reply: type[M], *, repeat: Repeat = Repeat.NEVER, signed: bool = True, seconds: float | None = None
+    ) -> M:
+        """A call within its deadline. `signed`: with the session's token, which is renewed where the server refuses it."""
+        attempts = Attempts(self, path, repeat, trio.current_time() + (self._seconds if seconds is None else seconds), signed=signed)
+        while True:
+            try:
+                return await attempts.once(request, reply)
+            except ArbiterClientError as error:
+                await attempts.survive(error)
+
+    # -- for streams too --
+
+    def linked(self) -> Link:
+        """Raises NotConnected."""
+        if self._link is None:
+            raise not_connected(CLOSED)
+        return self._link
+
+    @property
+    def persistent(self) -> bool:
+        """Whether what is lost is made good without being asked."""
+        return self._persistent
+
+    @property
+    def seconds(self) -> float:
+        """The deadline of a call."""
+        return self._seconds
+
+    @property
+    def has_code(self) -> bool:
+        """Whether it sends a code of an authenticator, each of which works once."""
+        return bool(self._code)
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row."""
+        return backoff(failures, self._random)
+
+    async def token(self, deadline: float) -> str:
+        """The session's, renewed ahead of its end. Raises NotConnected at the deadline."""
+        if not self._persistent or not self._session.due:
+            return self._session.token
+        with trio.move_on_at(deadline):
+            return await self._session.current(self)
+        raise not_connected("the sign-in could not be renewed in time")
+
+    async def renew(self, seen: str) -> bool:
+        """Replace a token that the server refused. False where nothing can. Raises ArbiterClientError."""
+        return self._persistent and await self._session.renew(self, seen)
+
+    def metadata(self, token: str) -> Metadata:
+        """What every call sends."""
+        cause = correlation.get()
+        bearer = (("authorization", f"Bearer {token}"),) if token else ()
+        code = (("x-totp", self._code),) if self._code else ()
+        return (*bearer, *code, (CORRELATION_METADATA, cause)) if cause else (*bearer, *code)
+
+    async def channel(self, deadline: float) -> Channel:
+        """The connection. Raises NotConnected, at the deadline at the latest."""
+        link = self.linked()
+        if link.connected:
+            return await link.channel()  # at once
+        with trio.move_on_at(deadline):
+            return await link.channel()
+        raise link.problem()
+
+    # -- for the session --
+
+    async def sign_in(self, api_key: str) -> Grant:
+        request = user_pb2.AuthRequest(api_key=api_key)
+        reply = await self._unary("UserService/Authenticate", request, user_pb2.AuthResponse, signed=False)
+        return Grant(reply.access_token, reply.refresh_token)
+
+    async def exchange(self, refresh_token: str) -> Grant:
+        reply = await self._unary(
+            "UserService/RefreshToken",
+            user_pb2.RefreshTokenRequest(refresh_token=refresh_token),
+            user_pb2.RefreshTokenResponse,
+            repeat=Repeat.SAFE,
+            signed=False,
+            seconds=min(self._seconds, REFRESH_SECONDS),
+        )
+        return Grant(reply.access_token, reply.refresh_token)
+
+
+class Attempts:
+    """The attempts of one call, and what is known of those that failed."""
+
+    def __init__(self, calls: Calls, path: str, repeat: Repeat, deadline: float, *, signed: bool) -> None:
+        self._calls = calls
+        self._path = f"arbiter.v1.{path}"
+        self._repeat = Repeat.NEVER if calls.has_code else repeat
+        self._deadline = deadline
+        self._signed = signed
+        self._token = ""
+        self._renewed = False
+        self._perhaps_done = False
+        """One of them reached the server, and its answer was lost."""
+        self._failures = 0
+
+    async def once(self, request: Any, reply: type[M]) -> M:
+        calls = self._calls
+        if self._signed:
+            self._token = await calls.token(self._deadline)
+        channel = await calls.channel(self._deadline)
+        left = max(0.0, self._deadline - trio.current_time())
+        return await channel.unary(self._path, request, reply, calls.metadata(self._token), left)
+
+    async def survive(self, error: ArbiterClientError) -> None:
+        """Return where another attempt may be made, once it is time. Raises the error that the call ends with."""
+        if not await self._may_go_on(error):
+            self._give_up(error)
+        if self._failures:  # the first time at once: a lost connection has its own pause
+            with trio.move_on_at(self._deadline):
+                await trio.sleep(self._calls.pause(self._failures - 1))
+        self._failures += 1
+        if trio.current_time() >= self._deadline:
+            self._give_up(error)
+
+    async def _may_go_on(self, error: ArbiterClientError) -> bool:
+        calls = self._calls
+        if not calls.persistent or calls.linked().closed:
+            return False
+        if isinstance(error, AuthenticationError):
+            return self._signed and await self._renew()
+        if error.begun and isinstance(error, NotConnected) and self._repeat is not Repeat.NEVER:
+            self._perhaps_done = True
+            return True
+        return not error.begun
+
+    async def _renew(self) -> bool:
+        """Once for a call."""
+        if self._renewed:
+            return False
+        self._renewed = True
+        try:
+            with trio.move_on_at(self._deadline):
+                return await self._calls.renew(self._token)
+        except ArbiterClientError as error:
+            self._give_up(error)
+        return False
+
+    def _give_up(self, error: ArbiterClientError) -> NoReturn:
+        """What a later attempt met says nothing of an earlier one that may have been done."""
+        if not self._perhaps_done or self._repeat is not Repeat.SAFE or isinstance(error, UncertainError):
+            raise error
+        text = f"{error}; whether an earlier attempt of the same call took effect is unknown"
+        raise UncertainError(text, error.reason) from error
