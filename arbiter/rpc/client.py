@@ -18,7 +18,7 @@ along, so that the server's log lines of it can be found.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import Random
 
 import trio
@@ -26,7 +26,7 @@ import trio
 from arbiter.rpc.channel import Channel
 from arbiter.rpc.client_address import read_address
 from arbiter.rpc.client_admin import Admin
-from arbiter.rpc.client_calls import CALL_SECONDS
+from arbiter.rpc.client_calls import CALL_SECONDS, Calls
 from arbiter.rpc.client_errors import (
     ArbiterClientError,
     AuthenticationError,
@@ -39,7 +39,7 @@ from arbiter.rpc.client_errors import (
     UnavailableError,
     UncertainError,
 )
-from arbiter.rpc.client_link import linked
+from arbiter.rpc.client_link import Link
 from arbiter.rpc.client_markets import Markets, Strategies
 from arbiter.rpc.client_session import Session
 from arbiter.rpc.client_tls import ClientTls
@@ -88,11 +88,12 @@ class ArbiterClient(Users, Trading, Strategies, Markets, Admin):
         persistent: bool = True,
         random: Random | None = None,
     ) -> None:
-        super().__init__(Session(token), call_seconds, random, persistent=persistent)
+        super().__init__(Calls(Session(token), call_seconds, random, persistent=persistent))
         self._text = address
         self._address = read_address(address)
         self._tls = ClientTls(ca, cert, key)
-        self._stack: AsyncExitStack | None = None
+        self._borrowed = False
+        """The connection is another client's."""
 
     @classmethod
     @asynccontextmanager
@@ -119,46 +120,39 @@ class ArbiterClient(Users, Trading, Strategies, Markets, Admin):
     async def connect(self) -> None:
         """Connect; again after `close`. Raises NotConnected, and ArbiterClientError where a PEM file cannot be used.
 
-        It is tried once: whether to wait for a server that was never there is for the caller to decide. `close` is for the same task.
+        It is tried once: whether to wait for a server that was never there is for the caller to decide.
         """
         await self.close()
-        stack = AsyncExitStack()
-        link = await stack.enter_async_context(linked(self._dial, self._random, again=self._persistent))
-        try:
-            await link.first()
-        except BaseException:
-            await stack.aclose()
-            raise
-        self._stack, self._link = stack, link
+        calls = self._calls
+        link = Link(self._dial, calls.random, again=calls.persistent)
+        await link.open()
+        calls.link = link
 
     async def close(self) -> None:
         """End the connection and every call on it. Nothing happens where there is none."""
-        stack, self._stack, self._link = self._stack, None, None
-        if stack is not None:
-            await stack.aclose()
+        link, self._calls.link = self._calls.link, None
+        if link is not None and not self._borrowed:
+            await link.close()
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection right now, as far as is known. Without one the next call makes it."""
-        return self._link is not None and self._link.connected
+        return self._calls.link is not None and self._calls.link.connected
 
     def acting_as(self, token: str) -> "ArbiterClient":
         """A client on this same connection that sends another token, which nobody renews. It ends with this one; close only this one."""
-        return self._sharing(Session(token))
+        return self._with(self._calls.sharing(Session(token)))
 
     def with_code(self, code: str) -> "ArbiterClient":
         """A client on this same connection that sends a code of the authenticator, for one call. Close only this one.
 
         A code works once: a call whose answer was lost is not repeated, and needs a new code.
         """
-        other = self._sharing(self._session)
-        other._code = code
-        return other
+        return self._with(self._calls.sharing(self._calls.session, code))
 
-    def _sharing(self, session: Session) -> "ArbiterClient":
-        other = ArbiterClient(self._text, call_seconds=self._seconds, persistent=self._persistent, random=self._random)
-        other._link = self._link
-        other._session = session
+    def _with(self, calls: Calls) -> "ArbiterClient":
+        other = ArbiterClient(self._text)
+        other._calls, other._borrowed = calls, True
         return other
 
     @asynccontextmanager

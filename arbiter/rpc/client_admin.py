@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Iterable
 
 from arbiter.rpc import client_read as read
 from arbiter.rpc import client_types as types
-from arbiter.rpc.client_calls import Calls, Repeat
+from arbiter.rpc.client_calls import Repeat, Subject
 from arbiter.rpc.client_pages import Pages
 from arbiter.v1 import admin_pb2
 
 
-class Admin(Calls):
+class Admin(Subject):
     """AdminService. Every call raises NotPermittedError for accounts without the role operator, and is audited."""
 
     async def list_actors(self) -> list[types.ActorInfo]:

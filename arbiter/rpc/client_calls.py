@@ -34,73 +34,62 @@ class Repeat(Enum):
 
 
 class Calls:
-    """What the clients by subject stand on."""
+    """Makes the calls of one client. `link` and `session` may be another's too; `code` of an authenticator works once."""
 
-    def __init__(self, session: Session, seconds: float, random: Random | None = None, *, persistent: bool = True) -> None:
-        self._session = session
-        self._seconds = seconds
-        self._random: Random = random or SystemRandom()
-        self._persistent = persistent
-        self._code = ""
-        self._link: Link | None = None
+    def __init__(self, session: Session, seconds: float, random: Random | None = None, *, persistent: bool = True, code: str = "") -> None:
+        self.session = session
+        self.seconds = seconds
+        """The deadline of a call, with all its attempts."""
+        self.random: Random = random or SystemRandom()
+        self.persistent = persistent
+        """What is lost is made good without being asked."""
+        self.code = code
+        self.link: Link | None = None
 
-    # -- for the clients by subject --
+    def sharing(self, session: Session, code: str = "") -> "Calls":
+        """Calls of another client over the same link."""
+        other = Calls(session, self.seconds, self.random, persistent=self.persistent, code=code)
+        other.link = self.link
+        return other
 
-    async def _unary(
+    async def unary(
         self, path: str, request: Any, reply: type[M], *, repeat: Repeat = Repeat.NEVER, signed: bool = True, seconds: float | None = None
     ) -> M:
         """A call within its deadline. `signed`: with the session's token, which is renewed where the server refuses it."""
-        attempts = Attempts(self, path, repeat, trio.current_time() + (self._seconds if seconds is None else seconds), signed=signed)
+        attempts = Attempts(self, path, repeat, trio.current_time() + (self.seconds if seconds is None else seconds), signed=signed)
         while True:
             try:
                 return await attempts.once(request, reply)
             except ArbiterClientError as error:
                 await attempts.survive(error)
 
-    # -- for streams too --
-
     def linked(self) -> Link:
         """Raises NotConnected."""
-        if self._link is None:
+        if self.link is None:
             raise not_connected(CLOSED)
-        return self._link
-
-    @property
-    def persistent(self) -> bool:
-        """Whether what is lost is made good without being asked."""
-        return self._persistent
-
-    @property
-    def seconds(self) -> float:
-        """The deadline of a call."""
-        return self._seconds
-
-    @property
-    def has_code(self) -> bool:
-        """Whether it sends a code of an authenticator, each of which works once."""
-        return bool(self._code)
+        return self.link
 
     def pause(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row."""
-        return backoff(failures, self._random)
+        return backoff(failures, self.random)
 
     async def token(self, deadline: float) -> str:
         """The session's, renewed ahead of its end. Raises NotConnected at the deadline."""
-        if not self._persistent or not self._session.due:
-            return self._session.token
+        if not self.persistent or not self.session.due:
+            return self.session.token
         with trio.move_on_at(deadline):
-            return await self._session.current(self)
+            return await self.session.current(self)
         raise not_connected("the sign-in could not be renewed in time")
 
     async def renew(self, seen: str) -> bool:
         """Replace a token that the server refused. False where nothing can. Raises ArbiterClientError."""
-        return self._persistent and await self._session.renew(self, seen)
+        return self.persistent and await self.session.renew(self, seen)
 
     def metadata(self, token: str) -> Metadata:
         """What every call sends."""
         cause = correlation.get()
         bearer = (("authorization", f"Bearer {token}"),) if token else ()
-        code = (("x-totp", self._code),) if self._code else ()
+        code = (("x-totp", self.code),) if self.code else ()
         return (*bearer, *code, (CORRELATION_METADATA, cause)) if cause else (*bearer, *code)
 
     async def channel(self, deadline: float) -> Channel:
@@ -116,17 +105,17 @@ class Calls:
 
     async def sign_in(self, api_key: str) -> Grant:
         request = user_pb2.AuthRequest(api_key=api_key)
-        reply = await self._unary("UserService/Authenticate", request, user_pb2.AuthResponse, signed=False)
+        reply = await self.unary("UserService/Authenticate", request, user_pb2.AuthResponse, signed=False)
         return Grant(reply.access_token, reply.refresh_token)
 
     async def exchange(self, refresh_token: str) -> Grant:
-        reply = await self._unary(
+        reply = await self.unary(
             "UserService/RefreshToken",
             user_pb2.RefreshTokenRequest(refresh_token=refresh_token),
             user_pb2.RefreshTokenResponse,
             repeat=Repeat.SAFE,
             signed=False,
-            seconds=min(self._seconds, REFRESH_SECONDS),
+            seconds=min(self.seconds, REFRESH_SECONDS),
         )
         return Grant(reply.access_token, reply.refresh_token)
 
@@ -137,7 +126,7 @@ class Attempts:
     def __init__(self, calls: Calls, path: str, repeat: Repeat, deadline: float, *, signed: bool) -> None:
         self._calls = calls
         self._path = f"arbiter.v1.{path}"
-        self._repeat = Repeat.NEVER if calls.has_code else repeat
+        self._repeat = Repeat.NEVER if calls.code else repeat
         self._deadline = deadline
         self._signed = signed
         self._token = ""
@@ -194,3 +183,13 @@ class Attempts:
             raise error
         text = f"{error}; whether an earlier attempt of the same call took effect is unknown"
         raise UncertainError(text, error.reason) from error
+
+
+class Subject:
+    """What the client of one subject stands on."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def _unary(self, path: str, request: Any, reply: type[M], *, repeat: Repeat = Repeat.NEVER, signed: bool = True) -> M:
+        return await self._calls.unary(path, request, reply, repeat=repeat, signed=signed)

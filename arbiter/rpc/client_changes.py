@@ -135,7 +135,7 @@ class Changes(ABC, AsyncIterator[R], Generic[K, V, R]):
 
     async def _survive(self, error: ArbiterClientError) -> None:
         """Return once it may be asked for again. Raises what ends it."""
-        if not self._calls.persistent or self._link.closed or self._calls.has_code:
+        if not self._calls.persistent or self._link.closed or self._calls.code:
             raise error
         if isinstance(error, AuthenticationError):
             if self._renewed or not await self._renew(error):

@@ -1,8 +1,12 @@
-"""One server, and one connection at a time to it: made again where it was lost, by whoever needs it first and for all who wait."""
+"""One server, and one connection at a time to it: made again where it was lost, by whoever needs it first and for all who wait.
+
+It lives in a system task of trio, not in the task that opened it, so that any task may open and close it, in any order with the
+blocks around them. That task ends with `close`, or with the run.
+"""
 
 import math
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from random import Random
 
 import trio
@@ -28,16 +32,20 @@ def backoff(failures: int, random: Random) -> float:
 
 
 class Link:
-    """Made by `linked`. `again`: a lost connection is made anew; else what was lost is over."""
+    """`again`: a lost connection is made anew; else what was lost is over."""
 
-    def __init__(self, dial: Dial, nursery: trio.Nursery, random: Random, *, again: bool) -> None:
+    def __init__(self, dial: Dial, random: Random, *, again: bool) -> None:
         self._dial = dial
-        self._nursery = nursery
         self._random = random
         self._again = again
         self.closed = False
+        self._why = CLOSED
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._ended = trio.Event()
         self._channel: Channel | None = None
         self._problem = ""
+        self._failed: ArbiterClientError = not_connected("no connection was tried")
         self._dialling = False
         self._changed = trio.Event()
         self._failures = 0
@@ -48,19 +56,24 @@ class Link:
         """Whether there is a connection right now, as far as is known."""
         return self._channel is not None and self._channel.usable and not self.closed
 
-    async def first(self) -> None:
-        """Try once to connect. Raises ArbiterClientError."""
-        self._start(0.0)
-        while self._dialling:
-            await self._changed.wait()
-        if self._channel is None:
-            raise self._failed
+    async def open(self) -> None:
+        """Try once to connect. Raises ArbiterClientError; then there is nothing to close."""
+        self._dialling = True
+        trio.lowlevel.spawn_system_task(self._live, name="arbiter client")
+        try:
+            while self._dialling:
+                await self._changed.wait()
+            if self._channel is None:
+                raise self._failed
+        except BaseException:
+            await self.close()
+            raise
 
     async def channel(self) -> Channel:
         """The connection, waited for without end while the server is away. Raises NotConnected where the client was closed."""
         while True:
             if self.closed:
-                raise not_connected(CLOSED)
+                raise not_connected(self._why)
             channel = self._channel
             if channel is not None and (channel.usable or not self._again):
                 return channel
@@ -72,11 +85,25 @@ class Link:
         """Why there is no connection."""
         return not_connected(self._problem or "no connection to Arbiter in time")
 
-    def close(self) -> None:
-        """End the connection, with every call on it and all that wait for one."""
+    async def close(self) -> None:
+        """End the connection, with every call on it and all that wait for one: at once, also where the wait for it is cancelled."""
         self.closed = True
-        self._nursery.cancel_scope.cancel()
+        self._scope.cancel()
         self._tell(None)
+        await self._ended.wait()
+
+    async def _live(self) -> None:
+        try:
+            with self._scope:
+                async with trio.open_nursery() as self._nursery:
+                    self._nursery.start_soon(self._carry, 0.0)
+                    await trio.sleep_forever()
+        except Exception as error:  # noqa: BLE001 a system task that fails would take the whole program down
+            self._why = f"the connection to Arbiter failed by a bug of its client: {error!r}"
+        finally:
+            self.closed = True
+            self._tell(None)
+            self._ended.set()
 
     def _pause(self) -> float:
         if trio.current_time() - self._opened_at >= STEADY_SECONDS:
@@ -86,6 +113,7 @@ class Link:
         return backoff(self._failures - 1, self._random)
 
     def _start(self, pause: float) -> None:
+        assert self._nursery is not None
         self._dialling = True
         self._nursery.start_soon(self._carry, pause)
 
@@ -109,20 +137,7 @@ class Link:
             refused.begun = False
             self._tell(None)
 
-    _failed: ArbiterClientError = NotConnected("no connection was tried")
-
     def _tell(self, channel: Channel | None) -> None:
         self._channel, self._dialling = channel, False
         changed, self._changed = self._changed, trio.Event()
         changed.set()
-
-
-@asynccontextmanager
-async def linked(dial: Dial, random: Random, *, again: bool) -> AsyncIterator[Link]:
-    """A link for the length of the block. Its first connection is still to be made: see `first`."""
-    async with trio.open_nursery() as nursery:
-        link = Link(dial, nursery, random, again=again)
-        try:
-            yield link
-        finally:
-            link.close()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from arbiter.domain.ids import OutcomeKey
 from arbiter.rpc import client_read as read
 from arbiter.rpc import client_types as types
-from arbiter.rpc.client_calls import Calls, Repeat
+from arbiter.rpc.client_calls import Repeat, Subject
 from arbiter.rpc.client_changes import following
 from arbiter.rpc.client_pages import Pages
 from arbiter.rpc.client_streams import BookChanges, OpportunityChanges
@@ -15,7 +15,7 @@ from arbiter.v1 import market_pb2, strategy_pb2
 ARBITRAGE = "arbitrage"
 
 
-class Strategies(Calls):
+class Strategies(Subject):
     """StrategyService."""
 
     async def list_strategies(self) -> dict[str, bool]:
@@ -49,11 +49,11 @@ class Strategies(Calls):
 
         `min_net_per_contract`: the least net profit to be told of (micros); 0: as the caller's settings say. See `OpportunityChanges`.
         """
-        async with following(OpportunityChanges(self, min_net_per_contract)) as changes:
+        async with following(OpportunityChanges(self._calls, min_net_per_contract)) as changes:
             yield changes
 
 
-class Markets(Calls):
+class Markets(Subject):
     """MarketService."""
 
     async def search_markets(self, words: str = "", limit: int = 0) -> list[types.MarketInfo]:
@@ -85,5 +85,5 @@ class Markets(Calls):
     @asynccontextmanager
     async def stream_book(self, outcomes: Iterable[OutcomeKey]) -> AsyncIterator[BookChanges]:
         """The books of up to 50 outcomes first, then each as it changes, whole; the stream ends with the block. See `Changes`."""
-        async with following(BookChanges(self, tuple(outcomes))) as changes:
+        async with following(BookChanges(self._calls, tuple(outcomes))) as changes:
             yield changes

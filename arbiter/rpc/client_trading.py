@@ -8,7 +8,7 @@ from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.order import OrderState, TimeInForce
 from arbiter.rpc import client_read as read
 from arbiter.rpc import client_types as types
-from arbiter.rpc.client_calls import Calls, Repeat
+from arbiter.rpc.client_calls import Repeat, Subject
 from arbiter.rpc.client_changes import following
 from arbiter.rpc.client_pages import Pages
 from arbiter.rpc.client_streams import OrderChanges, PositionChanges
@@ -16,7 +16,7 @@ from arbiter.rpc.client_types import OrderInfo, PositionInfo
 from arbiter.v1 import trading_pb2
 
 
-class Trading(Calls):
+class Trading(Subject):
     """TradingService."""
 
     async def get_overview(self) -> types.Overview:
@@ -38,8 +38,8 @@ class Trading(Calls):
         """Place an order (micros); answers when it and its first fills are durable.
 
         The same key returns the same order, also over restarts: where the answer was lost, a persistent client repeats the call with it
-        by itself until the deadline. Raises UncertainError: call it again with the same key, never with a new one; RefusedError: the risk gate
-        refused, `reason` names the rule; NotPermittedError with reason TOTP_NEEDED: see `with_code`.
+        by itself until the deadline. Raises UncertainError: call it again with the same key, never a new one; RefusedError: the risk gate
+        refused, `reason` names the rule; NotPermittedError, reason TOTP_NEEDED: see `with_code`.
         """
         request = trading_pb2.OrderRequest(
             idempotency_key=idempotency_key,
@@ -100,11 +100,11 @@ class Trading(Calls):
     @asynccontextmanager
     async def stream_positions(self) -> AsyncIterator[PositionChanges]:
         """All positions first, then each change, over lost connections too; the stream ends with the block. See `Changes`."""
-        async with following(PositionChanges(self)) as changes:
+        async with following(PositionChanges(self._calls)) as changes:
             yield changes
 
     @asynccontextmanager
     async def stream_orders(self) -> AsyncIterator[OrderChanges]:
         """The open orders first, then each as it changes, its final state included; the same otherwise."""
-        async with following(OrderChanges(self)) as changes:
+        async with following(OrderChanges(self._calls)) as changes:
             yield changes

@@ -4,12 +4,12 @@ from typing import Literal
 
 from arbiter.rpc import client_read as read
 from arbiter.rpc import client_types as types
-from arbiter.rpc.client_calls import Calls, Repeat
+from arbiter.rpc.client_calls import Repeat, Subject
 from arbiter.rpc.client_types import Profile
 from arbiter.v1 import user_pb2
 
 
-class Users(Calls):
+class Users(Subject):
     """UserService."""
 
     async def authenticate(self, api_key: str, *, keep_key: bool = True) -> str:
@@ -19,16 +19,16 @@ class Users(Calls):
         late, with the key, unless `keep_key` is False. The key is kept in memory alone. Raises AuthenticationError for a wrong key, and
         RateLimitError.
         """
-        await self._session.sign_in(self, api_key, keep_key=keep_key)
-        return self._session.token
+        await self._calls.session.sign_in(self._calls, api_key, keep_key=keep_key)
+        return self._calls.session.token
 
     async def refresh(self) -> str:
         """The next access token of this sign-in, used from now on, and returned. A persistent client does so by itself.
 
         Where no answer came, call it again within 30 s. Raises AuthenticationError where the sign-in has ended: authenticate again.
         """
-        await self._session.exchange(self)
-        return self._session.token
+        await self._calls.session.exchange(self._calls)
+        return self._calls.session.token
 
     async def revoke_tokens(self, scope: Literal["this", "all", "others"] = "this") -> int:
         """End this sign-in, all of the caller's, or all others, with their tokens and open streams; how many ended.
@@ -37,13 +37,13 @@ class Users(Calls):
         """
         request = user_pb2.RevokeTokensRequest(scope=read.REVOKE_SCOPES[scope])
         if scope != "others":
-            self._session.end()  # before the answer, which may get lost
+            self._calls.session.end()  # before the answer, which may get lost
         return int((await self._unary("UserService/RevokeTokens", request, user_pb2.RevokeTokensResponse)).ended)
 
     async def rotate_api_key(self) -> str:
         """A new API key, shown this once. The old one and all other sign-ins end; this one goes on: where the answer is lost, repeat it."""
         reply = await self._unary("UserService/RotateApiKey", user_pb2.RotateApiKeyRequest(), user_pb2.RotateApiKeyResponse)
-        self._session.replace_key(reply.api_key)
+        self._calls.session.replace_key(reply.api_key)
         return str(reply.api_key)
 
     # -- authenticator --

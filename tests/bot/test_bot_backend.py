@@ -98,7 +98,7 @@ async def test_a_token_is_asked_for_once_and_renewed_before_it_expires(program: 
 
 
 async def _token(client: ArbiterClient) -> str:
-    return client._session.token
+    return client._calls.session.token
 
 
 async def test_a_refused_token_is_dropped_and_the_call_made_again(program: Any, connected: Any) -> None:

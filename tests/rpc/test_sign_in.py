@@ -57,7 +57,7 @@ def site(start_program, tmp_path, later):
 
 def take_over(client, other):
     """`client` becomes a second holder of what `other` has."""
-    client._session.token, client._session.refresh_token = other._session.token, other._session.refresh_token
+    client._calls.session.token, client._calls.session.refresh_token = other._calls.session.token, other._calls.session.refresh_token
 
 
 # -- refreshing --
@@ -65,18 +65,18 @@ def take_over(client, other):
 
 async def test_a_sign_in_goes_on_by_refresh_over_expiry_and_restart(site):
     async with site.running(), site.client("pro") as client:
-        first = client._session.token
-        kept = client._session.refresh_token
+        first = client._calls.session.token
+        kept = client._calls.session.refresh_token
         assert kept.startswith("arr_")
         site.later.seconds += ACCESS_MS / 1000
         with pytest.raises(AuthenticationError):
             await client.get_profile()
         assert await client.refresh() != first
-        assert client._session.refresh_token != kept
-        kept, token = client._session.refresh_token, client._session.token
+        assert client._calls.session.refresh_token != kept
+        kept, token = client._calls.session.refresh_token, client._calls.session.token
         assert (await client.get_profile()).user == "pro"
     async with site.running(), site.client() as client:
-        client._session.token, client._session.refresh_token = token, kept
+        client._calls.session.token, client._calls.session.refresh_token = token, kept
         assert (await client.get_profile()).user == "pro"
         await client.refresh()
         assert (await client.get_profile()).user == "pro"
@@ -106,9 +106,9 @@ async def test_a_refresh_token_used_twice_ends_the_whole_sign_in_at_once_and_no_
         assert (await other.get_profile()).user == "pro"
         await other.refresh()
         assert ("pro", "refresh token used twice: sign-in ended", "UNAUTHENTICATED") in await site.audit()
-        token, refresh = owner._session.token, owner._session.refresh_token
+        token, refresh = owner._calls.session.token, owner._calls.session.refresh_token
     async with site.running(), site.client() as client:
-        client._session.token, client._session.refresh_token = token, refresh
+        client._calls.session.token, client._calls.session.refresh_token = token, refresh
         for each in (client.get_profile, client.refresh):
             with pytest.raises(AuthenticationError):
                 await each()
@@ -135,20 +135,20 @@ async def test_two_refreshes_at_the_same_moment_both_get_an_answer(site):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.refresh)
             nursery.start_soon(twin.refresh)
-        assert client._session.refresh_token != twin._session.refresh_token
+        assert client._calls.session.refresh_token != twin._calls.session.refresh_token
         await client.refresh()
 
 
 @pytest.mark.parametrize("text", ["", "arr", "arr__", "arr_" + "0" * 32, "arr_" + "0" * 97, "x" * 100_000, "arb_0_0", "arr_" + "ü" * 97])
 async def test_what_is_no_refresh_token_is_unauthenticated_and_ends_nothing(site, text):
     async with site.running(), site.client("pro") as client:
-        kept, client._session.refresh_token = client._session.refresh_token, text
+        kept, client._calls.session.refresh_token = client._calls.session.refresh_token, text
         with pytest.raises(AuthenticationError):
             await client.refresh()
-        client._session.refresh_token = kept[:-1]
+        client._calls.session.refresh_token = kept[:-1]
         with pytest.raises(AuthenticationError):
             await client.refresh()
-        client._session.refresh_token = kept
+        client._calls.session.refresh_token = kept
         await client.refresh()
 
 
@@ -156,9 +156,9 @@ async def test_the_store_holds_no_token_and_no_key(site, tmp_path):
     async with site.running(), site.client("pro") as client:
         await client.refresh()
         secrets = (
-            client._session.refresh_token,
-            client._session.refresh_token[-64:],
-            client._session.token,
+            client._calls.session.refresh_token,
+            client._calls.session.refresh_token[-64:],
+            client._calls.session.token,
             site.api_keys["pro"].split("_")[2],
         )
     raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -184,7 +184,7 @@ async def test_without_a_store_one_still_signs_in_for_a_while(site, monkeypatch)
 
         monkeypatch.setattr(program.store, "commit", full)
         await client.authenticate(site.api_keys["pro"])
-        assert client._session.refresh_token == ""
+        assert client._calls.session.refresh_token == ""
         assert (await client.emergency_stop()).durable is False
 
 
@@ -201,7 +201,7 @@ async def ends(updates):
 @pytest.mark.parametrize("how", ["this", "all", "reuse", "suspended"])
 async def test_a_revocation_bites_at_once_open_streams_too(site, how):
     async with site.running() as program, site.client("pro") as client, site.client("enterprise") as neighbour:
-        stolen = client._session.refresh_token
+        stolen = client._calls.session.refresh_token
         async with (
             client.stream_positions() as positions,
             client.stream_opportunities() as opportunities,
@@ -216,7 +216,7 @@ async def test_a_revocation_bites_at_once_open_streams_too(site, how):
                 if how == "reuse":
                     await client.refresh()
                     site.later.seconds += GRACE_MS / 1000 + 1
-                    client._session.refresh_token = stolen
+                    client._calls.session.refresh_token = stolen
                     with pytest.raises(AuthenticationError):
                         await client.refresh()
                 elif how == "suspended":
@@ -237,7 +237,7 @@ async def test_a_revocation_bites_at_once_open_streams_too(site, how):
 
 async def test_all_others_end_and_mine_goes_on(site):
     async with site.running() as program, site.client("pro") as mine, site.client("pro") as other, site.client() as plain:
-        plain._session.token = program.token("pro")
+        plain._calls.session.token = program.token("pro")
         assert (await plain.get_profile()).user == "pro"
         assert await mine.revoke_tokens("others") == 1
         for each in (other.get_profile, other.refresh, plain.get_profile):
@@ -252,11 +252,11 @@ async def test_a_revoked_sign_in_stays_ended_over_a_restart(site):
     async with site.running() as program, site.client("pro") as first, site.client("free") as second, site.client() as third:
         await first.revoke_tokens("this")
         await second.revoke_tokens("all")
-        third._session.token = program.token("enterprise")
+        third._calls.session.token = program.token("enterprise")
         await third.revoke_tokens("all")
-        ended = [(each._session.token, each._session.refresh_token) for each in (first, second, third)]
+        ended = [(each._calls.session.token, each._calls.session.refresh_token) for each in (first, second, third)]
     async with site.running(), site.client() as client:
-        for client._session.token, client._session.refresh_token in ended:
+        for client._calls.session.token, client._calls.session.refresh_token in ended:
             for each in (client.get_profile, client.refresh):
                 with pytest.raises(AuthenticationError):
                     await each()
@@ -264,7 +264,7 @@ async def test_a_revoked_sign_in_stays_ended_over_a_restart(site):
 
 async def test_a_token_without_a_sign_in_of_its_own_cannot_end_this(site):
     async with site.running() as program, site.client() as client:
-        client._session.token = program.token("pro")
+        client._calls.session.token = program.token("pro")
         with pytest.raises(InvalidRequestError, match="scope: this token has no sign-in of its own to end; end ALL"):
             await client.revoke_tokens("this")
         assert await client.revoke_tokens("all") == 0
@@ -378,7 +378,7 @@ async def test_failures_are_throttled_and_whoever_brings_something_valid_always_
 
 async def test_forged_tokens_are_refused_however_they_are_made(site):
     async with site.running() as program, site.client("pro") as client:
-        good = client._session.token
+        good = client._calls.session.token
         header, claims, signature = good.split(".")
         kid = jwt.get_unverified_header(good)["kid"]
         body = jwt.decode(good, options={"verify_signature": False})

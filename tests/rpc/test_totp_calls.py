@@ -157,8 +157,8 @@ async def test_nothing_secret_is_logged(site, logged):
         for secret in (
             totp.spelt(site.secret),
             codes[0],
-            client._session.token,
-            client._session.refresh_token,
+            client._calls.session.token,
+            client._calls.session.refresh_token,
             site.program.api_keys["pro"],
         ):
             assert secret not in text
