@@ -59,10 +59,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     try:
         trio.run(main, *find(Path(arguments.data), arguments.server))
-    except* ArbiterClientError as group:  # trio's nurseries wrap what was raised in them
-        error = group.exceptions[0]
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+    except ArbiterClientError as error:
         sys.exit(f"{error}; {CURE}" if isinstance(error, NotConnected) else str(error))
-    except* KeyboardInterrupt:
+    except KeyboardInterrupt:
         sys.exit(130)

@@ -14,10 +14,34 @@ from contextlib import asynccontextmanager, contextmanager
 
 from arbiter.rpc.client import ArbiterClient
 from arbiter.rpc.client_calls import CALL_SECONDS
+from arbiter.rpc.client_errors import (
+    ArbiterClientError,
+    AuthenticationError,
+    InvalidRequestError,
+    NotConnected,
+    NotFoundError,
+    NotPermittedError,
+    RateLimitError,
+    RefusedError,
+    UnavailableError,
+    UncertainError,
+)
 from arbiter.rpc.sync_methods import SyncAdmin, SyncMarkets, SyncStrategies, SyncTrading, SyncUsers
 from arbiter.rpc.sync_thread import TrioThread
 
-__all__ = ["SyncArbiterClient"]
+__all__ = [
+    "ArbiterClientError",
+    "AuthenticationError",
+    "InvalidRequestError",
+    "NotConnected",
+    "NotFoundError",
+    "NotPermittedError",
+    "RateLimitError",
+    "RefusedError",
+    "SyncArbiterClient",
+    "UnavailableError",
+    "UncertainError",
+]
 
 
 class SyncArbiterClient(SyncUsers, SyncTrading, SyncStrategies, SyncMarkets, SyncAdmin):
