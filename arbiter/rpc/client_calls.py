@@ -178,8 +178,9 @@ class Attempts:
         return False
 
     def _give_up(self, error: ArbiterClientError) -> NoReturn:
-        """What a later attempt met says nothing of an earlier one that may have been done."""
-        if not self._perhaps_done or self._repeat is not Repeat.SAFE or isinstance(error, UncertainError):
+        """What a later attempt met says nothing of an earlier one that may have been done, but for a sign-in that has ended."""
+        ended = isinstance(error, AuthenticationError) and not self._signed
+        if not self._perhaps_done or self._repeat is not Repeat.SAFE or isinstance(error, UncertainError) or ended:
             raise error
         text = f"{error}; whether an earlier attempt of the same call took effect is unknown"
         raise UncertainError(text, error.reason) from error

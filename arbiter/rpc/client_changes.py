@@ -34,6 +34,7 @@ class Changes(ABC, AsyncIterator[R], Generic[K, V, R]):
     Raises, from the iteration, what another connection cannot make good: AuthenticationError where the sign-in has ended and cannot
     be renewed, RateLimitError (too many streams, or a reader that took nothing for 30 s), NotConnected once the client is closed, and
     what each method names. Until the first change has come, a server that is away is waited for as long as a call is.
+    Iterating again after an error asks again, from where it was.
     """
 
     def __init__(self, calls: Calls, path: str, reply: Any) -> None:
@@ -113,10 +114,10 @@ class Changes(ABC, AsyncIterator[R], Generic[K, V, R]):
                 return await self._running[1].receive(self._reply)
             except ArbiterClientError as error:
                 self._leave()
-                if self._heard_now:
+                heard, self._heard_now = self._heard_now, False
+                if heard:
                     self._lost_at = trio.current_time()
-                await self._survive(error)
-                self._heard_now = False
+                await self._survive(error, heard)
 
     async def _ask(self) -> None:
         deadline = math.inf if self._heard else self._lost_at + self._calls.seconds
@@ -133,15 +134,16 @@ class Changes(ABC, AsyncIterator[R], Generic[K, V, R]):
 
     # -- what it lives through --
 
-    async def _survive(self, error: ArbiterClientError) -> None:
-        """Return once it may be asked for again. Raises what ends it."""
+    async def _survive(self, error: ArbiterClientError, heard: bool) -> None:
+        """Return once it may be asked for again. Raises what ends it. `heard`: something came over the connection that failed."""
         if not self._calls.persistent or self._link.closed or self._calls.code:
+            self._over = True
             raise error
         if isinstance(error, AuthenticationError):
             if self._renewed or not await self._renew(error):
                 raise error
             return
-        wait = self._wait(error)
+        wait = self._wait(error, heard)
         if wait is None:
             raise error
         if self._failures or wait:  # the first time at once: a lost connection has its own pause
@@ -153,18 +155,18 @@ class Changes(ABC, AsyncIterator[R], Generic[K, V, R]):
         try:
             self._renewed = await self._calls.renew(self._token)
         except UnavailableError as error:
-            if self._wait(error) is None:
+            if self._wait(error, False) is None:
                 raise refused from error
             await trio.sleep(self._calls.pause(self._failures))
             self._failures += 1
             return True
         return self._renewed
 
-    def _wait(self, error: ArbiterClientError) -> float | None:
+    def _wait(self, error: ArbiterClientError, heard: bool) -> float | None:
         """Seconds to wait at least before it is asked for again; None: it must not be."""
         lost_for = trio.current_time() - self._lost_at
         if isinstance(error, RateLimitError):
-            counted = self._heard and not self._heard_now and lost_for < LINGER_SECONDS
+            counted = self._heard and not heard and lost_for < LINGER_SECONDS
             return error.retry_after_ms / 1000 if counted else None
         if not isinstance(error, (NotConnected, UnavailableError)):
             return None

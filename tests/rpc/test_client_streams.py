@@ -236,7 +236,7 @@ def test_of_an_opportunity_that_it_never_knew_it_tells_no_end():
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_however_the_connection_fares_every_view_is_in_the_end_what_the_server_has(open_client, proxy, program, seed):
+async def test_however_the_connection_fares_every_view_is_in_the_end_what_the_server_has(open_client, proxy, program, eventually, seed):
     random, markets = Random(seed), (program.poly.yes_key, program.kalshi.yes_key)
     async with (
         open_client() as client,
@@ -302,6 +302,7 @@ async def test_however_the_connection_fares_every_view_is_in_the_end_what_the_se
             nursery.cancel_scope.cancel()
         assert positions.resumes + orders.resumes > 0
         assert set(opportunities.view) == {key for key, state in life.items() if state != "closed"}
+    await eventually(lambda: program.arbiter.front.server.calls == program.arbiter.front.server.connections == 0)
 
 
 async def trade(client, random, markets, number):
