@@ -94,7 +94,7 @@ class ClientCall(Stream):
                 if self.status.status_code is StatusCode.OK:
                     return None
                 failed = error_of(self.status, dict(self.trailing_metadata))
-                failed.begun = not self.unbegun
+                failed.begun = failed.begun and not self.unbegun
                 raise failed
             await self.news.wait()
         flag, packed = self.inbox.popleft()

@@ -9,7 +9,7 @@ import trio
 from arbiter.rpc.answer_blocks import CORRELATION_METADATA
 from arbiter.rpc.call_head import Metadata
 from arbiter.rpc.channel import Channel
-from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, UncertainError, not_connected
+from arbiter.rpc.client_errors import ArbiterClientError, AuthenticationError, NotConnected, UnavailableError, UncertainError, not_connected
 from arbiter.rpc.client_link import CLOSED, Link, backoff
 from arbiter.rpc.client_session import Grant, Session
 from arbiter.runtime.correlation import correlation
@@ -18,6 +18,8 @@ from arbiter.v1 import user_pb2
 M = TypeVar("M")
 
 CALL_SECONDS = 10.0
+OVERLOADED = "OVERLOADED"
+"""The server's reason where it has too much to do, and began with nothing: it is better in a moment."""
 REFRESH_SECONDS = 10.0
 """The longest that the refresh token of one renewal is sent again: within the 30 s that the server allows."""
 
@@ -134,6 +136,8 @@ class Attempts:
         self._perhaps_done = False
         """One of them reached the server, and its answer was lost."""
         self._failures = 0
+        self._pause = 0.0
+        """The server's wish."""
 
     async def once(self, request: Any, reply: type[M]) -> M:
         calls = self._calls
@@ -147,9 +151,10 @@ class Attempts:
         """Return where another attempt may be made, once it is time. Raises the error that the call ends with."""
         if not await self._may_go_on(error):
             self._give_up(error)
-        if self._failures:  # the first time at once: a lost connection has its own pause
+        pause, self._pause = self._pause, 0.0
+        if self._failures or pause:  # the first time at once: a lost connection has its own pause
             with trio.move_on_at(self._deadline):
-                await trio.sleep(self._calls.pause(self._failures - 1))
+                await trio.sleep(max(pause, self._calls.pause(self._failures)))
         self._failures += 1
         if trio.current_time() >= self._deadline:
             self._give_up(error)
@@ -163,6 +168,9 @@ class Attempts:
         if error.begun and isinstance(error, NotConnected) and self._repeat is not Repeat.NEVER:
             self._perhaps_done = True
             return True
+        if isinstance(error, UnavailableError) and error.retry_after_ms is not None:
+            self._pause = error.retry_after_ms / 1000
+            return error.reason == OVERLOADED  # whether a part that is away is worth waiting for is for the caller to decide
         return not error.begun
 
     async def _renew(self) -> bool:

@@ -108,6 +108,7 @@ def error_of(status: Status, trailers: Mapping[str, str | bytes]) -> ArbiterClie
         error = _KINDS.get(status.status_code, ArbiterClientError)(message, reason)
     if isinstance(error, UnavailableError):
         error.retry_after_ms = _wait(told, trailers)
+        error.begun = error.retry_after_ms is None
     elif isinstance(error, InvalidRequestError) and told.violations:
         error.field = told.violations[0][0]
     error.correlation_id = str(trailers.get(CORRELATION_METADATA, ""))

@@ -8,7 +8,8 @@ import trio
 
 from arbiter.domain.book import Side
 from arbiter.domain.trading_state import TradingState
-from arbiter.rpc.client import ArbiterClient, NotConnected, UncertainError
+from arbiter.errors import StoreError
+from arbiter.rpc.client import ArbiterClient, NotConnected, UnavailableError, UncertainError
 from arbiter.rpc.client_link import FIRST_BACKOFF, LONGEST_BACKOFF, backoff
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 from tests.rpc.shaky_proxy import ShakyProxy
@@ -289,6 +290,25 @@ async def test_a_server_that_goes_away_loses_no_call_of_a_busy_client(open_clien
                 await trio.sleep(0.01)
                 client._calls.link._channel.going_away(client._calls.link._channel.wire.last, 0, "")
         assert done == 100
+
+
+async def test_a_server_that_has_too_much_to_do_is_asked_again_in_a_moment(open_client, program, monkeypatch):
+    behind = iter([True, True])
+    async with open_client() as client:
+        monkeypatch.setattr(program.arbiter.front.gate, "overloaded", lambda: next(behind, False))
+        assert (await buy(client, program)).filled == 10 * MICRO
+        assert next(behind, None) is None
+
+
+async def test_a_part_that_is_away_is_told_at_once_and_nothing_was_begun(open_client, program, monkeypatch):
+    async def full(_groups):
+        raise StoreError("the store could not write: database or disk is full")
+
+    async with open_client() as client:
+        monkeypatch.setattr(program.store, "commit", full)
+        with pytest.raises(UnavailableError) as caught:
+            await client.update_settings(min_edge=20_000)
+        assert (caught.value.begun, caught.value.reason) == (False, "STORE")
 
 
 # -- pauses --
