@@ -30,6 +30,8 @@ class Screen:
         self.open: dict[str, Opportunity] = {}
         self.closed: OrderedDict[str, Opportunity] = OrderedDict()
         self.positions: dict[OutcomeKey, PositionInfo] = {}
+        self.away = False
+        """Arbiter cannot be reached: what is shown is how things were."""
 
     def take_opportunity(self, change: Opportunity) -> None:
         """An opening, a change or an end."""
@@ -41,18 +43,12 @@ class Screen:
         if len(self.closed) > KEPT_CLOSED:
             self.closed.popitem(last=False)
 
-    def take_position(self, position: PositionInfo) -> None:
-        """A position as it is now; size 0 removes it."""
-        if position.size:
-            self.positions[position.outcome] = position
-        else:
-            self.positions.pop(position.outcome, None)
-
     def render(self, width: int) -> RenderableType:
         """The whole screen for a terminal of `width` columns. A narrow one shows less, and all that it shows can be read."""
         wide = width >= WIDE
         parts: list[RenderableType] = [
             Text(f"Arbiter at {self._address}    Ctrl-C to leave", style="dim"),
+            *([Text("no news: Arbiter does not answer; waiting for it", style="yellow")] if self.away else []),
             self._opportunities(wide),
             self._positions(wide),
         ]
@@ -118,8 +114,8 @@ def _legs(change: Opportunity) -> str:
 
 
 async def watch(address: str, api_key: str, seconds: float | None = None, tls: ClientTls = ClientTls()) -> None:  # noqa: B008 it is frozen
-    """Show the screen until it is left, or for `seconds`. Raises ArbiterClientError when the connection ends."""
-    screen, client = Screen(address), ArbiterClient(address, persistent=False, **tls._asdict())
+    """Show the screen until it is left, or for `seconds`, over restarts of Arbiter too. Raises ArbiterClientError."""
+    screen, client = Screen(address), ArbiterClient(address, **tls._asdict())
     try:
         await client.connect()
     except NotConnected as error:
@@ -130,7 +126,7 @@ async def watch(address: str, api_key: str, seconds: float | None = None, tls: C
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_follow_opportunities, client, screen)
                 nursery.start_soon(_follow_positions, client, screen)
-                await _draw(screen)
+                await _draw(client, screen)
     finally:
         await client.close()
 
@@ -143,14 +139,14 @@ async def _follow_opportunities(client: ArbiterClient, screen: Screen) -> None:
 
 async def _follow_positions(client: ArbiterClient, screen: Screen) -> None:
     async with client.stream_positions() as updates:
-        async for update in updates:
-            for position in update.positions:
-                screen.take_position(position)
+        async for _ in updates:
+            screen.positions = updates.view
 
 
-async def _draw(screen: Screen) -> None:
+async def _draw(client: ArbiterClient, screen: Screen) -> None:
     console = Console()
     with Live(screen.render(console.width), console=console, screen=console.is_terminal, auto_refresh=False) as live:
         while True:
+            screen.away = not client.connected
             live.update(screen.render(console.width), refresh=console.is_terminal)
             await trio.sleep(REFRESH_SECONDS)

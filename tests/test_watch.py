@@ -34,6 +34,10 @@ def drawn(screen, width=200):
     return out.getvalue()
 
 
+def hold(screen, position):
+    screen.positions = {position.outcome: position}
+
+
 @pytest.fixture
 def screen():
     return Screen("127.0.0.1:50051")
@@ -71,7 +75,7 @@ def test_no_header_and_no_number_is_cut_at_the_usual_widths(screen, width, like)
     dear = {"size": 123_456_780_000, "net": 12_345_670_000}
     screen.take_opportunity(opportunity(1, title=long, **dear))
     screen.take_opportunity(opportunity(2, title=long, state="closed", duration_ms=1_234_500, **dear))
-    screen.take_position(position(title=long, label=long, size=123_456_780_000, cost=98_765_430_000, unrealised_pnl=-12_345_670_000))
+    hold(screen, position(title=long, label=long, size=123_456_780_000, cost=98_765_430_000, unrealised_pnl=-12_345_670_000))
     lines = drawn(screen, width).splitlines()
     for caption, header in HEADERS[like].items():
         (at,) = [number for number, line in enumerate(lines) if line.startswith(caption)]
@@ -122,33 +126,35 @@ def test_only_the_last_ended_ones_are_kept_newest_first(screen):
 
 
 def test_a_position_is_shown_with_its_money(screen):
-    screen.take_position(position())
+    hold(screen, position())
     text = drawn(screen)
     for part in ("Positions: 1", "Will it rain?", "Yes", "polymarket", "4.60", "0.45", "0.10"):
         assert part in text
 
 
 def test_a_position_without_a_usable_book_shows_that_its_value_is_unknown(screen):
-    screen.take_position(position(mark_price=None, unrealised_pnl=None, exit_value=None))
+    hold(screen, position(mark_price=None, unrealised_pnl=None, exit_value=None))
     (line,) = [line for line in drawn(screen).splitlines() if "rain" in line]
     assert line.count("?") == 3  # its title has one
-
-
-def test_a_position_of_size_0_is_gone(screen):
-    screen.take_position(position(size=0))
-    screen.take_position(position())
-    screen.take_position(position(size=0))
-    assert "no open positions" in drawn(screen)
 
 
 @pytest.mark.parametrize("title", ["[bold]markup[/bold]", "[/]", "[link=x]", "x" * 500, "日本語" * 100, ""])
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_no_title_and_no_width_breaks_the_screen(screen, title, width):
     screen.take_opportunity(opportunity(title=title))
-    screen.take_position(position(title=title))
+    hold(screen, position(title=title))
     assert all(len(line) <= width for line in drawn(screen, width).splitlines())
 
 
 def test_markup_in_a_title_is_text(screen):
-    screen.take_position(position(title="Will [red]X[/red] win?"))
+    hold(screen, position(title="Will [red]X[/red] win?"))
     assert "Will [red]X[/red] win?" in drawn(screen)
+
+
+def test_while_arbiter_is_away_it_says_so_and_shows_what_was(screen):
+    screen.take_opportunity(opportunity())
+    assert "no news" not in drawn(screen)
+    screen.away = True
+    text = drawn(screen)
+    assert "no news: Arbiter does not answer; waiting for it" in text
+    assert "Proposition 1" in text

@@ -12,6 +12,7 @@ from arbiter.errors import StoreError
 from arbiter.rpc.client import ArbiterClient, NotConnected, UnavailableError, UncertainError
 from arbiter.rpc.client_link import FIRST_BACKOFF, LONGEST_BACKOFF, backoff
 from arbiter.store.sqlite import InlineRunner, SqliteStore
+from arbiter.watch import Screen, watch
 from tests.rpc.shaky_proxy import ShakyProxy
 
 MICRO = 1_000_000
@@ -321,3 +322,28 @@ def test_pauses_grow_to_a_bound_and_are_never_the_same_for_all():
         assert all(longest / 2 <= pause <= longest for pause in pauses)
         assert len(set(pauses)) == 50
     assert backoff(10_000, Random(1)) <= LONGEST_BACKOFF
+
+
+# -- what is built on it --
+
+
+async def test_the_live_screen_outlives_a_loss(program, proxy, monkeypatch, eventually):
+    screens = []
+    made = Screen.__init__
+
+    def noted(screen, address):
+        made(screen, address)
+        screens.append(screen)
+
+    monkeypatch.setattr(Screen, "__init__", noted)
+    async with trio.open_nursery() as nursery, ArbiterClient.open(program.address, token=program.token("pro")) as hand:
+        nursery.start_soon(watch, proxy.address, program.api_keys["pro"])
+        await eventually(lambda: screens and not screens[0].away and proxy.connections == 1)
+        await buy(hand, program)
+        await eventually(lambda: screens[0].positions)
+        proxy.down()
+        await eventually(lambda: screens[0].away)
+        await hand.place_order(program.poly.yes_key, Side.SELL, 440_000, 10 * MICRO, idempotency_key="sell")
+        proxy.up()
+        await eventually(lambda: not screens[0].away and not screens[0].positions)
+        nursery.cancel_scope.cancel()
