@@ -403,6 +403,8 @@ async def run_program(
         ]
         await store.open()
         arbiter = compose(environment, store, venues, world.pairs, keys, listener, totp=totp)
+        server = arbiter.front.server
+        server.limits = msgspec.structs.replace(server.limits, overloaded_seconds=SECONDS)  # this machine may have other work too
         await nursery.start(arbiter.supervisor.run)
         api_keys = {}
         for user, account in ACCOUNTS.items() if not await store.accounts() else ():
