@@ -59,6 +59,11 @@ class TokenBucket:
             self._missing_ms += tokens * self.interval_ms
         return wait_ms
 
+    def charge(self, now: float, tokens: int) -> None:
+        """Take `tokens` whether they are there or not: what is missing is waited for by who takes next."""
+        self.wait_ms(now)
+        self._missing_ms += tokens * self.interval_ms
+
     def wait_ms(self, now: float, tokens: int = 1) -> int:
         """The milliseconds until `tokens` would be there; 0 where they are. Takes nothing."""
         now_ms = int(now * 1000)

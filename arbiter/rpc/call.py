@@ -14,7 +14,7 @@ from arbiter.rpc import answer_blocks
 from arbiter.rpc.call_head import CallHead, Metadata
 from arbiter.rpc.follow import BATCH, Follow, Following
 from arbiter.rpc.incoming import OVER, Incoming
-from arbiter.rpc.messages import framed
+from arbiter.rpc.messages import LONGEST_MESSAGE, framed
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Sender, Stream
@@ -65,11 +65,15 @@ class Call(Stream):
         "following",
         "head",
         "incoming",
+        "longest",
+        "never_refused",
         "reply",
         "request",
         "scope",
+        "size",
         "stalled",
         "started",
+        "stranger",
     )
 
     def __init__(self, id_: int, send_window: int, ended: bool, head: CallHead, carrier: Carrier, peer: str) -> None:
@@ -87,6 +91,14 @@ class Call(Stream):
         """The message of a request that came whole, as nearly all do."""
         self.following: Following | None = None
         """What it follows, from the time that its handler does nothing else."""
+        self.size = 0
+        """Bytes of the last message of the request, unpacked."""
+        self.stranger = False
+        """Counted as a call of nobody that runs."""
+        self.never_refused = False
+        """No number of other calls may hold it up: it stops something."""
+        self.longest = LONGEST_MESSAGE
+        """Bytes of a message of the request."""
         self.reply: bytes | None = None
         """The one answer of a unary call, once there is one."""
         self.incoming: Incoming | None = None
@@ -111,7 +123,7 @@ class Call(Stream):
 
     def _receive(self) -> None:
         carrier = self._carrier
-        self.incoming = Incoming(self.head.encoding, carrier.hold, lambda length: carrier.took(self, length))
+        self.incoming = Incoming(self.head.encoding, carrier.hold, lambda length: carrier.took(self, length), self.longest)
 
     async def message(self) -> Any:
         """The next message; None after the last. Raises what the call ends with where it cannot be read."""
@@ -125,6 +137,7 @@ class Call(Stream):
             data = await self.incoming.next()
         if data is None:
             return None
+        self.size = len(data)
         assert self.head.method is not None
         kind = self.head.method.request_type
         try:

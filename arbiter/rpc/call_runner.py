@@ -13,7 +13,7 @@ import trio
 from purerpc import RpcFailedError
 from purerpc.grpclib.status import Status, StatusCode
 
-from arbiter.errors import ArbiterError
+from arbiter.errors import ArbiterError, Overloaded
 from arbiter.rpc import answer_blocks
 from arbiter.rpc.call import Call, Ending
 from arbiter.rpc.call_head import CallHead
@@ -26,6 +26,9 @@ from arbiter.runtime.correlation import correlation
 
 IDLE_WORKERS = 16
 """Kept by a connection."""
+CHARGED_BYTES = 64 * 1024
+"""A message from this length on is told to `Host.charge`."""
+TOO_LATE = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
 UNREAD = Status(StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not read")
 
 _log = structlog.get_logger(component="grpc")
@@ -37,8 +40,16 @@ class Host(Protocol):
     limits: ServerLimits
     calls: int
     """Handlers that run, of all connections."""
+    waiting: int
+    """Those of them whose message has not come."""
     strangers: int
-    """Those of them that nobody in particular makes."""
+    """Those whose message has come and that nobody in particular makes."""
+
+    def admit_again(self, request: Request) -> object:
+        """The caller as of now, of a call whose message came later than its head. Raises as `admit` does."""
+
+    def charge(self, request: Request, size: int) -> None:
+        """A long message was read."""
 
 
 class CallRunner:
@@ -57,6 +68,8 @@ class CallRunner:
         self.fresh: list[Call] = []
         """Begun by what was just read, and not started yet."""
         self.nursery: trio.Nursery | None = None
+        self._strangers_waiting = 0
+        """Calls of nobody whose message has not come."""
         self._idle: list[trio.lowlevel.Task] = []
         self._unneeded = 0
         """The fewest that were idle at once since the last `trim`."""
@@ -92,9 +105,11 @@ class CallRunner:
             if call.id not in self.wire.streams:
                 continue  # reset by what came right behind it
             assert call.head.method is not None
+            if call.first is None and not call.head.method.many_requests and not self._may_wait(call):
+                self.finish(call, ending_of(Overloaded("too many calls wait for their message"), call.request))
+                continue
             self.running += 1
             self._host.calls += 1
-            self._host.strangers += call.request.caller is None
             if not call.head.method.many_replies:
                 self.unary += 1
             if self._idle:
@@ -102,6 +117,13 @@ class CallRunner:
             else:
                 nursery.start_soon(self._work, call)
         self._unneeded = min(self._unneeded, len(self._idle))
+
+    def _may_wait(self, call: Call) -> bool:
+        """Whether one more call may wait for its message."""
+        limits = self._host.limits
+        if call.request.caller is None and self._strangers_waiting >= limits.strangers_waiting:
+            return False
+        return call.never_refused or self._host.waiting < limits.waiting
 
     async def _work(self, call: Call | None) -> None:
         """Run one call after another. They share a scope, which is made anew when it was cancelled."""
@@ -183,7 +205,9 @@ class CallRunner:
         call.scope = None
         self.running -= 1
         self._host.calls -= 1
-        self._host.strangers -= call.request.caller is None
+        if call.stranger:
+            call.stranger = False
+            self._host.strangers -= 1
         assert call.head.method is not None
         if not call.head.method.many_replies:
             self.unary -= 1
@@ -193,7 +217,7 @@ class CallRunner:
         if call.ended_by is not None:
             return call.ended_by
         if trio.current_time() >= call.deadline:
-            return Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed"), ()
+            return TOO_LATE, ()
         return None
 
     async def _outcome(self, call: Call) -> Ending | None:
@@ -202,6 +226,8 @@ class CallRunner:
         assert method is not None
         try:
             message = call.messages() if method.many_requests else await self._message(call)
+            if request.caller is None:
+                self._count_stranger(call)
             if method.many_replies:
                 return await self._send_all(call, method.call(message, request=request))
             reply = await method.call(message, request=request)
@@ -209,6 +235,12 @@ class CallRunner:
         except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
             return ending_of(error, request)
         return None, request.trailing_metadata
+
+    def _count_stranger(self, call: Call) -> None:
+        if self._host.strangers >= self._host.limits.strangers:
+            raise Overloaded("too many calls of nobody run already")
+        call.stranger = True
+        self._host.strangers += 1
 
     async def _send_all(self, call: Call, replies: Any) -> Ending | None:
         """Send what the handler yields; None where it follows a feed from now on."""
@@ -226,16 +258,32 @@ class CallRunner:
         return None if call.following is not None else (None, request.trailing_metadata)
 
     async def _message(self, call: Call) -> Any:
-        """The message of a request that has one. Raises what the call ends with where it does not come."""
-        if call.first is None:
-            with trio.move_on_after(self._host.limits.body_seconds) as scope:
-                message = await call.message()
-            if scope.cancelled_caught:
-                raise RpcFailedError(Status(StatusCode.DEADLINE_EXCEEDED, "the request's message did not come"))
-        else:
-            message = await call.message()
+        """The message of a request that has one. Raises what the call ends with where it does not come, or comes too late."""
+        message = await call.message() if call.first is not None else await self._late_message(call)
         if message is None:
             raise RpcFailedError(Status(StatusCode.INTERNAL, "the request has no message"))
+        if call.size >= CHARGED_BYTES:
+            self._host.charge(call.request, call.size)
+        if call.deadline != math.inf and trio.current_time() >= call.deadline:
+            raise RpcFailedError(TOO_LATE)  # an actor that answers at once would never notice
+        return message
+
+    async def _late_message(self, call: Call) -> Any:
+        """A message that did not come with its head: by now the caller may have lost what let the call in."""
+        request, host = call.request, self._host
+        stranger = request.caller is None
+        host.waiting += 1
+        self._strangers_waiting += stranger
+        try:
+            seconds = host.limits.strangers_body_seconds if stranger else host.limits.body_seconds
+            with trio.move_on_after(seconds) as scope:
+                message = await call.message()
+        finally:
+            host.waiting -= 1
+            self._strangers_waiting -= stranger
+        if scope.cancelled_caught:
+            raise RpcFailedError(Status(StatusCode.DEADLINE_EXCEEDED, "the request's message did not come"))
+        request.caller = host.admit_again(request)
         return message
 
     def let_go(self, call: Call) -> None:

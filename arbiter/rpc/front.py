@@ -11,7 +11,7 @@ from arbiter.domain.ids import new_id
 from arbiter.rpc.admin_service import AdminService
 from arbiter.rpc.audit import Audit
 from arbiter.rpc.core import Core
-from arbiter.rpc.gate import Gate
+from arbiter.rpc.gate import STOPPING_METHODS, Gate
 from arbiter.rpc.health_service import HealthService
 from arbiter.rpc.market_service import MarketService
 from arbiter.rpc.reflection_service import reflection_of
@@ -61,7 +61,16 @@ class Front:
         self.services.append(self.health.service)
         if reflection:
             self.services += reflection_of(self.services)
-        self.server = Server(self.services, self._admit, correlation_ids(environment), access.limits, access.tls)
+        self.server = Server(
+            self.services,
+            self._admit,
+            correlation_ids(environment),
+            admit_again=self.gate.admit_again,
+            charge=self.gate.charge,
+            never_refused=STOPPING_METHODS,
+            limits=access.limits,
+            tls=access.tls,
+        )
         self.gate.overloaded = lambda: self.server.overloaded
         self._listeners = (listener,) if access.local is None else (listener, access.local)
 

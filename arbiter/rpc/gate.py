@@ -52,6 +52,8 @@ REFLECTION_PER_SECOND = 20
 
 ENDED = "this sign-in has ended; authenticate again"
 
+CHARGED_BYTES = 64 * 1024
+
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
@@ -77,6 +79,8 @@ class Gate:
         Raises Unauthenticated, LimitExceeded, NotAllowed, Overloaded, or NotRunning while the accounts are being loaded.
         """
         if (service, method) in OPEN_METHODS:
+            if self.overloaded():
+                raise Overloaded
             return None
         if (service, method) in HEALTH_METHODS:
             self._spend(self._health, "too many calls that ask for the health at once")
@@ -97,6 +101,26 @@ class Gate:
                 raise Overloaded
             self._spend_request(account)
         if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
+            raise NotAllowed("this needs the role operator")
+        return account
+
+    def charge(self, request: Request, size: int) -> None:
+        """A message of `size` bytes counts as one more request for each CHARGED_BYTES: reading it costs as much."""
+        bucket = self._buckets.get(request.caller.user) if request.caller is not None else None
+        if bucket is not None:
+            bucket.charge(self._core.environment.monotonic(), size // CHARGED_BYTES)
+
+    def admit_again(self, request: Request) -> Account | None:
+        """The caller as of now, for a call that was admitted and begins only later. Spends nothing; raises as `admit` does."""
+        if request.caller is None:
+            return None
+        claims = self.claims(request)
+        account = self._account(claims.user)
+        if claims.scope == "bot":
+            _require_for_the_bot(request.service_name, request.method_name, claims, account)
+        if not self._holds(claims, account):
+            raise Unauthenticated(ENDED)
+        if request.service_name in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
             raise NotAllowed("this needs the role operator")
         return account
 

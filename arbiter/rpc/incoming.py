@@ -19,12 +19,12 @@ OVER = Status(StatusCode.CANCELLED, "the call is over")
 class Incoming:
     """Between the connection, which feeds it, and the handler, which takes message after message.
 
-    `hold` counts what is kept and says whether it is within the limit, `took` gives window back.
+    `hold` counts what is kept and says whether it is within the limit, `took` gives window back. Messages have at most `longest` bytes.
     """
 
     __slots__ = ("_encoding", "_hold", "_inbox", "_news", "_queued", "_reader", "_took", "_unreturned", "ended", "failure", "held")
 
-    def __init__(self, encoding: bytes, hold: Callable[[int], bool], took: Callable[[int], None]) -> None:
+    def __init__(self, encoding: bytes, hold: Callable[[int], bool], took: Callable[[int], None], longest: int) -> None:
         self.ended = False
         """No more comes."""
         self.failure: Status | None = None
@@ -34,7 +34,7 @@ class Incoming:
         self._encoding = encoding
         self._hold = hold
         self._took = took
-        self._reader = MessageReader()
+        self._reader = MessageReader(longest)
         self._inbox: deque[tuple[int, bytes]] = deque()
         self._queued = 0
         self._unreturned = 0

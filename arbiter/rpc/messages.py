@@ -23,8 +23,8 @@ class Unreadable(Exception):
 class TooLong(Unreadable):
     """Longer than LONGEST_MESSAGE."""
 
-    def __init__(self) -> None:
-        super().__init__(f"a message is longer than {LONGEST_MESSAGE:,} bytes")
+    def __init__(self, longest: int = LONGEST_MESSAGE) -> None:
+        super().__init__(f"a message is longer than {longest:,} bytes")
 
 
 class NotTheEncoding(Unreadable):
@@ -39,9 +39,10 @@ def framed(message: bytes) -> bytes:
 class MessageReader:
     """Puts the messages of one stream together again, each with its flag: see `unpacked`."""
 
-    __slots__ = ("_data", "_wanted", "held")
+    __slots__ = ("_data", "_longest", "_wanted", "held")
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST_MESSAGE) -> None:
+        self._longest = longest
         self._data = bytearray()
         """A message that is not complete: one buffer, since a message may come in a million parts."""
         self._wanted = HEAD
@@ -63,8 +64,8 @@ class MessageReader:
         self._wanted = HEAD
         while size - at >= HEAD:
             flag, length = _head.unpack_from(payload, at)
-            if length > LONGEST_MESSAGE:
-                raise TooLong
+            if length > self._longest:
+                raise TooLong(self._longest)
             if size - at - HEAD < length:
                 self._wanted = HEAD + length
                 break

@@ -6,7 +6,7 @@ does is in `server_connection.py`, what a call does in `call.py`, the protocol i
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -67,12 +67,19 @@ class Server:
         services: Iterable[Service],
         admit: Admit,
         new_correlation_id: Callable[[], str],
+        *,
+        admit_again: Admit | None = None,
+        charge: Callable[[Request, int], None] = lambda _request, _size: None,
+        never_refused: Container[tuple[str, str]] = (),
         limits: ServerLimits | None = None,
         tls: ServerTls | None = None,
     ) -> None:
         """`tls` is for connections over the network; those through a socket file are in clear."""
         self._methods = methods_of({service.name: service for service in services})
         self.admit = admit
+        self.admit_again = admit_again or (lambda request: request.caller)
+        self.charge = charge
+        self.never_refused = never_refused
         self.new_correlation_id = new_correlation_id
         self.limits = limits or ServerLimits()
         self._tls = tls
@@ -80,6 +87,7 @@ class Server:
         self._connections: set[ServerConnection] = set()
         self._addresses: Counter[str] = Counter()
         self.calls = 0
+        self.waiting = 0
         self.strangers = 0
         self.held = 0
         self.late = 0.0

@@ -5,6 +5,7 @@ wakes the writer.
 """
 
 import math
+from collections.abc import Container
 from typing import Protocol
 
 import structlog
@@ -20,7 +21,7 @@ from arbiter.rpc.call_runner import CallRunner, ending_of
 from arbiter.rpc.follow import Following
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import Headers
-from arbiter.rpc.messages import HEAD
+from arbiter.rpc.messages import HEAD, IDENTITY
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.pipe import Lost, Pipe
 from arbiter.rpc.request import Request
@@ -42,6 +43,9 @@ class Host(call_runner.Host, Protocol):
 
     def read_head(self, headers: Headers) -> CallHead:
         """What a header block asks for."""
+
+    never_refused: Container[tuple[str, str]]
+    """Methods that no number of other calls may hold up."""
 
     def admit(self, request: Request) -> object:
         """The caller. Raises an ArbiterError or RpcFailedError where the call may not be made."""
@@ -215,12 +219,16 @@ class ServerConnection(CallRunner):
         try:
             if head.failure is not None:
                 raise RpcFailedError(head.failure)
-            if self.running >= host.limits.streams or host.calls >= host.limits.calls:
-                raise Overloaded("too many calls run already")
             # who may not come in does not learn what exists
             request.caller = host.admit(request)
-            if request.caller is None and host.strangers >= host.limits.strangers:
-                raise Overloaded("too many calls of nobody run already")
+            if request.caller is None:
+                call.longest = host.limits.strangers_message
+                if head.encoding != IDENTITY:
+                    raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, "send this call as it is (identity)"))
+            call.never_refused = (head.service, head.name) in host.never_refused
+            full = self.running >= host.limits.streams or host.calls - host.waiting >= host.limits.calls
+            if full and not call.never_refused:
+                raise Overloaded("too many calls run already")
             if head.method is None:
                 raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {head.path}"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
@@ -246,6 +254,7 @@ class ServerConnection(CallRunner):
             and payload[0] == 0
             and int.from_bytes(payload[1:HEAD], "big") == len(payload) - HEAD
             and call.incoming is None
+            and len(payload) - HEAD <= call.longest
         ):
             call.first = payload[HEAD:]  # the whole request in one frame
         else:

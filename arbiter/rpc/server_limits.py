@@ -12,8 +12,14 @@ class ServerLimits(msgspec.Struct, frozen=True):
     """Calls under way on one connection, told to its client."""
     calls: int = 20_000
     """Handlers that run, of all connections."""
+    waiting: int = 2_000
+    """Calls whose message has not come, of all connections. One that comes whole, or a stop, is never refused for them."""
     strangers: int = 1_000
-    """Of these, those of nobody: sign-ins, health, reflection."""
+    """Calls of nobody that run: sign-ins, health, reflection."""
+    strangers_waiting: int = 16
+    """Calls of nobody whose message has not come, of one connection."""
+    strangers_message: int = 8 * 1024
+    """The longest message that is read from nobody, and it may not be packed."""
     held_by_one: int = 16 * 2**20
     """What is kept of unfinished requests, of one connection; and what waits of its answers."""
     held_by_all: int = 256 * 2**20
@@ -21,6 +27,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
     """Until the client has said what it is, and until a header block that it began is finished."""
     body_seconds: float = 30.0
     """Until a call's message is there."""
+    strangers_body_seconds: float = 5.0
+    """The same for a call of nobody."""
     idle_seconds: float = 900.0
     """Without a call, until the connection is ended."""
     silent_seconds: float = 60.0

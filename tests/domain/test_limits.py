@@ -75,3 +75,10 @@ def test_every_tier_gets_at_least_the_rate_it_pays_for(tier: Tier) -> None:
 def test_a_bucket_without_room_or_time_is_refused(capacity: int, interval_ms: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         TokenBucket(capacity, interval_ms, 0.0)
+
+
+def test_a_charge_is_taken_whether_it_is_there_or_not_and_waited_for_by_the_next():
+    bucket = TokenBucket(2, 100, 0.0)
+    bucket.charge(0.0, 5)
+    assert bucket.take(0.0) == 400
+    assert bucket.take(0.4) == 0

@@ -79,11 +79,11 @@ class Served:
     """A running server; `handlers` may be set at any time. Messages are AuthRequest (in) and AuthResponse (out)."""
 
     def __init__(self, limits: ServerLimits | None = None, tls: ServerTls | None = None) -> None:
-        self.admit: Callable[[str, str, Any], object] = lambda *_: None
+        self.admit: Callable[[str, str, Any], object] = lambda *_: "somebody"
         self.unary: Handler = _answer
         self.stream: Handler = _one
         # looked up at each call, so that a test may set it
-        self.server = Server([self._service()], self._admit, lambda: CORRELATION, limits, tls)
+        self.server = Server([self._service()], self._admit, lambda: CORRELATION, limits=limits, tls=tls)
         self.port = 0
 
     def _admit(self, call: Request) -> object:

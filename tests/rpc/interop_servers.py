@@ -84,7 +84,7 @@ class OurServer:
 @asynccontextmanager
 async def our_server() -> AsyncIterator[OurServer]:
     """The interop service on our engine."""
-    server = Server([our_service()], lambda _: None, lambda: CORRELATION)
+    server = Server([our_service()], lambda _: "somebody", lambda: CORRELATION)
     async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
 
         async def serve() -> None:

@@ -1,12 +1,15 @@
 """What is refused before anything of it is begun, so that what is under way is answered in time."""
 
+import gzip
 import time
 
 import msgspec
+import pytest
 import trio
 import trio.lowlevel
 
 from arbiter.rpc.server_limits import ServerLimits
+from arbiter.v1 import trading_pb2, user_pb2
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 
 UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"
@@ -93,3 +96,128 @@ async def test_answers_that_nobody_reads_take_no_more_memory_than_the_limit(serv
 def ended(raw, number):
     blocks = raw.header_blocks(number)
     return blocks[-1].get("grpc-status") if blocks else None
+
+
+# -- calls whose message comes later than their head --
+
+
+async def begin_without_message(raw, path, token=None):
+    """A call's head alone."""
+    number = raw.begin(f"/{path}", extra=(("authorization", f"Bearer {token}"),) if token else ())
+    await raw.send()
+    return number
+
+
+async def finish(raw, number, message):
+    """Send its message, and return the status."""
+    raw.message(number, message.SerializeToString())
+    await raw.send()
+    await raw.ended(number)
+    return raw.header_blocks(number)[-1]
+
+
+LATE = {
+    "UserService/CreateLinkCode": user_pb2.CreateLinkCodeRequest(),
+    "UserService/RotateApiKey": user_pb2.RotateApiKeyRequest(),
+    "TradingService/StreamPositions": trading_pb2.PositionsRequest(),
+}
+
+
+@pytest.mark.parametrize("method", LATE)
+async def test_who_lost_their_sign_in_before_the_message_came_may_not_make_the_call(program, connect_raw, eventually, method):
+    async with connect_raw(program.port) as raw:
+        token = program.token("pro")
+        parked = await begin_without_message(raw, f"arbiter.v1.{method}", token)
+        await eventually(lambda: program.arbiter.front.server.waiting == 1)
+        other = await begin_without_message(raw, "arbiter.v1.UserService/RevokeTokens", token)
+        revoked = await finish(raw, other, user_pb2.RevokeTokensRequest(scope=user_pb2.REVOKE_SCOPE_ALL))
+        late = await finish(raw, parked, LATE[method])
+        assert (revoked["grpc-status"], late["grpc-status"]) == ("0", "16")
+
+
+async def test_a_call_whose_message_is_late_is_made_as_the_account_is_by_then(served, connect_raw, eventually):
+    seen = []
+
+    async def who(message, request):
+        seen.append(request.caller)
+        return AuthResponse()
+
+    served.unary = who
+    served.admit = lambda *_: "before"
+    served.server.admit_again = lambda request: "after"
+    async with connect_raw(served.port) as raw:
+        number = await begin_without_message(raw, UNARY)
+        await eventually(lambda: served.server.waiting == 1)
+        await finish(raw, number, AuthRequest())
+        await unary(raw)
+    assert seen == ["after", "before"]
+    assert served.server.waiting == 0
+
+
+async def test_calls_that_wait_for_their_message_hold_up_none_that_came_whole_and_no_stop(served, connect_raw, eventually):
+    served.server.limits = ServerLimits(waiting=3, calls=3)
+    served.server.never_refused = {("test.Service", "Stream")}
+    async with connect_raw(served.port) as raw:
+        for _ in range(3):
+            await begin_without_message(raw, UNARY)
+        await eventually(lambda: served.server.waiting == 3)
+        refused = await begin_without_message(raw, UNARY)
+        await raw.ended(refused)
+        assert raw.header_blocks(refused)[-1]["grpc-status"] == "14"
+        assert (await unary(raw))["grpc-status"] == "0"
+        stop = await begin_without_message(raw, STREAM)
+        assert (await finish(raw, stop, AuthRequest()))["grpc-status"] == "0"
+
+
+async def test_nobody_may_leave_only_a_few_calls_waiting_and_not_for_long(served, connect_raw, eventually):
+    served.server.limits = ServerLimits(strangers_waiting=2, strangers_body_seconds=0.2)
+    served.admit = lambda *_: None
+    async with connect_raw(served.port) as raw:
+        waiting = [await begin_without_message(raw, UNARY) for _ in range(2)]
+        await eventually(lambda: served.server.waiting == 2)
+        refused = await begin_without_message(raw, UNARY)
+        await raw.ended(refused)
+        assert raw.header_blocks(refused)[-1]["grpc-status"] == "14"
+        for number in waiting:
+            await raw.ended(number)
+            assert raw.header_blocks(number)[-1]["grpc-status"] == "4"
+    await eventually(lambda: served.server.waiting == served.server.calls == 0)
+
+
+async def test_nobody_is_read_a_long_or_packed_message_from(served, connect_raw):
+    served.admit = lambda *_: None
+    async with connect_raw(served.port) as raw:
+        long = await begin_without_message(raw, UNARY)
+        assert (await finish(raw, long, AuthRequest(api_key="x" * 9_000)))["grpc-status"] == "8"
+        assert (await unary(raw, extra=(("grpc-encoding", "gzip"),)))["grpc-status"] == "12"
+        assert (await unary(raw))["grpc-status"] == "0"
+
+
+@pytest.mark.parametrize("deadline", ["0n", "1n", "0S"])
+async def test_a_call_whose_deadline_has_passed_is_not_begun(served, connect_raw, deadline):
+    begun = []
+
+    async def note(message, request):
+        begun.append(1)
+        return AuthResponse()
+
+    served.unary = note
+    async with connect_raw(served.port) as raw:
+        assert (await unary(raw, extra=(("grpc-timeout", deadline),)))["grpc-status"] == "4"
+    assert begun == []
+
+
+async def test_a_long_message_counts_as_many_requests_of_its_user(program, connect_raw):
+    token = (("authorization", f"Bearer {program.token('pro')}"), ("grpc-encoding", "gzip"))
+    async with connect_raw(program.port) as raw:
+        number = raw.begin(f"/{PROFILE}", extra=token)
+        raw.message(number, gzip.compress(b"\x0a" + bytes(4 * 2**20 - 1)), compressed=True)
+        await raw.send()
+        await raw.ended(number)
+        for _ in range(3):
+            raw.message(number := raw.begin(f"/{PROFILE}", extra=token), gzip.compress(bytes(4 * 2**20)), compressed=True)
+            await raw.send()
+            await raw.ended(number)
+        refused = await unary(raw, PROFILE, extra=token)
+        assert (refused["grpc-status"], refused["arbiter-reason"]) == ("8", "LIMIT_EXCEEDED")
+        assert (await unary(raw, STOP, extra=token))["grpc-status"] == "0"

@@ -493,7 +493,7 @@ SERVER = textwrap.dedent(
         service = Service("test.Service")
         service.add_method("Unary", never, RPCSignature(Cardinality.UNARY_UNARY, AuthRequest, AuthResponse))
         service.add_method("Stream", quiet, RPCSignature(Cardinality.UNARY_STREAM, AuthRequest, AuthResponse))
-        server = Server([service], lambda *_: None, lambda: "id")
+        server = Server([service], lambda *_: "somebody", lambda: "id")
         listener = await open_listener("localhost", 0)
         print(port_of(listener), flush=True)
         await server.serve(listener)

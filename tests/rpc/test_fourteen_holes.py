@@ -112,7 +112,7 @@ async def serving(kind, limits=None):
         async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
             both.port = port_of(listener)
             if kind == "ours":
-                both.server = Server([both.service], lambda _: None, lambda: "id", limits=limits)
+                both.server = Server([both.service], lambda _: "somebody", lambda: "id", limits=limits)
                 nursery.start_soon(both.server.serve, listener)
             else:
                 await listener.aclose()

@@ -41,7 +41,7 @@ async def server():
         ("Chat", chat, Cardinality.STREAM_STREAM),
     ):
         service.add_method(name, method, RPCSignature(cardinality, AuthRequest, AuthResponse))
-    async with looked_after(Server([service], lambda *_: None, lambda: "id")) as server:
+    async with looked_after(Server([service], lambda *_: "somebody", lambda: "id")) as server:
         yield server
     assert (server.calls, server.held, server.connections) == (0, 0, 0)
 

@@ -34,7 +34,7 @@ async def taking():
 
     service = Service("test.Service")
     service.add_method("Take", take, RPCSignature(Cardinality.STREAM_UNARY, AuthRequest, AuthResponse))
-    server = Server([service], lambda _: None, lambda: "id")
+    server = Server([service], lambda _: "somebody", lambda: "id")
     async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
         nursery.start_soon(server.serve, listener)
         yield server, port_of(listener), began, go, told

@@ -325,7 +325,7 @@ async def test_an_interrupt_in_a_handler_ends_the_server():
 
     service = Service("test.Service")
     service.add_method("Unary", interrupted, RPCSignature(Cardinality.UNARY_UNARY, AuthRequest, AuthResponse))
-    server = Server([service], lambda *_: None, lambda: "id")
+    server = Server([service], lambda *_: "somebody", lambda: "id")
 
     async def call(port):
         async with connect("127.0.0.1", port) as channel:
@@ -407,6 +407,7 @@ async def test_a_request_whose_body_comes_after_its_refusal_harms_no_other_call(
     def no_bodies(service, method, metadata):
         if dict(metadata).get("x-refuse"):
             raise Unauthenticated("no")
+        return "somebody"
 
     served.admit = no_bodies
     async with connect_raw(served.port) as raw:

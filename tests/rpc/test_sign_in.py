@@ -139,7 +139,7 @@ async def test_two_refreshes_at_the_same_moment_both_get_an_answer(site):
         await client.refresh()
 
 
-@pytest.mark.parametrize("text", ["", "arr", "arr__", "arr_" + "0" * 32, "arr_" + "0" * 97, "x" * 100_000, "arb_0_0", "arr_" + "ü" * 97])
+@pytest.mark.parametrize("text", ["", "arr", "arr__", "arr_" + "0" * 32, "arr_" + "0" * 97, "x" * 8_000, "arb_0_0", "arr_" + "ü" * 97])
 async def test_what_is_no_refresh_token_is_unauthenticated_and_ends_nothing(site, text):
     async with site.running(), site.client("pro") as client:
         kept, client._calls.session.refresh_token = client._calls.session.refresh_token, text

@@ -191,7 +191,7 @@ def test_an_interrupt_ends_a_call_that_waits_and_the_client_goes_on():
 
         async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
             address.append(f"127.0.0.1:{port_of(listener)}")
-            nursery.start_soon(partial(Server([never()], lambda *_: None, lambda: "id").serve, listener))
+            nursery.start_soon(partial(Server([never()], lambda *_: "somebody", lambda: "id").serve, listener))
             served.set()
             await trio.to_thread.run_sync(stop.wait)
             nursery.cancel_scope.cancel()
