@@ -66,7 +66,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
             if made_here and self._living.get(key) is node:
                 await self.stop(key)
             raise StartFailed(f"{node.path} could not start: {failure.text}") from failure.cause
-        if not node.was_ready and self.stopping:
+        if not node.was_ready and node.ready is ready:  # nothing of its own: the tree stops, or was cancelled from outside
             raise StartFailed(f"{node.path} could not start: its group stops")
         ref: Ref[Any] = node.spec.ref
         return ref
@@ -85,8 +85,8 @@ class LivingChildren(Living[DynamicGroup[Any]]):
         try:
             await self._stop_node(node)
         finally:
-            node.spec.mailbox.close()
-            if not node.alive:  # else who waited for it was cancelled: the key is taken until it is gone
+            if not node.alive:  # else who waited for it was cancelled: it finishes, and the key is taken until it is gone
+                node.spec.mailbox.close()
                 self._forget(node)
         return True
 
@@ -162,6 +162,7 @@ class LivingChildren(Living[DynamicGroup[Any]]):
     def _has_ended(self, node: Node, *, passive: bool) -> None:
         super()._has_ended(node, passive=passive)
         if node.over:
+            node.spec.mailbox.close()
             self._forget(node)
 
     def _retire(self, node: Node) -> None:

@@ -187,8 +187,10 @@ class Context(Generic[M]):
                     self._mailbox.answer = self._mailbox.take = None
                     self._let_go()
                     if actor.cleans_up:
-                        with trio.CancelScope(deadline=min(trio.current_time() + grace, life.stop_by), shield=True):
-                            await self._clean_up(actor, crashed=crashed or (nursery.cancel_scope.cancel_called and not life.told_to_stop))
+                        crashed = crashed or (nursery.cancel_scope.cancel_called and not life.told_to_stop)
+                        with trio.CancelScope(deadline=min(trio.current_time() + grace, life.stop_by), shield=True) as life.cleaning:
+                            await self._clean_up(actor, crashed=crashed)
+                        life.cleaning = None
                 if nursery.child_tasks:
                     nursery.cancel_scope.cancel()
         finally:

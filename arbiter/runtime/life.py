@@ -46,6 +46,8 @@ class Life(Protocol):
     stop_by: float
     """When the incarnation is to be gone, where it is being stopped."""
     told_to_stop: bool
+    cleaning: trio.CancelScope | None
+    """In which it cleans up: a stop that comes meanwhile may shorten it."""
 
     def begin(self, scope: trio.CancelScope, *, starts_up: bool) -> None:
         """It runs in this scope."""

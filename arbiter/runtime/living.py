@@ -93,6 +93,8 @@ class Living(ABC, Generic[S]):
         node.state = "stopped"
         if node.is_actor:
             node.spec.mailbox.close()
+        else:
+            self._inner[node].close()
 
     # -- from outside --
 
@@ -108,7 +110,7 @@ class Living(ABC, Generic[S]):
         """Everything below is to be gone by then."""
         self._stop_by = min(self._stop_by, by)
         for node in self.nodes:
-            node.stop_by = min(node.stop_by, by)
+            node.hurry(by)
             if not node.is_actor:
                 self._inner[node].hurry(by)
 
@@ -118,11 +120,10 @@ class Living(ABC, Generic[S]):
         self._stop_by = math.inf
 
     def close(self) -> None:
-        """The tree is gone for good: whoever still waits for one of its actors is told."""
+        """It does not come back by itself: whoever still waits for one of its actors is told."""
         for node in self.nodes:
             if node.is_actor:
                 node.spec.mailbox.close()
-                node.spec.placed = False
             else:
                 self._inner[node].close()
 

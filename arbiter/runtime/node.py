@@ -49,6 +49,7 @@ class Node:
 
     __slots__ = (
         "__weakref__",
+        "cleaning",
         "cleans_up",
         "crashes",
         "deadline",
@@ -103,6 +104,8 @@ class Node:
         self.stop_by = math.inf
         """Of an incarnation that is being stopped, or whose group is: when it is to be gone."""
         self.told_to_stop = False
+        self.cleaning: trio.CancelScope | None = None
+        """While the incarnation cleans up: in which scope."""
         self.cleans_up = isinstance(spec, DynamicGroup)
         """Whether the actor that lives overrides `stopped`; one below may, in a group on demand."""
         self.ready = trio.Event()
@@ -148,11 +151,17 @@ class Node:
         """Stop the incarnation that lives: what it does is cancelled in time for its cleaning up to be over by then as well."""
         now = trio.current_time()
         self.told_to_stop = True
-        self.stop_by = min(self.stop_by, now + grace)
+        self.hurry(now + grace)
         if self.is_actor and self.spec.mailbox.idle:
             return  # the stop is the next that it hears of; and setting a deadline is a large part of what a stop costs
         at_work = grace * WORK_SHARE if self.cleans_up else grace
         self._cancel_at(min(self.deadline, now + at_work))
+
+    def hurry(self, by: float) -> None:
+        """Its incarnation is to be gone by then, also where it cleans up already."""
+        self.stop_by = min(self.stop_by, by)
+        if self.cleaning is not None:
+            self.cleaning.deadline = min(self.cleaning.deadline, self.stop_by)
 
     def _cancel_at(self, deadline: float) -> None:
         self.deadline = deadline

@@ -50,6 +50,8 @@ class Supervisor:
             await self._root.run(task_status)
         finally:
             self._root.close()
+            for child in self._inner.children:
+                child.placed = False
 
     def stop(self) -> None:
         """Stop everything in reverse order, each child within its grace. `run` returns when it is done."""
