@@ -8,15 +8,16 @@ import structlog
 import trio
 
 from arbiter.actors.accounts import ListAccounts, PutNewAccount, SetSuspended, SetTier
-from arbiter.actors.brake import CountHalted, GetStanding, Halt, Resume
+from arbiter.actors.brake import CountHalted, GetStanding, Resume
 from arbiter.actors.paper_desk import EndStopped
 from arbiter.domain.account import Account, Role, Tier
 from arbiter.domain.ids import UserId, VenueId, new_id
 from arbiter.domain.trading_state import SYSTEM
 from arbiter.errors import ArbiterError, InvalidInput, NotAllowed
 from arbiter.rpc import codec
-from arbiter.rpc.core import ASK_SECONDS, HALT_SECONDS, STOP_SECONDS, Core
+from arbiter.rpc.core import ASK_SECONDS, STOP_SECONDS, Core
 from arbiter.rpc.request import Request
+from arbiter.rpc.stops import Stops
 from arbiter.rpc.tokens import Keys, make_api_key
 from arbiter.runtime import ActorStatus
 from arbiter.v1 import admin_pb2
@@ -38,6 +39,7 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
     def __init__(self, core: Core, keys: Keys) -> None:
         self._core = core
         self._keys = keys
+        self._stops = Stops(core.brake, self._end_everybodys)
 
     async def ListActors(self, message: admin_pb2.ListActorsRequest, request: Request) -> admin_pb2.ListActorsResponse:
         _require_operator(request)
@@ -89,10 +91,15 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
     async def HaltAll(self, message: admin_pb2.HaltAllRequest, request: Request) -> admin_pb2.HaltAllResponse:
         """The latch first, which nothing below can undo; a desk that does not answer is named, and holds up no other."""
         _require_operator(request)
-        reason = message.reason[: codec.LONGEST_ID]  # nothing that is wrong with its text may hold a stop up
-        halted = await self._core.brake.ask(Halt(SYSTEM, reason), timeout=HALT_SECONDS)
+        halted = await self._stops.halt(SYSTEM, codec.short_text_in(message.reason))
         _log.warning("trading is stopped for everybody", by=request.caller.user, durable=halted.durable)
         report = admin_pb2.HaltAllResponse(state=codec.trading_state_out(halted.status.state), durable=halted.durable)
+        report.MergeFrom(await self._stops.finish(halted))
+        return report
+
+    async def _end_everybodys(self, _everybody: UserId) -> admin_pb2.HaltAllResponse:
+        """What follows the latch, as the part of a report."""
+        report = admin_pb2.HaltAllResponse()
         async with trio.open_nursery() as nursery:
             for venue in self._core.desks:
                 nursery.start_soon(self._end_orders, venue, report)

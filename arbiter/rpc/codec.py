@@ -66,6 +66,11 @@ def optional_text_in(field: str, value: str, longest: int = LONGEST_ID) -> str:
     return text_in(field, value, longest) if value else ""
 
 
+def short_text_in(value: str, longest: int = LONGEST_ID) -> str:
+    """Text of a stop, cut where it is too long: nothing that is wrong with it may hold the stop up."""
+    return value[:longest]
+
+
 def positive_micros_in(field: str, value: int) -> Micros:
     """Micros above zero and within what any account can hold."""
     if value <= 0:

@@ -35,14 +35,11 @@ _BOT_METHODS = {
 }
 FOR_THE_BOT = frozenset((f"arbiter.v1.{service}", name) for service, names in _BOT_METHODS.items() for name in names)
 """All that a token of scope `bot` may call: no credentials, no codes that link further Telegram accounts, of an operator's but a stop."""
-STOPPING_METHODS = frozenset(
-    {
-        *(("arbiter.v1.TradingService", name) for name in ("EmergencyStop", "CancelOrder", "GetTradingState")),
-        ("arbiter.v1.AdminService", "HaltAll"),
-    }
-)
-"""Have a bucket of their own, the same in every tier: stopping is never refused because of what else was asked."""
-STOPS_PER_SECOND = 20
+CANCEL = ("arbiter.v1.TradingService", "CancelOrder")
+STOPS = frozenset({("arbiter.v1.TradingService", "EmergencyStop"), ("arbiter.v1.AdminService", "HaltAll")})
+"""Never refused for their number: who could spend a bucket could keep a stop out. Many at once are merged (stops.py)."""
+CANCELS_PER_SECOND = 20
+"""The same in every tier, in a bucket of its own."""
 HEALTH_METHODS = frozenset((health_service.SERVICE, name) for name in ("Check", "List", "Watch"))
 """Called without a token, by whatever watches over this program. They have a bucket of their own."""
 REFLECTION_METHODS = frozenset((service, reflection_service.METHOD) for service in reflection_service.SERVICES)
@@ -64,7 +61,7 @@ class Gate:
         self._core = core
         self._tokens = tokens
         self._buckets: dict[UserId, TokenBucket] = {}
-        self._stops: dict[UserId, TokenBucket] = {}
+        self._cancels: dict[UserId, TokenBucket] = {}
         self._streams: dict[UserId, int] = {}
         now = core.environment.monotonic()
         self._health = TokenBucket.per_second(HEALTH_PER_SECOND, now)
@@ -94,9 +91,9 @@ class Gate:
             _require_for_the_bot(service, method, claims, account)
         if not self._holds(claims, account):
             raise Unauthenticated(ENDED)
-        if (service, method) in STOPPING_METHODS:
-            self._spend(self._stop_bucket(account.user), f"more than {STOPS_PER_SECOND} stops or cancels a second")
-        else:
+        if (service, method) == CANCEL:
+            self._spend(self._cancel_bucket(account.user), f"more than {CANCELS_PER_SECOND} cancels a second")
+        elif (service, method) not in STOPS:
             if self.overloaded():
                 raise Overloaded
             self._spend_request(account)
@@ -170,10 +167,10 @@ class Gate:
         """
         return _Watched(self._core, self._holds, self.claims(request), revoked)
 
-    def _stop_bucket(self, user: UserId) -> TokenBucket:
-        if user not in self._stops:
-            self._stops[user] = TokenBucket.per_second(STOPS_PER_SECOND, self._core.environment.monotonic())
-        return self._stops[user]
+    def _cancel_bucket(self, user: UserId) -> TokenBucket:
+        if user not in self._cancels:
+            self._cancels[user] = TokenBucket.per_second(CANCELS_PER_SECOND, self._core.environment.monotonic())
+        return self._cancels[user]
 
     def stream(self, request: Request) -> "_OpenStream":
         """Count a stream for the length of the block, and end its call with UNAUTHENTICATED when the caller's sign-in ends.

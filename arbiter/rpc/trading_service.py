@@ -8,7 +8,7 @@ import structlog
 import trio
 
 from arbiter.actors.accounts import SwitchAllOff
-from arbiter.actors.brake import GetStanding, Halt, Resume
+from arbiter.actors.brake import GetStanding, Resume
 from arbiter.actors.paper_desk import OrderChanged
 from arbiter.actors.position_tracker import GetHoldings, GetPositions, PositionChanged
 from arbiter.actors.user_session import CancelAll, CancelOrder, GetOrder, GetOrders, ListOrders, PlaceOrder
@@ -18,12 +18,13 @@ from arbiter.domain.trading_state import TradingState
 from arbiter.domain.wallet import cash_pools
 from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
-from arbiter.rpc.core import ASK_SECONDS, HALT_SECONDS, STOP_SECONDS, Core
+from arbiter.rpc.core import ASK_SECONDS, STOP_SECONDS, Core
 from arbiter.rpc.feed import Change, Source
 from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
+from arbiter.rpc.stops import Stops
 from arbiter.rpc.totp_policy import require_totp, require_totp_for_order
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
@@ -40,6 +41,7 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
     def __init__(self, core: Core, gate: Gate) -> None:
         self._core = core
         self._gate = gate
+        self._stops = Stops(core.brake, self._end_all)
         self._positions = Source(core.position_changes, self._encode_position, run=core.run, group_of=lambda change: change.position.user)
         self._orders = Source(core.order_changes, _encode_order, run=core.run, group_of=lambda change: change.order.user)
 
@@ -94,13 +96,18 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
 
     async def EmergencyStop(self, message: trading_pb2.EmergencyStopRequest, request: Request) -> trading_pb2.EmergencyStopResponse:
         """The latch first, which nothing below can undo; a part that does not answer is named as unconfirmed, and holds up no other."""
-        account: Account = request.caller
-        reason = codec.optional_text_in("reason", message.reason)
-        halted = await self._core.brake.ask(Halt(account.user, reason), timeout=HALT_SECONDS)
+        reason = codec.short_text_in(message.reason)
+        halted = await self._stops.halt(request.caller.user, reason)
         report = trading_pb2.EmergencyStopResponse(state=codec.trading_state_out(halted.status.state), durable=halted.durable)
+        report.MergeFrom(await self._stops.finish(halted))
+        return report
+
+    async def _end_all(self, user: UserId) -> trading_pb2.EmergencyStopResponse:
+        """What follows the latch, as the part of a report."""
+        report = trading_pb2.EmergencyStopResponse()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._cancel_all, account.user, report)
-            nursery.start_soon(self._switch_all_off, account.user, report)
+            nursery.start_soon(self._cancel_all, user, report)
+            nursery.start_soon(self._switch_all_off, user, report)
         return report
 
     async def _cancel_all(self, user: UserId, report: trading_pb2.EmergencyStopResponse) -> None:

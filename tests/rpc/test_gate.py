@@ -180,6 +180,37 @@ def test_who_is_refused_may_come_again_after_a_second_at_the_full_rate(door, clo
         door.enter()
 
 
+STOP = ("arbiter.v1.TradingService", "EmergencyStop")
+CANCEL = ("arbiter.v1.TradingService", "CancelOrder")
+STATE = ("arbiter.v1.TradingService", "GetTradingState")
+
+
+@pytest.mark.parametrize("stop", [STOP, ("arbiter.v1.AdminService", "HaltAll")])
+def test_a_stop_is_never_refused_for_its_number_or_that_of_others(door, stop):
+    door.account(Tier.FREE, Role.OPERATOR)
+    token, _ = door.tokens.issue(ME)
+    door.spend_all(token)
+    with pytest.raises(LimitExceeded):  # noqa: PT012 one of many is
+        for _ in range(100):
+            door.enter(CANCEL, token)
+    for _ in range(2_000):
+        assert door.enter(stop, token).user == ME
+
+
+def test_cancels_are_not_held_up_by_other_calls_nor_by_stops_and_reading_the_state_is_a_call_like_others(door):
+    door.account(Tier.FREE)
+    token, _ = door.tokens.issue(ME)
+    door.spend_all(token)
+    with pytest.raises(LimitExceeded, match="tier free"):
+        door.enter(STATE, token)
+    for _ in range(100):
+        door.enter(STOP, token)
+    for _ in range(40):
+        door.enter(CANCEL, token)
+    with pytest.raises(LimitExceeded, match="more than 20 cancels a second"):
+        door.enter(CANCEL, token)
+
+
 def test_a_change_of_tier_counts_at_once_on_the_old_token(door):
     door.account(Tier.FREE)
     token, _ = door.tokens.issue(ME)

@@ -23,7 +23,7 @@ from arbiter.rpc.client import (
     RateLimitError,
     RefusedError,
 )
-from arbiter.rpc.trading_service import HALT_SECONDS, STOP_SECONDS
+from arbiter.rpc.core import HALT_SECONDS, STOP_SECONDS
 
 MICRO = 1_000_000
 CREDENTIAL = "credential of the bridge"
@@ -199,6 +199,35 @@ async def test_a_stop_is_never_refused_because_of_what_was_asked_before(connect)
             for _ in range(100):
                 await client.get_profile()
         assert (await client.emergency_stop()).state is TradingState.HALTED
+
+
+async def test_a_stop_is_not_refused_because_of_cancels_reads_and_stops_without_number(connect):
+    refused = []
+
+    async def ask(call, *args):
+        try:
+            await call(*args)
+        except RateLimitError:
+            refused.append(call)
+        except NotFoundError:
+            pass
+
+    async with connect("pro") as client:
+        client_calls = (client.get_trading_state, ()), (client.cancel_order, ("none",)), (client.emergency_stop, ())
+        async with trio.open_nursery() as nursery:
+            for call, args in client_calls:
+                for _ in range(150):
+                    nursery.start_soon(ask, call, *args)
+        assert client.cancel_order in refused
+        assert client.emergency_stop not in refused
+        assert (await client.emergency_stop()).state is TradingState.HALTED
+
+
+@pytest.mark.parametrize("reason", ["x" * 201, "x" * 10_000])
+async def test_a_stop_with_too_long_a_reason_stops_and_keeps_its_beginning(connect, reason):
+    async with connect("pro") as client:
+        assert (await client.emergency_stop(reason)).state is TradingState.HALTED
+        assert (await client.get_trading_state()).reason == reason[:200]
 
 
 async def test_nobody_stops_or_resumes_for_somebody_else(connect):
