@@ -38,6 +38,8 @@ FOR_THE_BOT = frozenset((f"arbiter.v1.{service}", name) for service, names in _B
 CANCEL = ("arbiter.v1.TradingService", "CancelOrder")
 STOPS = frozenset({("arbiter.v1.TradingService", "EmergencyStop"), ("arbiter.v1.AdminService", "HaltAll")})
 """Never refused for their number: who could spend a bucket could keep a stop out. Many at once are merged (stops.py)."""
+STOPPING_METHODS = STOPS | {CANCEL}
+"""Taken also while the program is too far behind for anything else, and whatever else was asked before."""
 CANCELS_PER_SECOND = 20
 """The same in every tier, in a bucket of its own."""
 HEALTH_METHODS = frozenset((health_service.SERVICE, name) for name in ("Check", "List", "Watch"))
