@@ -28,7 +28,9 @@ def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -
         return
     if not wire.streams:  # a call whose end had to wait for window leaves after its handler
         connection.quiet_since = min(connection.quiet_since, now)
-    if now - connection.quiet_since >= limits.idle_seconds:
+    if now - connection.quiet_since >= (
+        limits.idle_seconds if connection.place.known else min(limits.idle_seconds, limits.stranger_seconds)
+    ):
         wire.go_away(Code.NO_ERROR, "idle")
         connection.flush()
         connection.close_soon()

@@ -5,7 +5,6 @@ does is in `server_connection.py`, what a call does in `call.py`, the protocol i
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -19,8 +18,9 @@ from arbiter.rpc.call_runner import only
 from arbiter.rpc.client_address import is_loopback
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.housekeeping import look_after
-from arbiter.rpc.listener import neighbourhood, peer_of
+from arbiter.rpc.listener import peer_of
 from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
+from arbiter.rpc.places import Place, Places
 from arbiter.rpc.request import Request
 from arbiter.rpc.server_connection import ServerConnection
 from arbiter.rpc.server_limits import ServerLimits
@@ -85,7 +85,7 @@ class Server:
         self._tls = tls
         self._drops = Drops()
         self._connections: set[ServerConnection] = set()
-        self._addresses: Counter[str] = Counter()
+        self.places = Places()
         self.calls = 0
         self.waiting = 0
         self.strangers = 0
@@ -99,7 +99,7 @@ class Server:
     @property
     def connections(self) -> int:
         """How many there are, with those that are about to be."""
-        return self._addresses.total()
+        return len(self.places)
 
     # -- what a connection needs --
 
@@ -121,7 +121,7 @@ class Server:
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:
                         accepting.start_soon(self._accept, listener.socket, nursery)
-            while self._addresses:  # noqa: ASYNC110 `stop` ends them; there is no hurry
+            while self.places:  # noqa: ASYNC110 `stop` ends them; there is no hurry
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
 
@@ -158,24 +158,23 @@ class Server:
                 await trio.sleep(NO_DESCRIPTORS_SECONDS)
                 continue
             peer = peer_of(accepted, address)
-            counted_as, limits = neighbourhood(peer), self.limits
-            if self.connections >= limits.connections or self._addresses[counted_as] >= limits.connections_from_one_address:
+            place = self.places.take(peer, self.limits)
+            if place is None:
                 accepted.close()
                 continue
-            self._addresses[counted_as] += 1
-            nursery.start_soon(self._serve_connection, accepted, peer)
+            nursery.start_soon(self._serve_connection, accepted, peer, place)
 
-    async def _serve_connection(self, sock: trio.socket.SocketType, peer: str) -> None:
+    async def _serve_connection(self, sock: trio.socket.SocketType, peer: str, place: Place) -> None:
         """One connection. Whatever goes wrong with it ends it and touches no other."""
         try:
-            with sock:
+            with place.scope, sock:
                 local = sock.family == trio.socket.AF_UNIX
                 if not local:
                     sock.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
                 tls = None if local else self._tls
                 pipe = SocketPipe(sock) if tls is None else await self._secured(sock, tls)
                 verified = local or is_loopback(peer) or (tls is not None and tls.mutual)
-                connection = ServerConnection(self, pipe, peer, verified_peer=verified)
+                connection = ServerConnection(self, pipe, peer, verified_peer=verified, place=place)
                 self._connections.add(connection)
                 try:
                     if self._stopping:
@@ -190,10 +189,7 @@ class Server:
         except* Exception as group:  # noqa: BLE001 a bug, which ends this connection alone
             _log.error("connection dropped", exc_info=only(group))
         finally:
-            counted_as = neighbourhood(peer)
-            self._addresses[counted_as] -= 1
-            if not self._addresses[counted_as]:
-                del self._addresses[counted_as]
+            self.places.give_back(place)
 
     async def _secured(self, sock: trio.socket.SocketType, tls: ServerTls) -> Pipe:
         """The connection's bytes over TLS. Raises NoTls where it does not come about in time."""

@@ -24,6 +24,7 @@ from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.messages import HEAD, IDENTITY
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.pipe import Lost, Pipe
+from arbiter.rpc.places import Place, Places
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.wire import Broken, Wire
@@ -40,6 +41,7 @@ class Host(call_runner.Host, Protocol):
 
     held: int
     """What is kept of unfinished requests, of all connections."""
+    places: Places
 
     def read_head(self, headers: Headers) -> CallHead:
         """What a header block asks for."""
@@ -60,11 +62,12 @@ class Host(call_runner.Host, Protocol):
 class ServerConnection(CallRunner):
     """One connection."""
 
-    def __init__(self, host: Host, pipe: Pipe, peer: str, *, verified_peer: bool = False) -> None:
+    def __init__(self, host: Host, pipe: Pipe, peer: str, *, verified_peer: bool = False, place: Place | None = None) -> None:
         super().__init__(host)
         self._server = host
         self._pipe = pipe
         self.peer = peer
+        self.place = place or Place(peer)
         self._verified_peer = verified_peer
         self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
         self.heard_at = trio.current_time()
@@ -221,6 +224,8 @@ class ServerConnection(CallRunner):
                 raise RpcFailedError(head.failure)
             # who may not come in does not learn what exists
             request.caller = host.admit(request)
+            if request.caller is not None and not self.place.known:
+                host.places.know(self.place)
             if request.caller is None:
                 call.longest = host.limits.strangers_message
                 if head.encoding != IDENTITY:

@@ -8,6 +8,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
 
     connections: int = 1_000
     connections_from_one_address: int = 500
+    local_connections: int = 100
+    """Through the socket file, which is in none of the caps above."""
     streams: int = 1_000
     """Calls under way on one connection, told to its client."""
     calls: int = 20_000
@@ -31,6 +33,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
     """The same for a call of nobody."""
     idle_seconds: float = 900.0
     """Without a call, until the connection is ended."""
+    stranger_seconds: float = 60.0
+    """The same where no call of an account was ever admitted on it."""
     silent_seconds: float = 60.0
     """Without a byte, until the client is asked whether it lives."""
     pong_seconds: float = 20.0

@@ -147,18 +147,16 @@ def _string(text):
 async def connected(server: Server, peer: str = "memory") -> AsyncIterator[Peer]:
     """A connection to the server, looked after by it."""
     pipe = MemoryPipe()
-    connection = ServerConnection(server, pipe, peer)
+    place = server.places.take(peer, server.limits)
+    connection = ServerConnection(server, pipe, peer, place=place)
     server._connections.add(connection)
-    server._addresses[peer] += 1
 
     async def serve():
         try:
             await connection.serve()
         finally:
             server._connections.discard(connection)
-            server._addresses[peer] -= 1
-            if not server._addresses[peer]:
-                del server._addresses[peer]
+            server.places.give_back(place)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)

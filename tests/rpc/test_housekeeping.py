@@ -133,7 +133,17 @@ async def live(peer, seconds):
             peer.pipe.feed(frame(frames.PING, frames.ACK, 0, b"arbiter?"))
 
 
+async def test_a_stranger_without_a_call_is_told_goodbye_after_a_minute(server, autojump_clock):
+    async with connected(server) as peer:
+        peer.greet()
+        await live(peer, 59)
+        assert (frames.GOAWAY in peer.kinds(), peer.pipe.closed) == (False, False)
+        await live(peer, 3)
+        assert (peer.kinds().count(frames.GOAWAY), peer.pipe.closed) == (1, True)
+
+
 async def test_a_connection_without_a_call_is_told_goodbye_after_fifteen_minutes(server, autojump_clock):
+    server.admit = lambda _request: "somebody"
     async with connected(server) as peer:
         peer.greet()
         peer.call(1, UNARY, HELLO)
