@@ -1,10 +1,10 @@
 """MarketService: what the venues list, and their books."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from arbiter.actors.arb_scanner import GetPairs
 from arbiter.actors.market_feed import GetMarket, SearchMarkets
-from arbiter.domain.ids import OutcomeKey
+from arbiter.domain.ids import OutcomeKey, VenueId
 from arbiter.errors import InvalidInput, NotFound
 from arbiter.rpc import codec
 from arbiter.rpc.book_feed import BookFeed, BookSource
@@ -29,6 +29,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         self._core = core
         self._gate = gate
         self._books = BookSource(core.data, core.environment, core.run)
+        self._listed: set[VenueId] = set()
 
     async def SearchMarkets(self, message: market_pb2.SearchMarketsRequest, request: Request) -> market_pb2.SearchMarketsResponse:
         if len(message.words) > LONGEST_WORDS:
@@ -42,8 +43,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
 
     async def GetMarket(self, message: market_pb2.GetMarketRequest, request: Request) -> market_pb2.Market:
         key = codec.market_key_in(message.venue, message.market_id)
-        if key.venue not in self._core.feeds:
-            raise NotFound(f"no venue {key.venue[:40]!r}; there are: {', '.join(self._core.feeds)}")
+        self._require_venue(key.venue)
         return codec.market_out(await self._core.feeds[key.venue].ask(GetMarket(key), timeout=ASK_SECONDS))
 
     async def GetBook(self, message: market_pb2.GetBookRequest, request: Request) -> market_pb2.Book:
@@ -55,10 +55,31 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
 
     async def StreamBook(self, message: market_pb2.StreamBookRequest, request: Request) -> AsyncIterator[Follow]:
         outcomes = _outcomes_in(message)
+        self._require_listed(outcomes)
         question = repr(sorted(outcomes))
         feed = BookFeed(self._books, outcomes)
         with self._gate.stream(request), feed.opened(question, codec.resume_after_in(message)):
             yield Follow(feed)
+
+    def _require_listed(self, outcomes: Iterable[OutcomeKey]) -> None:
+        """Raises NotFound for what no market has. A venue that has listed nothing yet, after a start, may still list it."""
+        for number, key in enumerate(outcomes):
+            self._require_venue(key.venue)
+            market = self._core.data.markets.get(key.market_key)
+            if market is None and not self._has_listed(key.venue):
+                continue
+            if market is None or key.outcome not in (market.yes.id, market.no.id):
+                raise NotFound(f"outcomes[{number}]: {key.venue} lists no such outcome")
+
+    def _has_listed(self, venue: VenueId) -> bool:
+        """Whether anything of this venue is known. Looked up among all markets once, as markets stay known."""
+        if venue not in self._listed and any(market.key.venue == venue for market in self._core.data.markets.values()):
+            self._listed.add(venue)
+        return venue in self._listed
+
+    def _require_venue(self, venue: VenueId) -> None:
+        if venue not in self._core.feeds:
+            raise NotFound(f"no venue {venue[:40]!r}; there are: {', '.join(self._core.feeds)}")
 
     async def ListPairs(self, message: market_pb2.ListPairsRequest, request: Request) -> market_pb2.ListPairsResponse:
         size = codec.page_size_in(message.page_size)

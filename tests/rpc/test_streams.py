@@ -254,13 +254,6 @@ async def test_an_outcome_twice_or_without_its_parts_is_refused_naming_it(progra
     assert (await me.refusal(me.books(yes, yes._replace(market=""))))[1] == "outcomes[1].market_id: is required"
 
 
-async def test_an_outcome_that_nobody_knows_is_no_error_and_nothing_is_told_of_it(program, caller):
-    me = caller()
-    first = await me.next(call := me.books(program.kalshi.yes_key._replace(market="nothing")))
-    assert (first.snapshot, list(first.books)) == (True, [])
-    call.cancel()
-
-
 # -- all of them --
 
 
@@ -310,6 +303,27 @@ async def test_a_reader_that_reads_nothing_keeps_one_change_of_each_key_and_slow
         quick.cancel()
     assert len(told) <= 3  # the snapshot, what was under way, and the newest
     assert sum(len(each.books) for each in told) + sum(each.conflated for each in told) >= 4
+
+
+@pytest.mark.parametrize("part", ["venue", "market_id", "outcome_id"])
+async def test_a_stream_of_books_of_what_nobody_lists_is_not_found_as_the_book_itself(program, caller, part):
+    me, known = caller(), program.kalshi.yes_key
+    request = market_pb2.StreamBookRequest(outcomes=[ref(known), ref(known)])
+    setattr(request.outcomes[1], part, "nothing")
+    code, text = await me.refusal(me.stream("MarketService/StreamBook", request, market_pb2.BookUpdate))
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert ("no venue 'nothing'" if part == "venue" else "outcomes[1]: kalshi lists no such outcome") in text
+
+
+async def test_a_stream_of_books_of_a_venue_that_has_listed_nothing_yet_waits_for_it(program, caller, monkeypatch):
+    me, outcome = caller(), program.kalshi.yes_key
+    markets = program.arbiter.core.data.markets
+    with monkeypatch.context() as before:
+        before.setattr(markets, "get", lambda *_: None)
+        before.setattr(markets, "values", lambda *_: [])
+        call = me.books(outcome)
+        assert (await me.next(call)).snapshot
+    call.cancel()
 
 
 QUIET = {
