@@ -13,8 +13,8 @@ import trio
 from purerpc import RpcFailedError
 from purerpc.grpclib.status import Status, StatusCode
 
-from arbiter.errors import Overloaded
-from arbiter.rpc import answer_blocks, call_runner
+from arbiter.errors import LimitExceeded, Overloaded, Unauthenticated
+from arbiter.rpc import answer_blocks, call_runner, failures
 from arbiter.rpc.call import Call
 from arbiter.rpc.call_head import CallHead, Metadata
 from arbiter.rpc.call_runner import CallRunner, ending_of
@@ -27,11 +27,16 @@ from arbiter.rpc.pipe import Lost, Pipe
 from arbiter.rpc.places import Place, Places
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Stream
-from arbiter.rpc.wire import Broken, Wire
+from arbiter.rpc.wire import Broken, Budget, Wire
 from arbiter.runtime.correlation import correlation, fit
 
 LAST_WORDS_SECONDS = 0.2
 """After a GOAWAY the peer's bytes are read for so long: a connection closed with bytes unread is reset, and what was sent is lost."""
+
+UNAUTHENTICATED_PER_SECOND = 100
+"""Calls without a valid token that a connection may make for long."""
+UNAUTHENTICATED_CALLS = 3
+"""Times the calls that it may have under way: so many at once, since a token expires under all of them, and again while it is renewed."""
 
 _log = structlog.get_logger(component="grpc")
 
@@ -76,6 +81,7 @@ class ServerConnection(CallRunner):
         self.stuck_since = math.inf
         """Since when the socket has taken nothing, though there is something to send."""
         self._held = 0
+        self._unauthenticated = Budget(UNAUTHENTICATED_CALLS * host.limits.streams, UNAUTHENTICATED_PER_SECOND)
         self._writer = Parking()
         self._pumps: list[Following] = []
         """To be pumped by the writer."""
@@ -238,6 +244,8 @@ class ServerConnection(CallRunner):
                 raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {head.path}"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
             self.finish(call, ending_of(error, request))
+            if isinstance(error, Unauthenticated) or (isinstance(error, LimitExceeded) and error.what == failures.WHAT):
+                self.wire.spend(self._unauthenticated, trio.current_time(), "calls without a valid token")
             return
         finally:
             correlation.reset(token)

@@ -178,7 +178,7 @@ class Wire(Sender, Generic[P]):
         else:
             if kind == frames.PRIORITY:
                 self._on_priority(stream_id, payload, now)
-            self._spend(self._idle_talk, now, "frames that say nothing")
+            self.spend(self._idle_talk, now, "frames that say nothing")
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes, now: float) -> None:
         length = len(payload)
@@ -206,7 +206,7 @@ class Wire(Sender, Generic[P]):
             return
         ended = flags & frames.END_STREAM != 0
         if not payload and not ended:
-            self._spend(self._idle_talk, now, "empty frames")
+            self.spend(self._idle_talk, now, "empty frames")
         if padding:
             self.took(stream, padding)
         if ended:
@@ -269,7 +269,7 @@ class Wire(Sender, Generic[P]):
         self.last = stream_id
         if self.refusing or len(self.streams) >= self.most_streams:
             self.out += frames.reset(stream_id, Code.REFUSED_STREAM)
-            self._spend(self._resets, now, "streams beyond the limit")
+            self.spend(self._resets, now, "streams beyond the limit")
             return
         self._hooks.opened(stream_id, parsed, ended)
 
@@ -306,7 +306,7 @@ class Wire(Sender, Generic[P]):
         if len(payload) != 4:
             self._break(Code.FRAME_SIZE_ERROR, "a reset of another size")
         if not self._client:
-            self._spend(self._resets, now, "resets")
+            self.spend(self._resets, now, "resets")
         stream = self.streams.get(stream_id)
         if stream is None:
             self._on_closed(stream_id, now)
@@ -322,11 +322,11 @@ class Wire(Sender, Generic[P]):
                 self._break(Code.FRAME_SIZE_ERROR, "settings in an acknowledgement")
             if not self.greeted:
                 self._break(Code.PROTOCOL_ERROR, "SETTINGS must come first")
-            self._spend(self._control, now, "settings")
+            self.spend(self._control, now, "settings")
             return
         if len(payload) % 6:
             self._break(Code.FRAME_SIZE_ERROR, "settings cut short")
-        self._spend(self._control, now, "settings")
+        self.spend(self._control, now, "settings")
         if len(payload) > 6 * 64:
             self._break(Code.ENHANCE_YOUR_CALM, "settings without end")
         if self._client and not self.greeted:
@@ -380,7 +380,7 @@ class Wire(Sender, Generic[P]):
             self._break(Code.PROTOCOL_ERROR, "a GOAWAY of a stream")
         if len(payload) < 8:
             self._break(Code.FRAME_SIZE_ERROR, "a GOAWAY cut short")
-        self._spend(self._control, now, "GOAWAYs")
+        self.spend(self._control, now, "GOAWAYs")
         text = payload[8:208].decode("ascii", "backslashreplace")
         self._hooks.going_away(frames.read_number(payload), int.from_bytes(payload[4:8], "big"), text)
 
@@ -396,7 +396,7 @@ class Wire(Sender, Generic[P]):
         """Something for a stream that does not live: late, which is no fault, or never opened, which is one."""
         if stream_id == 0 or stream_id > self.last or stream_id % 2 == 0:
             self._break(Code.PROTOCOL_ERROR, "a stream that was never opened")
-        self._spend(self._idle_talk, now, "frames of calls that are over")
+        self.spend(self._idle_talk, now, "frames of calls that are over")
 
     def _unpad(self, payload: bytes) -> tuple[bytes, int]:
         """The payload without its padding, and how long that was, its length included."""
@@ -412,9 +412,10 @@ class Wire(Sender, Generic[P]):
         if self._credit > 0:
             self._credit = min(self._credit, MOST_CREDIT) - 1
         else:
-            self._spend(budget, now, what)
+            self.spend(budget, now, what)
 
-    def _spend(self, budget: Budget, now: float, what: str) -> None:
+    def spend(self, budget: Budget, now: float, what: str) -> None:
+        """One more of what a peer can do for nothing. Raises Broken where that is too many."""
         if not budget.spend(now):
             self._break(Code.ENHANCE_YOUR_CALM, f"too many {what}")
 
@@ -422,7 +423,7 @@ class Wire(Sender, Generic[P]):
         """End one call for what its peer did; the connection goes on."""
         self.reset(stream, code)
         self._hooks.was_reset(stream, code)
-        self._spend(self._resets, now, "calls that break the protocol")
+        self.spend(self._resets, now, "calls that break the protocol")
 
     def _break(self, code: Code, problem: str) -> NoReturn:
         self.broken = True
