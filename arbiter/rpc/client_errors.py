@@ -59,7 +59,12 @@ class NotFoundError(ArbiterClientError):
 
 
 class RefusedError(ArbiterClientError):
-    """Understood and refused, by the risk gate or because it contradicts what is recorded; `reason` names the rule."""
+    """Understood and refused, by the risk gate or because it contradicts what is recorded; `reason` names the rule.
+
+    `field` is what of the order breaks it, where that is one field of it: `price_micros` off the market's grid.
+    """
+
+    field = ""
 
 
 class UnavailableError(ArbiterClientError):
@@ -109,7 +114,7 @@ def error_of(status: Status, trailers: Mapping[str, str | bytes]) -> ArbiterClie
     if isinstance(error, UnavailableError):
         error.retry_after_ms = _wait(told, trailers)
         error.begun = error.retry_after_ms is None
-    elif isinstance(error, InvalidRequestError) and told.violations:
+    elif isinstance(error, InvalidRequestError | RefusedError) and told.violations:
         error.field = told.violations[0][0]
     error.correlation_id = str(trailers.get(CORRELATION_METADATA, ""))
     error.metadata = told.metadata

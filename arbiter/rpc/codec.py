@@ -1,5 +1,6 @@
 """Between the protobuf messages and the domain. What comes in is checked here, and an error names its field."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from arbiter.domain.ids import MarketId, MarketKey, OrderId, OutcomeId, OutcomeK
 from arbiter.domain.ledger import Position
 from arbiter.domain.limits import TIERS
 from arbiter.domain.market import Market, Outcome
-from arbiter.domain.money import MAX_MICROS, Micros
+from arbiter.domain.money import MAX_MICROS, ONE, Micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
 from arbiter.domain.pair import Pair
 from arbiter.domain.trading_state import TradingState, TradingStatus
@@ -78,6 +79,20 @@ def positive_micros_in(field: str, value: int) -> Micros:
     if value > MAX_MICROS:
         raise InvalidInput(field, "is out of range")
     return Micros(value)
+
+
+def price_in(field: str, value: int) -> Micros:
+    """A price that a contract can have: above zero and below what a won one pays."""
+    if not 0 < value < ONE:
+        raise InvalidInput(field, f"must be above 0 and below {ONE}")
+    return Micros(value)
+
+
+def key_in(value: str) -> str:
+    """An idempotency key: any text that can be shown, logged and compared as it is."""
+    if any(unicodedata.category(each) == "Cc" for each in value):
+        raise InvalidInput("idempotency_key", "has a control character")
+    return text_in("idempotency_key", value, LONGEST_KEY)
 
 
 def outcome_in(field: str, value: market_pb2.OutcomeRef) -> OutcomeKey:

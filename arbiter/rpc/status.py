@@ -57,6 +57,12 @@ _CODES: dict[type[ArbiterError], StatusCode] = {
     StoreError: StatusCode.UNAVAILABLE,
 }
 
+_FIELDS = {
+    "PRICE_OFF_GRID": "price_micros",
+    **dict.fromkeys(("SIZE_OFF_GRID", "BELOW_MIN_SIZE", "BELOW_MIN_NOTIONAL", "NOTIONAL_OFF_GRID"), "size_micros"),
+}
+"""What the risk gate refuses because of one field of the order: another value of it can pass."""
+
 
 def status_of(error: ArbiterError) -> tuple[Status, Trailers] | None:
     """The status and the trailers that a client gets for one of our errors; None for one that is not meant for clients.
@@ -94,7 +100,8 @@ def _details(error: ArbiterError) -> Details:
         case InvalidInput():
             return Details(error.reason, violations=((_short(error.field), _short(error.problem)),))
         case RefusedByRisk():
-            return Details(error.code, {"class": error.reason})
+            field = _FIELDS.get(error.code)
+            return Details(error.code, {"class": error.reason}, violations=((field, _short(error.detail)),) if field else ())
         case VenueUnavailable():
             wait = OUTAGE_MS if error.retry_after_ms is None else max(1, error.retry_after_ms)
             return Details(error.reason, {"venue": error.venue}, wait)

@@ -55,10 +55,10 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
 
     async def PlaceOrder(self, message: trading_pb2.OrderRequest, request: Request) -> trading_pb2.OrderResponse:
         wanted = PlaceOrder(
-            codec.text_in("idempotency_key", message.idempotency_key, codec.LONGEST_KEY),
+            codec.key_in(message.idempotency_key),
             codec.outcome_in("outcome", message.outcome),
             codec.side_in(message.side),
-            codec.positive_micros_in("price_micros", message.price_micros),
+            codec.price_in("price_micros", message.price_micros),
             codec.positive_micros_in("size_micros", message.size_micros),
             codec.tif_in(message.time_in_force),
         )

@@ -229,6 +229,8 @@ async def test_a_resting_order_is_cancelled_by_its_owner_alone(program, caller):
     [
         ({"idempotency_key": ""}, "idempotency_key"),
         ({"idempotency_key": "k" * 101}, "idempotency_key"),
+        ({"idempotency_key": "k\0"}, "idempotency_key"),
+        ({"idempotency_key": "k\n"}, "idempotency_key"),
         ({"outcome": market_pb2.OutcomeRef()}, "outcome.venue"),
         ({"outcome": market_pb2.OutcomeRef(venue="kalshi")}, "outcome.market_id"),
         ({"outcome": market_pb2.OutcomeRef(venue="kalshi", market_id="x")}, "outcome.outcome_id"),
@@ -237,6 +239,8 @@ async def test_a_resting_order_is_cancelled_by_its_owner_alone(program, caller):
         ({"side": 99}, "side"),
         ({"price_micros": 0}, "price_micros"),
         ({"price_micros": -1}, "price_micros"),
+        ({"price_micros": MICRO}, "price_micros"),
+        ({"price_micros": 2 * MICRO}, "price_micros"),
         ({"size_micros": 0}, "size_micros"),
         ({"size_micros": 2**63 - 1}, "size_micros"),
         ({"time_in_force": 0}, "time_in_force"),

@@ -189,6 +189,22 @@ def test_what_an_error_is_about_reaches_the_client_as_metadata(error, metadata):
     assert met(error).metadata == metadata
 
 
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [
+        ("PRICE_OFF_GRID", "price_micros"),
+        ("SIZE_OFF_GRID", "size_micros"),
+        ("BELOW_MIN_SIZE", "size_micros"),
+        ("BELOW_MIN_NOTIONAL", "size_micros"),
+        ("NOTIONAL_OFF_GRID", "size_micros"),
+        ("STALE_BOOK", ""),
+    ],
+)
+def test_a_rule_that_one_field_of_the_order_breaks_names_it(code, field):
+    refused = met(errors.RefusedByRisk(code, "as it is"))
+    assert (type(refused), refused.reason, refused.field) == (RefusedError, code, field)
+
+
 async def test_an_error_of_the_client_tells_the_calls_correlation_id(served, logged):
     async def fail(message, request):
         raise errors.InvalidInput("size_micros", "is odd")
