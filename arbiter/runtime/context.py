@@ -97,7 +97,11 @@ class Context(Generic[M]):
         following = ExitStack()
         follower: Follower[K, E] = Follower(self._mailbox, self.start_task)
         following.callback(follower.close)
-        following.enter_context(topic.deliver_key_to(key, partial(follower.offer, key), when, self._crash))
+        try:
+            following.enter_context(topic.deliver_key_to(key, partial(follower.offer, key), when, self._crash))
+        except BaseException:
+            following.close()
+            raise
         followed = self._followed = self._followed if self._followed is not None else set()
         followed.add(following)
 

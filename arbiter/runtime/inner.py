@@ -33,9 +33,17 @@ class Inner(dict[Node, Within]):
 
     def __init__(self, make: Callable[[Group | DynamicGroup[Any], Position, str, "Inner"], Within]) -> None:
         super().__init__()
-        self.children: set[Child[Any]] = set()
-        """Known from the beginning: each stands in one place."""
+        self.placed: dict[Child[Any] | DynamicGroup[Any], str] = {}
+        """Where those stand that are known from the beginning, by their path: each in one place."""
         self._make = make
+
+    def place(self, spec: Child[Any] | DynamicGroup[Any], path: str, *, for_good: bool) -> None:
+        """It is to stand there, `for_good` or until it is gone. Raises ValueError where it stands somewhere already."""
+        if spec in self.placed or spec.placed:
+            where = self.placed.get(spec) or (spec.ref.name if isinstance(spec, Child) else spec.name)
+            raise ValueError(f"{path}: this {type(spec).__name__} stands in a tree already, as {where}; each needs one of its own")
+        if for_good:
+            self.placed[spec] = path.partition("/")[2]
 
     def make(self, spec: Group | DynamicGroup[Any], position: Position, path: str) -> Within:
         """The group at run time."""

@@ -220,11 +220,9 @@ class Living(ABC, Generic[S]):
 
     def _place(self, spec: AnyChild, index: int) -> Node:
         node = Node(spec, (*self._position, index), f"{self.path}/{spec.name}")
+        if not isinstance(spec, Group):  # a Group in two places is refused too, with what stands in it
+            self._inner.place(spec, node.path, for_good=not self._may_passivate)
         if isinstance(spec, Child):
-            if spec in self._inner.children or spec.placed:
-                raise ValueError(f"{node.path}: this Child stands in a tree already, as {spec.ref.name}; each needs one of its own")
-            if not self._may_passivate:
-                self._inner.children.add(spec)
             spec.ref.position = node.position
             spec.ref.name = spec.mailbox.name = node.path.partition("/")[2]
         else:

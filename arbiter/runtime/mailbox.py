@@ -13,9 +13,8 @@ import trio
 from arbiter.errors import ActorStopped, NotRunning
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.reply import Origin, ReplySlot
+from arbiter.runtime.turns import IN_A_ROW, TURNS
 
-IN_A_ROW = 64
-"""Messages that a teller who never waits for room puts in before it lets others run: each costs a microsecond or two."""
 URGENT_CAPACITY = 64
 """Halts and stops are few; a full urgent lane is a bug that must show."""
 
@@ -80,7 +79,6 @@ class Mailbox:
     __slots__ = (
         "_capacity",
         "_closed",
-        "_in_a_row",
         "_key",
         "_keyed",
         "_queue",
@@ -92,7 +90,6 @@ class Mailbox:
         "dropped",
         "name",
         "policy",
-        "quick",
         "sleeper",
         "take",
     )
@@ -112,8 +109,6 @@ class Mailbox:
         """Of the incarnation that lives, where it answers some requests at once; see `Actor.answer`."""
         self.take: Callable[[Any], bool] | None = None
         """Of the incarnation that lives, where it takes some offers at once; see `Actor.take`."""
-        self.quick = 0
-        """How many requests were answered at once."""
         self.sleeper: Callable[[], None] | None = None
         """Called once by the first message that comes while nobody lives who could read it."""
         self._capacity = policy.capacity
@@ -125,7 +120,6 @@ class Mailbox:
         self._reader: trio.lowlevel.Task | None = None
         self._writers: deque[_Writer] | None = None
         """Those who wait for room, in order. What becomes free goes to them before anybody else can take it."""
-        self._in_a_row = 0
         self._closed = False
 
     def __len__(self) -> int:
@@ -164,10 +158,10 @@ class Mailbox:
 
     async def put(self, message: Any, slot: Beside = None) -> None:
         """Wait for room, then take the message. Raises NotRunning when the mailbox is closed for good."""
-        self._in_a_row += 1
-        if self._in_a_row % IN_A_ROW:
+        TURNS.sent += 1
+        if TURNS.sent % IN_A_ROW:
             await trio.lowlevel.checkpoint_if_cancelled()
-        else:  # a mailbox that always has room would never let go of who tells in a loop
+        else:  # mailboxes that always have room would never let go of who tells in a loop
             await trio.lowlevel.checkpoint()
         if not self.offer(message, slot):
             await self._wait_for_room((message, slot, correlation.get()))

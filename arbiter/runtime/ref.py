@@ -14,6 +14,7 @@ from arbiter.errors import AskTimeout
 from arbiter.runtime.mailbox import Mailbox
 from arbiter.runtime.message import Request
 from arbiter.runtime.reply import ReplySlot
+from arbiter.runtime.turns import IN_A_ROW, TURNS
 from arbiter.runtime.vocabulary import ANYTHING
 
 __all__ = ["DirectionError", "Position", "Ref", "ReplySlot", "sender"]
@@ -30,10 +31,6 @@ sender: ContextVar[tuple[str, Position] | None] = ContextVar("sender", default=N
 
 class DirectionError(RuntimeError):
     """A waiting send toward an actor that is not earlier in the tree: a bug of the caller."""
-
-
-QUICK_IN_A_ROW = 64
-"""Requests that are answered at once before an asker lets others run: one costs a few microseconds."""
 
 
 class Ref(Generic[M_contra]):
@@ -87,8 +84,8 @@ class Ref(Generic[M_contra]):
         self._check_direction("ask")
         mailbox = self._mailbox
         if mailbox.answer is not None and mailbox.idle:
-            mailbox.quick += 1
-            if mailbox.quick % QUICK_IN_A_ROW:
+            TURNS.sent += 1
+            if TURNS.sent % IN_A_ROW:
                 await trio.lowlevel.checkpoint_if_cancelled()
             else:
                 await trio.lowlevel.checkpoint()

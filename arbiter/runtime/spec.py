@@ -185,6 +185,8 @@ class DynamicGroup(Generic[M]):
         self.shutdown = shutdown
         self.living: Children[M] | None = None
         """Set while the group runs."""
+        self.placed = False
+        """It stands in a tree that runs."""
 
     def __len__(self) -> int:
         """How many live; passive ones do not count."""

@@ -41,17 +41,17 @@ class Supervisor:
         Raises SupervisorExhausted when the root is exhausted, StartFailed (one of those) when its first start fails; its cause is what
         a child raised.
         """
-        for child in self._inner.children:
-            if child.placed:
-                raise ValueError(f"{child.ref.name} stands in a tree that runs already")
-        for child in self._inner.children:
-            child.placed = True
+        for each, path in self._inner.placed.items():
+            if each.placed:
+                raise ValueError(f"{path} stands in a tree that runs already")
+        for each in self._inner.placed:
+            each.placed = True
         try:
             await self._root.run(task_status)
         finally:
             self._root.close()
-            for child in self._inner.children:
-                child.placed = False
+            for each in self._inner.placed:
+                each.placed = False
 
     def stop(self) -> None:
         """Stop everything in reverse order, each child within its grace. `run` returns when it is done."""

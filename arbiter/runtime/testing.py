@@ -34,6 +34,7 @@ from arbiter.runtime.node import Node
 from arbiter.runtime.ref import Ref
 from arbiter.runtime.reply import ReplySlot
 from arbiter.runtime.spec import Child, Group, Intensity
+from arbiter.runtime.turns import TURNS
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -53,6 +54,7 @@ def run_seeded(seed: int, function: Callable[..., Awaitable[R]], *args: object) 
     allowed, state = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()
     _schedule(allowed=True)
     scheduler._r.seed(seed)
+    TURNS.sent = 0
     try:
         return trio.run(function, *args, clock=trio.testing.MockClock(autojump_threshold=0))
     finally:

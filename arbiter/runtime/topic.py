@@ -301,7 +301,11 @@ class KeyDelivery(Generic[K, E]):
         self._follower = follower
 
     def __enter__(self) -> None:
-        self._topic._key(self._key).follow(self._follower)
+        try:
+            self._topic._key(self._key).follow(self._follower)
+        except BaseException:  # who is handed its first event may fail: it never followed
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         found = self._topic._key(self._key)

@@ -4,9 +4,15 @@ A type checker sees what is told, but not that a request is told, nor that one i
 """
 
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Never, NoReturn, TypeVar, Union, get_args, get_origin
 
 from arbiter.runtime.message import Message, Request
+
+
+def _require_frozen(kind: type) -> None:
+    """Whoever sends a message and whoever gets it have the same one."""
+    if not kind.__struct_config__.frozen:  # type: ignore[attr-defined]  # a Struct's
+        raise TypeError(f"{kind.__name__} can be changed after it was sent: a message's class says frozen=True")
 
 
 class Vocabulary:
@@ -15,6 +21,8 @@ class Vocabulary:
     __slots__ = ("_asked", "_told", "asked", "told")
 
     def __init__(self, kinds: tuple[type, ...]) -> None:
+        for kind in kinds:
+            _require_frozen(kind)
         self._told = tuple(kind for kind in kinds if issubclass(kind, Message))
         self._asked = tuple(kind for kind in kinds if issubclass(kind, Request))
         self.told: set[type] = set()
@@ -31,6 +39,7 @@ class Vocabulary:
             raise TypeError(f"{message!r} is no arbiter.runtime.Message")
         if not isinstance(message, self._told):
             raise TypeError(f"{_named(message)} is nothing that {name} understands; it is told {_list(self._told)}")
+        _require_frozen(message.__class__)
         self.told.add(message.__class__)
 
     def require_asked(self, request: object, name: str) -> None:
@@ -43,6 +52,7 @@ class Vocabulary:
             raise TypeError(f"{request!r} is no arbiter.runtime.Request")
         if not isinstance(request, self._asked):
             raise TypeError(f"{_named(request)} is nothing that {name} understands; it is asked {_list(self._asked)}")
+        _require_frozen(request.__class__)
         self.asked.add(request.__class__)
 
 
@@ -51,16 +61,40 @@ ANYTHING = Vocabulary((Message, Request))
 
 
 def vocabulary_of(cls: type, root: type) -> Vocabulary | None:
-    """What `class Counter(Actor[Add | Get])` says; None where it says nothing of its own. `root` is Actor."""
-    for base in vars(cls).get("__orig_bases__", ()):
-        if get_origin(base) is root:
-            kinds = _kinds(get_args(base)[0])
-            return ANYTHING if kinds is None else Vocabulary(kinds)
-    return None
+    """What `class Counter(Actor[Add | Get])` says, or `class Counter(Base[Add])` of a base that is generic in its messages; None
+    where it says nothing of its own. `root` is Actor.
+    """
+    if not any(_is_a(get_origin(base), root) for base in vars(cls).get("__orig_bases__", ())):
+        return None
+    kinds = _kinds(_said(cls, root))
+    return ANYTHING if kinds is None else Vocabulary(kinds)
+
+
+def _said(cls: type, root: type) -> Any:
+    """The parameter of Actor as this class has it, which may hold parameters of the class itself; Any where there is none."""
+    for base in vars(cls).get("__orig_bases__", cls.__bases__):
+        kind = get_origin(base) or base
+        if kind is root:
+            return get_args(base)[0] if get_args(base) else Any
+        if not _is_a(kind, root):
+            continue
+        said = _said(kind, root)
+        given: dict[Any, Any] = dict(zip(getattr(kind, "__parameters__", ()), get_args(base), strict=False))
+        if isinstance(said, TypeVar):
+            return given.get(said, said)
+        open_ones = getattr(said, "__parameters__", ())
+        return said[tuple(given.get(each, each) for each in open_ones)] if open_ones else said
+    return Any
+
+
+def _is_a(kind: object, root: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, root)
 
 
 def _kinds(said: Any) -> tuple[type, ...] | None:
-    """The classes of a union; None where it holds anything else, as Any or a name that is no class yet."""
+    """The classes of a union; none of Never; None where it holds anything else, as Any or a name that is no class yet."""
+    if said in (Never, NoReturn):
+        return ()
     if isinstance(said, TypeVar):
         return None
     if get_origin(said) in (Union, UnionType):

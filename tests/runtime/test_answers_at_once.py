@@ -8,7 +8,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from arbiter.errors import ActorStopped, NotFound
 from arbiter.runtime import Actor, Backoff, Child, Group, Intensity, Message, Request
-from arbiter.runtime.ref import QUICK_IN_A_ROW
+from arbiter.runtime.turns import IN_A_ROW
 
 
 class Add(Message, frozen=True, tag=True):
@@ -138,7 +138,7 @@ async def test_whoever_asks_in_a_loop_lets_the_others_have_their_turn(adder, tre
 
     async with living(tree), trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        for _ in range(10 * QUICK_IN_A_ROW):
+        for _ in range(10 * IN_A_ROW):
             await adder.ref.ask(GetSum(), timeout=1)
         assert turns >= 5
         nursery.cancel_scope.cancel()

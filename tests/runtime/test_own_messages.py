@@ -195,6 +195,23 @@ async def test_a_followers_fault_is_its_own_crash_and_neither_the_publishers_nor
 # -- in the task of another --
 
 
+async def test_one_that_fails_at_its_first_event_does_not_follow(page, living, autojump_clock):
+    topic: Topic[str, Note] = Topic("notes")
+    topic.publish("k", Note("no key"))
+    raised: list[Exception] = []
+
+    def follow(diary: Diary) -> None:
+        try:
+            diary.context.follow_key(topic, "k")
+        except KeyError as error:
+            raised.append(error)
+
+    page.at_start.append(follow)
+    async with living(Group("root", [page.child(Conflate(no_key))])):
+        assert len(raised) == 1
+        assert topic.subscribers == 0
+
+
 class Quick(Actor[Note | Look]):
     """Starts a task at once, in the task of who offers or asks."""
 

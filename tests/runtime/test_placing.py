@@ -91,3 +91,23 @@ async def test_a_passive_child_keeps_its_place_and_one_that_is_gone_gives_it_up(
         await group.start("a")
     assert not made["a"].placed
     Supervisor(Group("root", [made["a"]]), Environment.simulated(0))
+
+
+def test_a_dynamic_group_that_stands_in_two_groups_is_refused_when_the_tree_is_made(environment):
+    group: DynamicGroup[Note] = DynamicGroup("a", lambda key: Child(key, Idle))
+    with pytest.raises(ValueError, match="root/two/a: this DynamicGroup stands in a tree already, as one/a; each needs one of its own"):
+        Supervisor(Group("root", [Group("one", [group]), Group("two", [group])]), environment)
+
+
+async def test_a_dynamic_group_stands_in_one_tree_at_a_time(environment, living, autojump_clock):
+    group: DynamicGroup[Note] = DynamicGroup("a", lambda key: Child(key, Idle))
+    tree, other = Group("root", [group]), Group("other", [group])
+    before = Supervisor(other, environment)
+    async with living(tree):
+        with pytest.raises(ValueError, match="other/a: this DynamicGroup stands in a tree already, as a;"):
+            Supervisor(other, environment)
+        with pytest.raises(ValueError, match="a stands in a tree that runs already"):
+            await before.run()
+        await group.start("x")
+    async with living(other):
+        await group.start("x")

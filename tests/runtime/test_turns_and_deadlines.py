@@ -15,6 +15,7 @@ from arbiter.runtime import (
     Environment,
     Group,
     Message,
+    Request,
     StartFailed,
     Supervisor,
 )
@@ -22,6 +23,10 @@ from arbiter.runtime.living import START_SECONDS
 
 
 class Note(Message, frozen=True, tag=True):
+    pass
+
+
+class Read(Request[int], frozen=True, tag=True):
     pass
 
 
@@ -70,6 +75,38 @@ async def test_whoever_tells_in_a_loop_lets_the_others_have_their_turn_whatever_
         nursery.start_soon(other)
         for _ in range(1000):
             await child.ref.tell(Note())
+        assert turns >= 10
+        nursery.cancel_scope.cancel()
+
+
+class Reads(Actor[Note | Read]):
+    """Answers at once."""
+
+    def answer(self, request: Note | Read) -> object:
+        return 1
+
+    async def handle(self, message: Note | Read) -> object:
+        return 1
+
+
+@pytest.mark.parametrize("how", ["tell", "ask"])
+async def test_whoever_sends_to_many_in_turn_lets_the_others_have_their_turn(how, living, autojump_clock):
+    children = [Child(f"told {number}", Reads) for number in range(1000)]
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with living(Group("root", children)), trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        for child in children:
+            if how == "tell":
+                await child.ref.tell(Note())
+            else:
+                assert await child.ref.ask(Read(), timeout=1) == 1
         assert turns >= 10
         nursery.cancel_scope.cancel()
 

@@ -1,6 +1,6 @@
 """What an actor understands follows from its class, and what it does not is refused to who sends it."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Never, TypeVar
 
 import pytest
 
@@ -99,6 +99,83 @@ def test_what_an_actor_understands_is_known_before_it_lives_where_its_class_is()
     with pytest.raises(TypeError, match="Other is nothing that counter understands"):
         Child("counter", Counter).ref.offer(Other())
     assert Child("counter", lambda: Counter()).ref.offer(Other())  # type: ignore[arg-type]  # noqa: PLW0108 it is not known yet
+
+
+class Deaf(Actor[Never]):
+    """Understands nothing."""
+
+
+N = TypeVar("N")
+
+
+class Boxed(Actor[M]):
+    async def handle(self, message: M) -> object:
+        return None
+
+
+class WithAdd(Boxed[Add | N], Generic[N]):
+    """Understands Add, and what a class derived from it says."""
+
+
+class OfAdd(Boxed[Add]):
+    pass
+
+
+class OfAddAndOther(WithAdd[Other]):
+    pass
+
+
+class Derived(OfAddAndOther):
+    pass
+
+
+async def test_an_actor_that_understands_nothing_is_sent_nothing(autojump_clock):
+    assert Deaf.vocabulary is not ANYTHING
+    async with running(Deaf) as ref:
+        with pytest.raises(TypeError, match=r"^Add is nothing that actor understands; it is told nothing$"):
+            ref.offer(Add(1))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^Get is nothing that actor understands; it is asked nothing$"):
+            await ref.ask(Get(), timeout=1)
+
+
+async def test_what_a_generic_base_is_given_is_what_an_actor_understands(autojump_clock):
+    assert WithAdd.vocabulary is ANYTHING
+    async with running(OfAdd) as ref:
+        await ref.tell(Add(1))
+        with pytest.raises(TypeError, match=r"^Other is nothing that actor understands; it is told Add$"):
+            await ref.tell(Other())  # type: ignore[arg-type]
+    for make in (OfAddAndOther, Derived):
+        async with running(make) as ref:
+            await ref.tell(Add(1))
+            await ref.tell(Other())
+            with pytest.raises(TypeError, match=r"^Get is nothing that actor understands; it is asked nothing$"):
+                ref.vocabulary.require_asked(Get(), "actor")
+
+
+class Thaw(Message, frozen=False, tag=True):  # type: ignore[misc]
+    number: int
+
+
+class ThawedAdd(Add, frozen=False, tag=True):  # type: ignore[misc]
+    pass
+
+
+class ThawedGet(Get, frozen=False, tag=True):  # type: ignore[misc]
+    pass
+
+
+async def test_a_message_that_could_be_changed_after_it_was_sent_is_refused(autojump_clock):
+    with pytest.raises(TypeError, match="Thaw can be changed after it was sent: a message's class says frozen=True"):
+
+        class Melts(Actor[Thaw]):
+            pass
+
+    async with running(Counter) as ref:
+        for _ in range(2):
+            with pytest.raises(TypeError, match="ThawedAdd can be changed after it was sent"):
+                ref.offer(ThawedAdd(1))
+            with pytest.raises(TypeError, match="ThawedGet can be changed after it was sent"):
+                await ref.ask(ThawedGet(), timeout=1)
 
 
 @pytest.mark.parametrize("make", [Unsaid, Open, Listed, Everything])
