@@ -14,7 +14,7 @@ from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.request import Request
 from arbiter.rpc.sign_in import SignIn
-from arbiter.rpc.totp_policy import LONGEST_CODE, require_totp, require_totp_if_enrolled
+from arbiter.rpc.totp_policy import LONGEST_CODE, code_audited, require_totp, require_totp_if_enrolled
 from arbiter.v1 import user_pb2
 from arbiter.v1.user_grpc import UserServiceServicer
 
@@ -76,17 +76,20 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
     async def EnrolTotp(self, message: user_pb2.EnrolTotpRequest, request: Request) -> user_pb2.EnrolTotpResponse:
         account: Account = request.caller
         made = await self._core.second_factors.ask(Enrol(account.user, account.name or account.user), timeout=ASK_SECONDS)
+        await self._audit.note(account.user, "secret of an authenticator shown")
         return user_pb2.EnrolTotpResponse(secret=made.secret, address=made.address, expires_unix_ms=made.expires_ms)
 
     async def ConfirmTotp(self, message: user_pb2.ConfirmTotpRequest, request: Request) -> user_pb2.ConfirmTotpResponse:
         user, code = request.caller.user, text_in("code", message.code, LONGEST_CODE)
-        codes = await self._core.second_factors.ask(Confirm(user, code), timeout=ASK_SECONDS)
+        async with code_audited(self._core, user, code):
+            codes = await self._core.second_factors.ask(Confirm(user, code), timeout=ASK_SECONDS)
         await self._audit.note(user, "authenticator enrolled")
         return user_pb2.ConfirmTotpResponse(recovery_codes=codes)
 
     async def DisableTotp(self, message: user_pb2.DisableTotpRequest, request: Request) -> user_pb2.DisableTotpResponse:
         user, code = request.caller.user, text_in("code", message.code, LONGEST_CODE)
-        await self._core.second_factors.ask(Disable(user, code), timeout=ASK_SECONDS)
+        async with code_audited(self._core, user, code):
+            await self._core.second_factors.ask(Disable(user, code), timeout=ASK_SECONDS)
         await self._audit.note(user, "authenticator disabled")
         return user_pb2.DisableTotpResponse()
 
@@ -115,6 +118,8 @@ class UserService(UserServiceServicer):  # type: ignore[misc]  # generated, with
 
     async def Unlink(self, message: user_pb2.UnlinkRequest, request: Request) -> user_pb2.UnlinkResponse:
         was_linked = await self._core.accounts.ask(Unlink(request.caller.user), timeout=ASK_SECONDS)
+        if was_linked:
+            await self._audit.note(request.caller.user, "Telegram account unlinked")
         return user_pb2.UnlinkResponse(was_linked=was_linked)
 
     # -- profile and settings --

@@ -201,6 +201,15 @@ async def test_a_stop_is_never_refused_because_of_what_was_asked_before(connect)
         assert (await client.emergency_stop()).state is TradingState.HALTED
 
 
+async def test_an_unlinking_stands_in_the_audit_once(connect, program):
+    async with connect("pro") as user, connect() as bridge:
+        await linked(bridge, user)
+        for _ in range(2):
+            await user.unlink()
+    kept = [(each.record.who, each.record.method) for each in await program.store.audit_after(0, 100)]
+    assert kept.count(("pro", "Telegram account unlinked")) == 1
+
+
 async def test_a_stop_is_not_refused_because_of_cancels_reads_and_stops_without_number(connect):
     refused = []
 

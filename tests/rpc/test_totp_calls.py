@@ -144,8 +144,35 @@ async def test_an_authenticator_is_disabled_by_a_code_alone_and_it_stands_in_the
         await refused("TOTP_WRONG", client.disable_totp, "12345x")
         await client.disable_totp(site.code())
         await client.set_arb_enabled(True)
-        kept = [each.record.method for each in await site.program.store.audit_after(0, 100)]
-        assert kept == ["token issued", "authenticator enrolled", "authenticator disabled"]
+        assert await recorded(site) == [
+            ("token issued", "OK"),
+            ("secret of an authenticator shown", "OK"),
+            ("authenticator enrolled", "OK"),
+            ("wrong code of the authenticator", "TOTP_WRONG"),
+            ("authenticator disabled", "OK"),
+        ]
+
+
+async def test_wrong_codes_and_recovery_codes_that_are_used_stand_in_the_audit_without_the_codes(site):
+    async with site.client() as client:
+        codes = await site.enrol(client)
+        await refused("TOTP_WRONG", client.with_code("000000").set_arb_enabled, True)
+        await client.with_code(codes[0]).set_arb_enabled(True)
+        await refused("TOTP_WRONG", client.with_code(codes[0]).set_arb_enabled, True)
+        await client.with_code(codes[1]).rotate_api_key()
+        assert (await recorded(site))[3:] == [
+            ("wrong code of the authenticator", "TOTP_WRONG"),
+            ("recovery code used", "OK"),
+            ("wrong code of the authenticator", "TOTP_WRONG"),
+            ("recovery code used", "OK"),
+            ("API key rotated", "OK"),
+        ]
+        kept = repr([(each.record.method, each.record.target) for each in await site.program.store.audit_after(0, 100)])
+        assert not any(each in kept for each in (*codes, "000000"))
+
+
+async def recorded(site):
+    return [(each.record.method, each.record.outcome) for each in await site.program.store.audit_after(0, 100)]
 
 
 async def test_nothing_secret_is_logged(site, logged):
