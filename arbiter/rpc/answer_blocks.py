@@ -11,6 +11,7 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.call_head import Metadata
 from arbiter.rpc.header_blocks import STATUS_200, literal
+from arbiter.rpc.status import Told
 
 CORRELATION_METADATA = "x-correlation-id"
 """What a call was caused by: sent by a client that knows it, told by the server in each call's trailers."""
@@ -33,6 +34,8 @@ def fields(metadata: Metadata) -> bytes:
 
 def trailers(status: Status | None, correlation_id: str, metadata: Metadata = ()) -> bytes:
     """The end of a call; None is OK."""
+    if isinstance(status, Told):
+        metadata = (*status.trailers, *metadata)
     block = _OK + fields(metadata) if status is None else _failure(status.int_value, status.status_message, metadata)
     return block + _CORRELATION + bytes((len(correlation_id),)) + correlation_id.encode("ascii")
 

@@ -15,6 +15,7 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.messages import ENCODINGS, IDENTITY
+from arbiter.rpc.status import METADATA_TOO_LONG, own_status
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -134,7 +135,7 @@ def _read_fields(head: CallHead, fields: Headers) -> None:
         except ValueError:
             _fail(head, StatusCode.INVALID_ARGUMENT, f"metadata {_shown(name)} has a value that is not allowed")
     if size > LONGEST_METADATA:
-        head.failure = Status(StatusCode.RESOURCE_EXHAUSTED, f"more than {LONGEST_METADATA:,} bytes of metadata")
+        head.failure = own_status(StatusCode.RESOURCE_EXHAUSTED, f"more than {LONGEST_METADATA:,} bytes of metadata", METADATA_TOO_LONG)
         metadata = []
     if not is_grpc:
         head.refused = 415
@@ -153,7 +154,7 @@ def _read_path(head: CallHead, path: bytes, methods: Methods) -> None:
 
 def _fail(head: CallHead, code: StatusCode, text: str) -> None:
     if head.failure is None:
-        head.failure = Status(code, text)
+        head.failure = own_status(code, text, "NOT_OFFERED" if code is StatusCode.UNIMPLEMENTED else "BAD_HEADERS")
 
 
 def _seconds(value: bytes) -> float | None:

@@ -20,7 +20,7 @@ from arbiter.rpc.call_head import CallHead
 from arbiter.rpc.messages import framed
 from arbiter.rpc.request import Request, cannot_end
 from arbiter.rpc.server_limits import ServerLimits
-from arbiter.rpc.status import status_of
+from arbiter.rpc.status import ANSWERS_UNREAD, own_status, status_of
 from arbiter.rpc.wire import Wire
 from arbiter.runtime.correlation import correlation
 
@@ -28,8 +28,8 @@ IDLE_WORKERS = 16
 """Kept by a connection."""
 CHARGED_BYTES = 64 * 1024
 """A message from this length on is told to `Host.charge`."""
-TOO_LATE = Status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
-UNREAD = Status(StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not read")
+TOO_LATE = own_status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed", "DEADLINE_PASSED")
+UNREAD = own_status(StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not read", ANSWERS_UNREAD)
 
 _log = structlog.get_logger(component="grpc")
 
@@ -261,7 +261,7 @@ class CallRunner:
         """The message of a request that has one. Raises what the call ends with where it does not come, or comes too late."""
         message = await call.message() if call.first is not None else await self._late_message(call)
         if message is None:
-            raise RpcFailedError(Status(StatusCode.INTERNAL, "the request has no message"))
+            raise RpcFailedError(own_status(StatusCode.INTERNAL, "the request has no message", "BAD_MESSAGE"))
         if call.size >= CHARGED_BYTES:
             self._host.charge(call.request, call.size)
         if call.deadline != math.inf and trio.current_time() >= call.deadline:
@@ -282,7 +282,7 @@ class CallRunner:
             host.waiting -= 1
             self._strangers_waiting -= stranger
         if scope.cancelled_caught:
-            raise RpcFailedError(Status(StatusCode.DEADLINE_EXCEEDED, "the request's message did not come"))
+            raise RpcFailedError(own_status(StatusCode.DEADLINE_EXCEEDED, "the request's message did not come", "MESSAGE_LATE"))
         request.caller = host.admit_again(request)
         return message
 
@@ -349,7 +349,7 @@ def ending_of(error: Exception, request: Request) -> Ending:
         status, trailers = told
         return status, (*trailers, *request.trailing_metadata)
     _log.error("call failed", method=request.path, exc_info=error)
-    return Status(StatusCode.INTERNAL, f"internal error; quote {request.correlation_id} when you report it"), ()
+    return own_status(StatusCode.INTERNAL, f"internal error; quote {request.correlation_id} when you report it", "INTERNAL"), ()
 
 
 def only(error: BaseException) -> BaseException:

@@ -6,7 +6,7 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc import details
 from arbiter.rpc.answer_blocks import CORRELATION_METADATA
-from arbiter.rpc.status import REASON_TRAILER, RETRY_TRAILER
+from arbiter.rpc.status import ANSWERS_UNREAD, MESSAGE_TOO_LONG, METADATA_TOO_LONG, REASON_TRAILER, RETRY_TRAILER
 
 
 class ArbiterClientError(Exception):
@@ -99,6 +99,13 @@ _KINDS: dict[StatusCode, type[ArbiterClientError]] = {
     StatusCode.DEADLINE_EXCEEDED: UncertainError,
 }
 
+_EXHAUSTED: dict[str, type[ArbiterClientError]] = {
+    MESSAGE_TOO_LONG: InvalidRequestError,
+    METADATA_TOO_LONG: InvalidRequestError,
+    ANSWERS_UNREAD: UncertainError,
+}
+"""What RESOURCE_EXHAUSTED stands for where waiting does not help."""
+
 
 def error_of(status: Status, trailers: Mapping[str, str | bytes]) -> ArbiterClientError:
     """The error that a failed status stands for. Trailers as received; the value of a `-bin` one is bytes."""
@@ -108,7 +115,8 @@ def error_of(status: Status, trailers: Mapping[str, str | bytes]) -> ArbiterClie
     error: ArbiterClientError
     if status.status_code is StatusCode.RESOURCE_EXHAUSTED:
         wait = _wait(told, trailers)
-        error = RateLimitError(message, reason, 1000 if wait is None else wait)
+        kind = _EXHAUSTED.get(reason)
+        error = kind(message, reason) if kind else RateLimitError(message, reason, 1000 if wait is None else wait)
     else:
         error = _KINDS.get(status.status_code, ArbiterClientError)(message, reason)
     if isinstance(error, UnavailableError):

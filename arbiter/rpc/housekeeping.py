@@ -2,14 +2,15 @@
 
 import math
 
-from purerpc.grpclib.status import Status, StatusCode
+from purerpc.grpclib.status import StatusCode
 
 from arbiter.rpc.call import Call
 from arbiter.rpc.frames import Code
 from arbiter.rpc.server_connection import ServerConnection
 from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.status import own_status
 
-SLOW = Status(StatusCode.RESOURCE_EXHAUSTED, "this stream is not read; open it anew")
+SLOW = own_status(StatusCode.RESOURCE_EXHAUSTED, "this stream is not read; open it anew", "SLOW_READER")
 
 
 def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -> None:

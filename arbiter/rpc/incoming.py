@@ -8,12 +8,16 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.messages import MessageReader, TooLong, Unreadable, unpacked
 from arbiter.rpc.parking import Parking
+from arbiter.rpc.status import MESSAGE_TOO_LONG, own_status
 
 HOLD = 256 * 1024
 """Bytes that wait for the handler: above it the client gets no window back."""
 EACH = 128
 """What keeping a message costs beside its bytes."""
 OVER = Status(StatusCode.CANCELLED, "the call is over")
+TOO_MUCH = own_status(
+    StatusCode.RESOURCE_EXHAUSTED, "too much of unfinished requests waits; send less at once", "TOO_MUCH_UNFINISHED", 1_000
+)
 
 
 class Incoming:
@@ -47,18 +51,18 @@ class Incoming:
         try:
             messages = self._reader.feed(payload)
         except TooLong as error:
-            self.fail(Status(StatusCode.RESOURCE_EXHAUSTED, str(error)))
+            self.fail(own_status(StatusCode.RESOURCE_EXHAUSTED, str(error), MESSAGE_TOO_LONG))
             return
         self._inbox.extend(messages)
         self._queued += sum(len(message) + EACH for _, message in messages)
         if not self._count(self._reader.held + self._queued):
-            self.fail(Status(StatusCode.RESOURCE_EXHAUSTED, "too much of unfinished requests waits; send less at once"))
+            self.fail(TOO_MUCH)
             return
         self._unreturned += len(payload)
         self._give_back()
         self.ended = self.ended or ended
         if ended and self._reader.held:
-            self.fail(Status(StatusCode.INTERNAL, "the request ends within a message"))
+            self.fail(own_status(StatusCode.INTERNAL, "the request ends within a message", "BAD_MESSAGE"))
         elif messages or ended:
             self._news.wake()
 
@@ -101,6 +105,6 @@ class Incoming:
         try:
             return unpacked(flag, packed, self._encoding)
         except TooLong as error:
-            raise RpcFailedError(Status(StatusCode.RESOURCE_EXHAUSTED, str(error))) from None
+            raise RpcFailedError(own_status(StatusCode.RESOURCE_EXHAUSTED, str(error), MESSAGE_TOO_LONG)) from None
         except Unreadable as error:
-            raise RpcFailedError(Status(StatusCode.INTERNAL, str(error))) from None
+            raise RpcFailedError(own_status(StatusCode.INTERNAL, str(error), "BAD_MESSAGE")) from None

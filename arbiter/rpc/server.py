@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import structlog
 import trio
 from purerpc import Service
-from purerpc.grpclib.status import Status, StatusCode
+from purerpc.grpclib.status import StatusCode
 
 from arbiter.rpc.call_head import CallHead, methods_of, read_head
 from arbiter.rpc.call_runner import only
@@ -24,6 +24,7 @@ from arbiter.rpc.places import Place, Places
 from arbiter.rpc.request import Request
 from arbiter.rpc.server_connection import ServerConnection
 from arbiter.rpc.server_limits import ServerLimits
+from arbiter.rpc.status import own_status
 from arbiter.rpc.tls import ServerTls
 from arbiter.rpc.wire import Broken
 
@@ -38,7 +39,7 @@ LOOK_SECONDS = 1.0
 LATE_SECONDS = 0.1
 LAST_ANSWERS_SECONDS = 0.2
 """For the endings of calls that were cut off by a stop to leave."""
-STOPPING = Status(StatusCode.UNAVAILABLE, "Arbiter is stopping")
+STOPPING = own_status(StatusCode.UNAVAILABLE, "Arbiter is stopping", "STOPPING")
 
 _log = structlog.get_logger(component="grpc")
 

@@ -27,6 +27,7 @@ from arbiter.rpc.pipe import Lost, Pipe
 from arbiter.rpc.places import Place, Places
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Stream
+from arbiter.rpc.status import own_status
 from arbiter.rpc.wire import Broken, Budget, Wire
 from arbiter.runtime.correlation import correlation, fit
 
@@ -235,13 +236,13 @@ class ServerConnection(CallRunner):
             if request.caller is None:
                 call.longest = host.limits.strangers_message
                 if head.encoding != IDENTITY:
-                    raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, "send this call as it is (identity)"))
+                    raise RpcFailedError(own_status(StatusCode.UNIMPLEMENTED, "send this call as it is (identity)", "NOT_OFFERED"))
             call.never_refused = (head.service, head.name) in host.never_refused
             full = self.running >= host.limits.streams or host.calls - host.waiting >= host.limits.calls
             if full and not call.never_refused:
                 raise Overloaded("too many calls run already")
             if head.method is None:
-                raise RpcFailedError(Status(StatusCode.UNIMPLEMENTED, f"no method {head.path}"))
+                raise RpcFailedError(own_status(StatusCode.UNIMPLEMENTED, f"no method {head.path}", "NOT_OFFERED"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
             self.finish(call, ending_of(error, request))
             if isinstance(error, Unauthenticated) or (isinstance(error, LimitExceeded) and error.what == failures.WHAT):

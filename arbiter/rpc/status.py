@@ -37,6 +37,11 @@ RESTART_MS = 500
 OUTAGE_MS = 1_000
 """A venue that names no time itself, a store that takes nothing."""
 
+MESSAGE_TOO_LONG = "MESSAGE_TOO_LONG"
+METADATA_TOO_LONG = "METADATA_TOO_LONG"
+ANSWERS_UNREAD = "ANSWERS_UNREAD"
+"""What was asked for was done, and its answer dropped."""
+
 Trailers = tuple[tuple[str, str | bytes], ...]
 
 _CODES: dict[type[ArbiterError], StatusCode] = {
@@ -64,6 +69,20 @@ _FIELDS = {
 """What the risk gate refuses because of one field of the order: another value of it can pass."""
 
 
+class Told(Status):  # type: ignore[misc]  # purerpc has no types
+    """A status of the engine itself, which no error of ours stands for, with its trailers: whoever sends it sends them."""
+
+    def __init__(self, code: StatusCode, text: str, details: Details) -> None:
+        super().__init__(code, text)
+        self.trailers = _trailers(code, text, details)
+
+
+@lru_cache(maxsize=512)
+def own_status(code: StatusCode, text: str, reason: str, retry_after_ms: int | None = None) -> Told:
+    """A status with its reason; with a time to wait only where nothing was begun and waiting helps."""
+    return Told(code, _short(text), Details(reason, retry_after_ms=retry_after_ms))
+
+
 def status_of(error: ArbiterError) -> tuple[Status, Trailers] | None:
     """The status and the trailers that a client gets for one of our errors; None for one that is not meant for clients.
 
@@ -86,11 +105,15 @@ def _status_of(error: ArbiterError) -> tuple[Status, Trailers] | None:
         return None
     text = _short(str(error))
     details = _details(error)
+    return Status(code, text), _trailers(code, text, details)
+
+
+def _trailers(code: StatusCode, text: str, details: Details) -> Trailers:
     trailers: list[tuple[str, str | bytes]] = [(REASON_TRAILER, details.reason)]
     if details.retry_after_ms is not None:
         trailers.append((RETRY_TRAILER, str(details.retry_after_ms)))
     trailers.append((DETAILS_TRAILER, write(code.value, text, details)))
-    return Status(code, text), tuple(trailers)
+    return tuple(trailers)
 
 
 def _details(error: ArbiterError) -> Details:
