@@ -5,6 +5,7 @@ sign-ins were not all ended since. That is looked up at each call, so a revocati
 is open ends by `watch`.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -15,7 +16,7 @@ from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Overloaded, Unauthenticated
 from arbiter.rpc import health_service, reflection_service
 from arbiter.rpc.core import Core
-from arbiter.rpc.failures import Failures
+from arbiter.rpc.failures import Failures, network_of
 from arbiter.rpc.request import Request
 from arbiter.rpc.tokens import LONGEST_TOKEN, NOT_VALID, Claims, TokenAuthority
 
@@ -43,10 +44,13 @@ STOPPING_METHODS = STOPS | {CANCEL}
 CANCELS_PER_SECOND = 20
 """The same in every tier, in a bucket of its own."""
 HEALTH_METHODS = frozenset((health_service.SERVICE, name) for name in ("Check", "List", "Watch"))
-"""Called without a token, by whatever watches over this program. They have a bucket of their own."""
+"""Called without a token, by whatever watches over this program. They have a bucket of their own, each address one."""
 REFLECTION_METHODS = frozenset((service, reflection_service.METHOD) for service in reflection_service.SERVICES)
 """Called without a token, where the setting offers them at all."""
 HEALTH_PER_SECOND = 200
+"""From one address."""
+HEALTH_ADDRESSES = 1_000
+"""The one that asked the longest ago is forgotten first."""
 REFLECTION_PER_SECOND = 20
 
 ENDED = "this sign-in has ended; authenticate again"
@@ -66,7 +70,7 @@ class Gate:
         self._cancels: dict[UserId, TokenBucket] = {}
         self._streams: dict[UserId, int] = {}
         now = core.environment.monotonic()
-        self._health = TokenBucket.per_second(HEALTH_PER_SECOND, now)
+        self._health: OrderedDict[str, TokenBucket] = OrderedDict()
         self._reflection = TokenBucket.per_second(REFLECTION_PER_SECOND, now)
         self.failures = Failures(core.environment)
         self.overloaded: Callable[[], bool] = lambda: False
@@ -82,7 +86,7 @@ class Gate:
                 raise Overloaded
             return None
         if (service, method) in HEALTH_METHODS:
-            self._spend(self._health, "too many calls that ask for the health at once")
+            self._spend(self._health_bucket(peer), "too many calls that ask for the health at once")
             return None
         if (service, method) in REFLECTION_METHODS:
             self._spend(self._reflection, "too many calls of reflection at once")
@@ -180,6 +184,16 @@ class Gate:
         The block raises LimitExceeded when the tier allows no more.
         """
         return _OpenStream(self.watch(request, lambda: request.end(Unauthenticated(ENDED))), self._streams, request.caller)
+
+    def _health_bucket(self, peer: str) -> TokenBucket:
+        address = network_of(peer)
+        bucket = self._health.get(address)
+        if bucket is None:
+            bucket = self._health[address] = TokenBucket.per_second(HEALTH_PER_SECOND, self._core.environment.monotonic())
+            if len(self._health) > HEALTH_ADDRESSES:
+                self._health.popitem(last=False)
+        self._health.move_to_end(address)
+        return bucket
 
     def _account(self, user: UserId) -> Account:
         known = self._core.account_changes.get(user)

@@ -4,6 +4,7 @@ A service is SERVING while the actors that it cannot do without run. A venue tha
 stands on the other one, and every stop and cancel, still works.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,13 +13,19 @@ import trio
 from purerpc import Cardinality, RPCSignature, Service, Servicer
 
 from arbiter.errors import LimitExceeded, NotFound
+from arbiter.rpc.client_address import is_loopback
+from arbiter.rpc.failures import network_of
 from arbiter.rpc.foreign_protos import HEALTH, message_class
+from arbiter.rpc.listener import LOCAL
 from arbiter.rpc.request import Request
 
 LOOK_SECONDS = 0.25
 """How often the actors are looked at while somebody wants to know, however many do."""
 MOST_WATCHERS = 100
-"""At once, from everybody together: watching needs no token."""
+"""At once, from everybody over the network together: watching needs no token."""
+MOST_OF_ONE = 20
+"""Of them, from one address. This machine itself has as many besides."""
+HERE = "here"
 SERVICE = f"{HEALTH}.Health"
 
 CheckRequest = message_class(f"{HEALTH}.HealthCheckRequest")
@@ -54,7 +61,7 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
         self._monotonic = monotonic
         self._seen: dict[str, int] = {}
         self._seen_at = float("-inf")
-        self.watchers = 0
+        self._watchers: Counter[str] = Counter()
 
     async def Check(self, message: Any, request: Request) -> Any:
         status = self._look().get(message.service)
@@ -68,7 +75,7 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
     async def Watch(self, message: Any, request: Request) -> AsyncIterator[Any]:
         """The status at once, then each other one. A service that there is not is told as SERVICE_UNKNOWN."""
         told = None
-        with self._watching():
+        with self._watching(request.peer):
             while True:
                 status = self._look().get(message.service, SERVICE_UNKNOWN)
                 if status != told:
@@ -77,14 +84,23 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
                 await trio.sleep(LOOK_SECONDS)
 
     @contextmanager
-    def _watching(self) -> Iterator[None]:
-        if self.watchers >= MOST_WATCHERS:
+    def _watching(self, peer: str) -> Iterator[None]:
+        address = HERE if peer == LOCAL or is_loopback(peer) else network_of(peer)
+        if self._watchers[address] >= MOST_OF_ONE:
+            raise LimitExceeded(f"{MOST_OF_ONE} calls from this address watch the health already", 10_000)
+        if address != HERE and self.watchers - self._watchers[HERE] >= MOST_WATCHERS:
             raise LimitExceeded(f"{MOST_WATCHERS} calls watch the health already", 10_000)
-        self.watchers += 1
+        self._watchers[address] += 1
         try:
             yield
         finally:
-            self.watchers -= 1
+            self._watchers[address] -= 1
+            if not self._watchers[address]:
+                del self._watchers[address]
+
+    @property
+    def watchers(self) -> int:
+        return self._watchers.total()
 
     def _look(self) -> Mapping[str, int]:
         """The status of every service; not older than `LOOK_SECONDS`."""

@@ -1,12 +1,25 @@
 """Health: what is SERVING follows from the actors that run, and whoever watches is told of each change."""
 
+from types import SimpleNamespace
+
 import pytest
 import trio
 
 from arbiter.errors import LimitExceeded, NotFound
 from arbiter.rpc import health_service
-from arbiter.rpc.gate import HEALTH_PER_SECOND, Gate
-from arbiter.rpc.health_service import ACCOUNTS, FRONT, NEEDS, NOT_SERVING, SERVICE_UNKNOWN, SERVING, CheckRequest, HealthService, statuses
+from arbiter.rpc.gate import HEALTH_ADDRESSES, HEALTH_PER_SECOND, Gate
+from arbiter.rpc.health_service import (
+    ACCOUNTS,
+    FRONT,
+    MOST_OF_ONE,
+    NEEDS,
+    NOT_SERVING,
+    SERVICE_UNKNOWN,
+    SERVING,
+    CheckRequest,
+    HealthService,
+    statuses,
+)
 from arbiter.rpc.tokens import TokenAuthority
 
 TRADING, STRATEGY, USER = "arbiter.v1.TradingService", "arbiter.v1.StrategyService", "arbiter.v1.UserService"
@@ -80,8 +93,8 @@ class Actors:
     async def check(self, service=""):
         return (await self.service.Check(CheckRequest(service=service), None)).status
 
-    def watch(self, service=""):
-        return self.service.Watch(CheckRequest(service=service), None)
+    def watch(self, service="", peer="1.1.1.1"):
+        return self.service.Watch(CheckRequest(service=service), SimpleNamespace(peer=peer))
 
 
 @pytest.fixture
@@ -144,16 +157,31 @@ async def test_an_unknown_service_is_watched_as_such(actors, autojump_clock):
     await watch.aclose()
 
 
-async def test_more_watchers_than_allowed_are_refused_and_those_that_leave_make_room(actors, autojump_clock):
-    watches = [actors.watch() for _ in range(health_service.MOST_WATCHERS)]
+async def opened(actors, peers):
+    watches = [actors.watch(peer=each) for each in peers]
     for watch in watches:
         await anext(watch)
+    return watches
+
+
+async def test_more_watchers_of_an_address_than_allowed_are_refused_and_those_that_leave_make_room(actors, autojump_clock):
+    watches = await opened(actors, ["1.1.1.1"] * MOST_OF_ONE)
+    with pytest.raises(LimitExceeded, match="20 calls from this address watch the health already"):
+        await anext(actors.watch(peer="1.1.1.1"))
+    watches += await opened(actors, ["2.2.2.2"])
+    await watches.pop(0).aclose()
+    watches += await opened(actors, ["1.1.1.1"])
+    for watch in watches:
+        await watch.aclose()
+    assert actors.service.watchers == 0
+
+
+async def test_the_network_has_so_many_watchers_and_this_machine_its_own(actors, autojump_clock):
+    watches = await opened(actors, [f"1.1.1.{number}" for number in range(health_service.MOST_WATCHERS)])
     with pytest.raises(LimitExceeded, match="100 calls watch the health already"):
-        await anext(actors.watch())
-    await watches.pop().aclose()
-    late = actors.watch()
-    assert (await anext(late)).status == SERVING
-    for watch in [late, *watches]:
+        await anext(actors.watch(peer="2.2.2.2"))
+    watches += await opened(actors, ["127.0.0.1", "local", "::1"])
+    for watch in watches:
         await watch.aclose()
     assert actors.service.watchers == 0
 
@@ -198,3 +226,16 @@ def test_a_flood_of_checks_holds_up_no_sign_in(core, keys, clock):
     with pytest.raises(LimitExceeded, match="too many calls that ask for the health"):
         admit(*CHECK, ())
     assert admit(USER, "Authenticate", ()) is None
+
+
+def test_a_flood_of_checks_holds_up_no_other_address_and_is_remembered_of_so_many(core, keys, clock):
+    gate = Gate(core, TokenAuthority(keys, clock.environment))
+    for _ in range(2 * HEALTH_PER_SECOND):
+        gate.admit(*CHECK, (), "1.1.1.1")
+    with pytest.raises(LimitExceeded):
+        gate.admit(*CHECK, (), "1.1.1.1")
+    for peer in ("1.1.1.2", "local", "127.0.0.1"):
+        assert gate.admit(*CHECK, (), peer) is None
+    for number in range(2 * HEALTH_ADDRESSES):
+        gate.admit(*CHECK, (), f"2.2.{number // 250}.{number % 250}")
+    assert len(gate._health) == HEALTH_ADDRESSES
