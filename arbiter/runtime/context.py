@@ -112,7 +112,8 @@ class Context(Generic[M]):
         return stop
 
     def answer_later(self) -> ReplySlot:
-        """Take over answering the request in hand. What `handle` returns is then ignored.
+        """Take over answering the request in hand. What `handle` returns is then ignored, and what it raises is a crash: to refuse,
+        fail the slot. A task that calls this takes whichever request is in hand just then: call it in `handle`.
 
         What is not answered when the incarnation ends fails with ActorStopped.
         """
@@ -149,7 +150,10 @@ class Context(Generic[M]):
         self._mailbox.put_order(STOP)
 
     def passivate(self) -> None:
-        """End, if nothing waits in the mailbox by then; the next message makes it live again. For children of a dynamic group."""
+        """End, if nothing waits in the mailbox by then and no answer is owed; the next message makes it live again.
+
+        For children of a dynamic group.
+        """
         if not self._may_passivate:
             raise RuntimeError(f"{self.name} stands in no dynamic group, so nothing would make it live again")
         self._mailbox.put_order(PASSIVATE)
@@ -275,7 +279,7 @@ class Context(Generic[M]):
             if message is STOP:
                 return
             if message is PASSIVATE:
-                if len(mailbox):
+                if len(mailbox) or self._owed:
                     continue
                 self.passive = True
                 return

@@ -55,6 +55,14 @@ class Bookmarks(Protocol):
         """Durable when it returns. Raises StoreError."""
 
 
+def _is_count(number: object, least: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
+
+
+def _is_time(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < math.inf
+
+
 class Cursor(Generic[E]):
     """One reader's place in a log. Any number of tasks may read on by it; they take turns, and no entry is handled twice.
 
@@ -63,8 +71,8 @@ class Cursor(Generic[E]):
     """
 
     def __init__(self, log: Log[E], position: int = 0, *, batch: int = BATCH, seconds: float = STORE_SECONDS) -> None:
-        if position < 0 or batch < 1 or not 0 < seconds < math.inf:
-            raise ValueError(f"a cursor at {position} that reads {batch} entries within {seconds} s makes no sense")
+        if not _is_count(position, 0) or not _is_count(batch, 1) or not _is_time(seconds):
+            raise ValueError(f"a cursor at {position!r} that reads {batch!r} entries within {seconds!r} s makes no sense")
         self.position = position
         """Everything up to here was handled."""
         self._log = log
@@ -135,7 +143,9 @@ class Cursor(Generic[E]):
         self._hinted.set()
 
     async def follow(self, handle: Callable[[Sequence[E]], Awaitable[object]], *, every: float) -> None:
-        """Read on for ever: at each hint, and every so many seconds without one. Raises what `read_on` raises."""
+        """Read on for ever: at each hint, and every so many seconds without one. Raises what `read_on` raises, ValueError."""
+        if not _is_time(every):
+            raise ValueError(f"to follow a log every {every!r} s makes no sense")
         while True:
             self._hinted = trio.Event()  # before the read: a hint during it is worth another one
             await self.read_on(handle)

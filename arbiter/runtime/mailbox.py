@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import trio
 
-from arbiter.errors import ActorStopped, NotRunning
+from arbiter.errors import ActorStopped, NotRunning, Overloaded
 from arbiter.runtime.correlation import correlation
 from arbiter.runtime.reply import Origin, ReplySlot
 from arbiter.runtime.turns import IN_A_ROW, TURNS
@@ -205,7 +205,7 @@ class Mailbox:
         _, slot, _ = self._queue.popleft()
         self.dropped += 1
         if isinstance(slot, ReplySlot):
-            slot.fail(MailboxFull(f"a newer message took the place of this request to {self.name}"))
+            slot.fail(Overloaded(f"newer messages took the place of this request to {self.name}"))
 
     # -- reading --
 

@@ -70,7 +70,8 @@ class Ref(Generic[M_contra]):
         """Deliver and wait for the reply, `timeout` seconds in all.
 
         Raises what the handler refused with (an ArbiterError), NotRunning when it could not be sent, ActorStopped when
-        the actor died before it answered, AskTimeout past the deadline. After the last two the outcome is unknown.
+        the actor died before it answered, AskTimeout past the deadline. After the last two the outcome is unknown. Overloaded where
+        newer messages took its place in a mailbox that drops the oldest: then it was not begun.
         TypeError for what it is not asked, ValueError for a timeout that is not finite and above 0.
         """
         if request.__class__ not in self.vocabulary.asked:

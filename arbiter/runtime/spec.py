@@ -78,6 +78,8 @@ class Child(Generic[M]):
         _require_name(name)
         if not callable(make):
             raise TypeError(f"{name}: make must be a function that makes the actor, not {make!r}")
+        if isinstance(make, type) and not issubclass(make, Actor):
+            raise TypeError(f"{name}: make must make an Actor, and {make.__name__} is none")
         _require_arguments(name, make, 0)
         _require_one_of(name, "restart", restart, _RESTARTS)
         if not 0 <= shutdown < math.inf:
@@ -221,7 +223,7 @@ AnyChild = Child[Any] | Group | DynamicGroup[Any]
 
 
 def _require_name(name: str) -> None:
-    if not name or "/" in name:
+    if not isinstance(name, str) or not name or "/" in name:
         raise ValueError(f"{name!r} is no name for a part of the tree: names are parts of a path")
 
 

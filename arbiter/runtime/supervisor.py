@@ -33,17 +33,22 @@ class Supervisor:
             return kind(spec, position, path, environment, inner)  # type: ignore[arg-type]  # each kind gets its own spec
 
         self._inner = Inner(make)
+        self._name = root.name
+        self._ran = False
         self._root = make(root, (), root.name, self._inner)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start everything (then `task_status` says so) and watch over it until `stop` or exhaustion.
 
         Raises SupervisorExhausted when the root is exhausted, StartFailed (one of those) when its first start fails; its cause is what
-        a child raised.
+        a child raised. Once: for another run make another Supervisor; RuntimeError says so.
         """
+        if self._ran:
+            raise RuntimeError(f"the tree {self._name} was run before: make another Supervisor")
         for each, path in self._inner.placed.items():
             if each.placed:
                 raise ValueError(f"{path} stands in a tree that runs already")
+        self._ran = True
         for each in self._inner.placed:
             each.placed = True
         try:

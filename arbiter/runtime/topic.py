@@ -33,7 +33,6 @@ __all__ = ["Kept", "Lagged", "SlowPolicy", "Subscription", "Topic", "TopicKey"]
 
 K = TypeVar("K")
 E = TypeVar("E")
-T = TypeVar("T")
 
 TOMBSTONES = 1_024
 """So many ended keys a topic remembers. Who was away for longer than that needs a snapshot."""
@@ -227,23 +226,55 @@ class Topic(Generic[K, E]):
     def deliver_each_to(self, offer: Callable[[K, E], object], failed: Callable[[Exception], object] | None = None) -> Iterator[None]:
         """The same, each event with its key. `failed` hears what `offer` raised instead of the log."""
         with self._sink(offer, failed):
+            self._hand_snapshot(offer)
+            yield
+
+    def _hand_snapshot(self, offer: Callable[[K, E], object]) -> None:
+        """To one that begins. What it publishes meanwhile comes after it, so that it does not get that twice."""
+        first = self.running is None
+        if first:
+            self.running = []
+        try:
             for each in tuple(self._keys.values()):
                 if each.newest is not None:
                     offer(each.key, each.newest)
-            yield
+        except BaseException:
+            self._leave(offer)
+            raise
+        finally:
+            if first:
+                self.running = None
+                if self._postponed and not self._catching_up:
+                    self._catch_up()
 
     @contextmanager
     def follow_on(self, offer: Callable[[K, E], object], started_over: Callable[[], object]) -> Iterator[None]:
         """No snapshot: every change from now on with its key, and a word at each `start_over`, before what is published after it.
 
-        Neither may wait. For who reads `kept` or `since` in the same instant.
+        Neither may wait; where one raises, both are cut off, and the log says so. For who reads `kept` or `since` in the same instant.
         """
-        self._started_over += (started_over,)
+
+        def told() -> None:
+            try:
+                started_over()
+            except Exception as error:  # noqa: BLE001 the subscriber's, and not the publisher's
+                leave()
+                self._leave(offer)
+                self._say_failed(error)
+
+        def leave() -> None:
+            self._started_over = tuple(each for each in self._started_over if each is not told)
+
+        def failed(error: Exception) -> None:
+            leave()
+            self._say_failed(error)
+
+        self._started_over += (told,)
         try:
-            with self._sink(offer):
+            with self._sink(offer, failed):
                 yield
         finally:
-            self._started_over = _without(self._started_over, started_over)
+            leave()
 
     def deliver_key_to(
         self,
@@ -277,13 +308,6 @@ class Topic(Generic[K, E]):
         del self._owners[place]
         if self.running is not None:
             self.running[:] = [to_nobody if each is sink else each for each in self.running]
-
-
-def _without(all_of_them: tuple[T, ...], one: T) -> tuple[T, ...]:
-    """All but the first that is this very object."""
-    left = list(all_of_them)
-    del left[next(index for index, each in enumerate(left) if each is one)]
-    return tuple(left)
 
 
 def _sequence_of(kept: Kept[K, E]) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trio
@@ -283,6 +283,21 @@ async def test_a_log_in_no_order_and_a_cursor_that_makes_no_sense_are_refused():
     with pytest.raises(RuntimeError, match="from 1 to 1 is in no order"):
         await Cursor(shelf).read_on(handle)
     assert shelf.written == []
-    for wrong in ({"position": -1}, {"batch": 0}, {"seconds": 0}, {"seconds": float("inf")}):
+    wrong: dict[str, Any]
+    for wrong in (
+        *({"position": each} for each in (-1, 1.5, True, "0")),
+        *({"batch": each} for each in (0, 2.5, True, float("inf"))),
+        *({"seconds": each} for each in (0, float("inf"), float("nan"), "1", True)),
+    ):
         with pytest.raises(ValueError, match="makes no sense"):
             Cursor(shelf, **wrong)
+
+
+@pytest.mark.parametrize("every", [0, -1, float("inf"), float("nan"), "1", None])
+async def test_to_follow_a_log_without_a_time_is_refused(every, autojump_clock):
+    with pytest.raises(ValueError, match=r"to follow a log every .* makes no sense"), trio.fail_after(1):
+        await Cursor(Shelf()).follow(nothing, every=every)
+
+
+async def nothing(batch: Sequence[Entry]) -> None:
+    pass

@@ -15,6 +15,7 @@ from arbiter.runtime import (
     Group,
     Intensity,
     Message,
+    ReplySlot,
     Request,
     StartFailed,
     Supervisor,
@@ -171,3 +172,35 @@ async def test_a_start_in_a_tree_that_is_cancelled_from_outside_has_failed(envir
 async def cancel_after(seconds: float, scope: trio.CancelScope) -> None:
     await trio.sleep(seconds)
     scope.cancel()
+
+
+async def test_a_supervisor_runs_once(environment, autojump_clock):
+    tree = Group("root", [Child("a", Part)])
+    supervisor = Supervisor(tree, environment)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervisor.run)
+        supervisor.stop()
+    with pytest.raises(RuntimeError, match="the tree root was run before: make another Supervisor"):
+        await supervisor.run()
+
+
+async def test_one_that_owes_an_answer_does_not_become_passive(living, autojump_clock):
+    class Owing(Part):
+        async def handle(self, message: Do | Say) -> str | None:
+            if isinstance(message, Say):
+                self.context.start_task(self.answer_in_a_while, self.context.answer_later())
+            self.context.passivate()
+            return None
+
+        async def answer_in_a_while(self, slot: ReplySlot) -> None:
+            await trio.sleep(1)
+            slot.answer("late")
+
+    group: DynamicGroup[Do | Say] = DynamicGroup("group", lambda key: Child(key, Owing))
+    async with living(Group("root", [group])):
+        ref = await group.start("a")
+        assert await ref.ask(Say(), timeout=5) == "late"
+        assert len(group) == 1
+        ref.offer(Do("nothing"))
+        await wait_all_tasks_blocked()
+        assert len(group) == 0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from arbiter.errors import ActorStopped
+from arbiter.errors import ActorStopped, Overloaded
 from arbiter.runtime.mailbox import URGENT_CAPACITY, Backpressure, Conflate, DropOldest, Mailbox, MailboxFull, Order, Policy
 from arbiter.runtime.reply import ReplySlot
 
@@ -197,7 +197,7 @@ async def test_a_request_that_is_dropped_is_told_so():
     slot = ReplySlot()
     mailbox.offer("request", slot)
     mailbox.offer("news")
-    with pytest.raises(MailboxFull, match="newer message"):
+    with pytest.raises(Overloaded, match="newer messages took the place of this request to box; nothing was begun"):
         await slot.wait()
 
 

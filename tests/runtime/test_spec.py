@@ -180,3 +180,14 @@ def test_a_percentile_is_an_upper_bound_that_is_never_above_the_longest():
     alone = Statistics()
     alone.record(100e-6)
     assert alone.percentile(99) == 100e-6
+
+
+def test_a_class_that_is_no_actor_is_refused():
+    with pytest.raises(TypeError, match="a: make must make an Actor, and int is none"):
+        child(make=int)
+
+
+@pytest.mark.parametrize("name", [5, None, "", "a/b"])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(ValueError, match="is no name for a part of the tree"):
+        Group(name, [])

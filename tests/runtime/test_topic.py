@@ -437,3 +437,55 @@ def test_who_follows_on_hears_of_a_start_over_before_what_comes_after_it(topic):
     topic.publish("a", "a3")
     assert heard == [("a", "a1"), 1, ("a", "a2")]
     assert topic.subscribers == 0
+
+
+def test_what_a_subscriber_publishes_during_its_snapshot_comes_once_and_after_it(topic):
+    topic.publish("a", "a1")
+    topic.publish("b", "b1")
+    got: list[tuple[str, str]] = []
+
+    def sink(key: str, event: str) -> None:
+        got.append((key, event))
+        if event == "a1":
+            topic.publish("b", "b2")
+
+    with topic.deliver_each_to(sink):
+        assert got == [("a", "a1"), ("b", "b1"), ("b", "b2")]
+        topic.publish("b", "b3")
+    assert got[3:] == [("b", "b3")]
+
+
+def test_one_that_fails_in_its_snapshot_is_gone_and_what_it_published_is_published(topic):
+    topic.publish("a", "a1")
+    got: list[tuple[str, str]] = []
+
+    def sink(key: str, event: str) -> None:
+        got.append((key, event))
+        topic.publish("b", "b1")
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"), topic.deliver_each_to(sink):
+        pass
+    assert (got, topic.get("b"), topic.subscribers) == ([("a", "a1")], "b1", 0)
+
+
+@pytest.mark.parametrize("fault", ["event", "start over"])
+def test_one_that_follows_on_and_fails_is_cut_off_and_the_publisher_notices_nothing(topic, fault, logs):
+    heard: list[str] = []
+
+    def fail(*_: object) -> None:
+        heard.append("failed")
+        raise ValueError("mine")
+
+    def hear(*_: object) -> None:
+        heard.append("heard")
+
+    with topic.follow_on(*((fail, hear) if fault == "event" else (hear, fail))):
+        for _ in range(2):
+            if fault == "event":
+                topic.publish("a", "a1")
+            topic.start_over()
+        topic.publish("a", "a2")
+        assert topic.subscribers == 0
+    assert heard == ["failed"]
+    assert [each["event"] for each in logs] == ["subscriber cut off"]
