@@ -228,16 +228,23 @@ async def test_special_status_message(client):
     assert await run(lambda: client.see("UnaryCall", request)) == Seen(Code.UNKNOWN, SPECIAL, [], {}, {})
 
 
+def without_details(seen):
+    """Our server says more than the specification asks for: the reason of the status."""
+    return seen._replace(
+        trailing={name: value for name, value in seen.trailing.items() if name not in ("arbiter-reason", "grpc-status-details-bin")}
+    )
+
+
 async def test_unimplemented_method(client):
     path = f"{SERVICE}/UnimplementedCall"
     expected = Seen(Code.UNIMPLEMENTED, ACCEPTED["no method"][client.kind].format(path), [], {}, {})
-    assert await run(lambda: client.see("UnimplementedCall", m.Empty())) == expected
+    assert without_details(await run(lambda: client.see("UnimplementedCall", m.Empty()))) == expected
 
 
 async def test_unimplemented_service(client):
     service = "grpc.testing.UnimplementedService"
     expected = Seen(Code.UNIMPLEMENTED, ACCEPTED["no method"][client.kind].format(f"{service}/UnimplementedCall"), [], {}, {})
-    assert await run(lambda: client.see("UnimplementedCall", m.Empty(), service=service)) == expected
+    assert without_details(await run(lambda: client.see("UnimplementedCall", m.Empty(), service=service))) == expected
 
 
 async def test_cancel_after_begin(client):
