@@ -159,7 +159,7 @@ async def test_the_store_holds_no_token_and_no_key(site, tmp_path):
             client._calls.session.refresh_token,
             client._calls.session.refresh_token[-64:],
             client._calls.session.token,
-            site.api_keys["pro"].split("_")[2],
+            site.api_keys["pro"].split("_", 2)[2],
         )
     raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for secret in secrets:
