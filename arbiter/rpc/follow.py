@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from arbiter.rpc.messages import framed
 from arbiter.rpc.sending import Sender, Stream
 
-BATCH = 24 * 1024
+BATCH = 7 * 1024
 """So much of one stream is written in one go; then others have their turn."""
 
 
