@@ -74,6 +74,7 @@ class Call(Stream):
         "stalled",
         "started",
         "stranger",
+        "waits",
     )
 
     def __init__(self, id_: int, send_window: int, ended: bool, head: CallHead, carrier: Carrier, peer: str) -> None:
@@ -95,6 +96,8 @@ class Call(Stream):
         """Bytes of the last message of the request, unpacked."""
         self.stranger = False
         """Counted as a call of nobody that runs."""
+        self.waits = False
+        """Counted as one whose message has not come."""
         self.never_refused = False
         """No number of other calls may hold it up: it stops something."""
         self.longest = LONGEST_MESSAGE

@@ -4,6 +4,7 @@ A call ends in one place, whatever ends it: its handler, its client, its deadlin
 """
 
 import math
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -52,7 +53,7 @@ class Host(Protocol):
         """A long message was read."""
 
 
-class CallRunner:
+class CallRunner(ABC):
     """Half of a connection: it runs what the other half reads, and says how each call ended."""
 
     wire: Wire[CallHead]
@@ -76,9 +77,9 @@ class CallRunner:
         self._log = _log.bind()
         """Bound once: the lazy one looks up its configuration at each line, also where that says to drop it."""
 
+    @abstractmethod
     def flush(self) -> None:
         """See that what is in `wire.out` is sent."""
-        raise NotImplementedError
 
     def end(self, call: Call, status: Status) -> None:
         """End a call from outside: its handler is cancelled and its client told, whether it reads or not."""
@@ -105,9 +106,13 @@ class CallRunner:
             if call.id not in self.wire.streams:
                 continue  # reset by what came right behind it
             assert call.head.method is not None
-            if call.first is None and not call.head.method.many_requests and not self._may_wait(call):
-                self.finish(call, ending_of(Overloaded("too many calls wait for their message"), call.request))
-                continue
+            if call.first is None and not call.head.method.many_requests:
+                if not self._may_wait(call):
+                    self.finish(call, ending_of(Overloaded("too many calls wait for their message"), call.request))
+                    continue
+                call.waits = True  # counted here, since a single read may bring a thousand of them
+                self._host.waiting += 1
+                self._strangers_waiting += call.request.caller is None
             self.running += 1
             self._host.calls += 1
             if not call.head.method.many_replies:
@@ -124,6 +129,12 @@ class CallRunner:
         if call.request.caller is None and self._strangers_waiting >= limits.strangers_waiting:
             return False
         return call.never_refused or self._host.waiting < limits.waiting
+
+    def _waits_no_more(self, call: Call) -> None:
+        if call.waits:
+            call.waits = False
+            self._host.waiting -= 1
+            self._strangers_waiting -= call.request.caller is None
 
     async def _work(self, call: Call | None) -> None:
         """Run one call after another. They share a scope, which is made anew when it was cancelled."""
@@ -203,6 +214,7 @@ class CallRunner:
 
     def _count_out(self, call: Call) -> None:
         call.scope = None
+        self._waits_no_more(call)
         self.running -= 1
         self._host.calls -= 1
         if call.stranger:
@@ -271,16 +283,10 @@ class CallRunner:
     async def _late_message(self, call: Call) -> Any:
         """A message that did not come with its head: by now the caller may have lost what let the call in."""
         request, host = call.request, self._host
-        stranger = request.caller is None
-        host.waiting += 1
-        self._strangers_waiting += stranger
-        try:
-            seconds = host.limits.strangers_body_seconds if stranger else host.limits.body_seconds
-            with trio.move_on_after(seconds) as scope:
-                message = await call.message()
-        finally:
-            host.waiting -= 1
-            self._strangers_waiting -= stranger
+        seconds = host.limits.strangers_body_seconds if request.caller is None else host.limits.body_seconds
+        with trio.move_on_after(seconds) as scope:
+            message = await call.message()
+        self._waits_no_more(call)
         if scope.cancelled_caught:
             raise RpcFailedError(own_status(StatusCode.DEADLINE_EXCEEDED, "the request's message did not come", "MESSAGE_LATE"))
         request.caller = host.admit_again(request)

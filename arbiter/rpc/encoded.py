@@ -1,21 +1,8 @@
-"""A message that is bytes already: one body for all its readers, with what is each reader's own appended.
+"""Fields of protobuf messages as bytes: one body for all readers of a change, with what is each reader's own appended.
 
 Protobuf messages that are written one after the other are one message: of a field that holds one value the last one counts,
 repeated fields add up (protobuf.dev/programming-guides/encoding, "Last One Wins").
 """
-
-
-class Encoded:
-    """Yielded by a handler in a message's place. Its bytes go out as they are."""
-
-    __slots__ = ("body",)
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-
-    def SerializeToString(self) -> bytes:  # noqa: N802 protobuf's own name
-        """As protobuf's messages name it."""
-        return self.body
 
 
 def varint(value: int) -> bytes:

@@ -10,20 +10,19 @@ The cursor in each message says: this reader has been told everything up to here
 them and not up to the message's own, so that whoever breaks off anywhere, and comes back with the last cursor that it saw,
 misses nothing. It may be told again what it knows.
 
-A feed is driven in one of two ways. Iterated, it waits and gives `Encoded` messages. Or whoever writes the stream takes over
-`deliver` (called at each change, while it is published: never waits, never raises) and `wake`: it writes what `next` gives
-as long as it can, and otherwise calls `hold` and, once there is room again, `take` until that gives None. `take` first too.
+Whoever writes the stream (`follow.py`) sets `deliver` (called at each change, while it is published: never waits, never raises) and
+`wake`: it writes what `next` gives as long as it can, and otherwise calls `hold` and, once there is room again, `take` until that gives
+None. `take` first too.
 """
 
 import math
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
-import trio
-
-from arbiter.rpc.encoded import Encoded, bytes_field, tag, varint
+from arbiter.rpc.encoded import bytes_field, tag, varint
 from arbiter.rpc.messages import framed
 from arbiter.runtime import Kept, Topic
 
@@ -201,13 +200,13 @@ class Waiting(NamedTuple, Generic[K, E]):
     change: Change[K, E]
 
 
-class Feed(Generic[K, E]):
+class Feed(ABC, Generic[K, E]):
     """One reader. `opened` gives it; see the module for the two ways to drive it."""
 
     CURSOR: ClassVar[int]
     """The number of the field `cursor` in this stream's messages."""
     look_seconds = math.inf
-    """How often an iterated feed looks by itself for what no change tells."""
+    """How often to call `look_again`."""
 
     def __init__(self, source: Source[K, E], groups: Iterable[Hashable] = (None,)) -> None:
         self._source = source
@@ -218,10 +217,8 @@ class Feed(Generic[K, E]):
         self._mask = 0
         self._epoch = 0
         self._failure: Exception | None = None
-        self._event = trio.Event()
-        self._look_at = -math.inf
         self.deliver: Callable[[Change[K, E]], object] = self.hold
-        self.wake: Callable[[], object] = self._wake
+        self.wake: Callable[[], object] = _nothing
 
     def opened(self, question: str, resume_after: Cursor | None) -> "_Opened[Self]":
         """Ready to be driven, for the length of the block: from after that cursor, where it fits and the topic still knows, else
@@ -253,17 +250,17 @@ class Feed(Generic[K, E]):
 
     # -- what it is told first: each kind of feed says itself --
 
+    @abstractmethod
     def _begin(self, *, asked: bool) -> None:
         """Let the snapshot wait. `asked`: this reader knows something of before, which is void."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _resume(self, missed: list[Kept[K, E]], sequence: int) -> None:
         """Let what was missed after `sequence` wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_over(self) -> None:
         """The publisher begins anew: what this reader knows is void. What holds instead is known once `take` is called."""
-        raise NotImplementedError
 
     # -- and then --
 
@@ -272,13 +269,13 @@ class Feed(Generic[K, E]):
         """Something is to be taken before anything else may be told."""
         return bool(self._waiting)
 
+    @abstractmethod
     def next(self, change: Change[K, E]) -> bytes | None:
         """The message to write right now of this change, framed, where nothing waits; None where this reader need not know."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hold(self, change: Change[K, E]) -> None:
         """Keep it until it can be taken, in the place of an older one of its key."""
-        raise NotImplementedError
 
     def take(self) -> bytes | None:
         """The next message of what waits. Raises what this feed has failed with."""
@@ -286,8 +283,9 @@ class Feed(Generic[K, E]):
             raise self._failure
         return self._take()
 
+    @abstractmethod
     def _take(self) -> bytes | None:
-        raise NotImplementedError
+        """See `take`."""
 
     def fail(self, error: Exception) -> None:
         """Nothing more can be told: a change is lost to this reader."""
@@ -320,26 +318,6 @@ class Feed(Generic[K, E]):
     def _take_conflated(self) -> int:
         count, self._conflated = self._conflated, 0
         return count
-
-    # -- iterated --
-
-    def _wake(self) -> None:
-        self._event.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Encoded:
-        await trio.lowlevel.checkpoint()
-        while True:
-            if trio.current_time() >= self._look_at:
-                self._look_at = trio.current_time() + self.look_seconds
-                self.look_again()
-            if (body := self.take()) is not None:
-                return Encoded(body)
-            self._event = trio.Event()
-            with trio.move_on_at(self._look_at):
-                await self._event.wait()
 
 
 class _Opened(Generic[F]):

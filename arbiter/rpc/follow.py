@@ -98,6 +98,8 @@ class Following:
         """Write what waits, as far as there is room; what comes when nothing waits any more is written at once."""
         self.due = False
         feed, stream, wire = self._feed, self._stream, self._carrier.wire
+        if stream.ended_here:
+            return  # the stream was over before its turn came
         feed.deliver = feed.hold
         written = 0
         try:
@@ -120,4 +122,7 @@ class Following:
         """For feeds that must see to what no change tells: called now and then."""
         if self._feed.look_seconds <= now - self._look_at:
             self._look_at = now
-            self._feed.look_again()
+            try:
+                self._feed.look_again()
+            except Exception as error:  # noqa: BLE001 as above
+                self._carrier.follower_failed(self._stream, error)

@@ -184,6 +184,22 @@ async def test_nobody_may_leave_only_a_few_calls_waiting_and_not_for_long(served
     await eventually(lambda: served.server.waiting == served.server.calls == 0)
 
 
+async def test_a_hundred_calls_without_a_message_in_one_read_are_counted_as_they_come(served, connect_raw, eventually):
+    served.admit = lambda *_: None
+    async with connect_raw(served.port) as raw:
+        numbers = [raw.begin(f"/{UNARY}") for _ in range(100)]
+        await raw.send()
+        for number in numbers[16:]:
+            await raw.ended(number)
+            assert raw.header_blocks(number)[-1]["arbiter-reason"] == "OVERLOADED"
+        assert served.server.waiting == 16
+        for number in numbers[:8]:
+            raw.h2.reset_stream(number)
+        await raw.send()
+        await eventually(lambda: served.server.waiting == 8)
+    await eventually(lambda: served.server.waiting == served.server.calls == 0)
+
+
 async def test_nobody_is_read_a_long_or_packed_message_from(served, connect_raw):
     served.admit = lambda *_: None
     async with connect_raw(served.port) as raw:

@@ -12,7 +12,7 @@ from arbiter.domain.arbitrage import Leg, Opportunity
 from arbiter.domain.ids import KALSHI, MarketId, OpportunityId, OutcomeId, OutcomeKey, PairId
 from arbiter.domain.money import MICRO, Micros
 from arbiter.rpc import list_feed as module
-from arbiter.rpc.encoded import Encoded, bytes_field, int_field, varint
+from arbiter.rpc.encoded import bytes_field, int_field, varint
 from arbiter.rpc.feed import Cursor, Source
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract
@@ -468,5 +468,5 @@ def test_numbers_are_written_as_protobuf_writes_them(number, value):
 
 def test_a_field_that_is_appended_counts_and_the_body_stays():
     body = strategy_pb2.ArbOpportunity(opportunity_id="a", state=1, net_micros=-7).SerializeToString()
-    read = strategy_pb2.ArbOpportunity.FromString(Encoded(body + int_field(2, 3) + bytes_field(14, b"why")).SerializeToString())
+    read = strategy_pb2.ArbOpportunity.FromString(body + int_field(2, 3) + bytes_field(14, b"why"))
     assert (read.opportunity_id, read.state, read.net_micros, read.reason) == ("a", 3, -7, "why")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 import trio
 from h2.errors import ErrorCodes
+from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.errors import NotRunning
 from arbiter.rpc.follow import Follow
@@ -22,6 +23,7 @@ class Feed:
     def __init__(self, first=()):
         self.waiting = [str(each) for each in first]
         self.looks = 0
+        self.look_fails = False
         self.failure = None
         self.deliver = self.hold
         self.wake = lambda: None
@@ -41,6 +43,8 @@ class Feed:
 
     def look_again(self):
         self.looks += 1
+        if self.look_fails:
+            raise ValueError("a fault on purpose")
 
 
 class Followed:
@@ -209,3 +213,32 @@ async def test_a_feed_that_must_look_again_is_asked_about_once_a_second(served, 
     async with connect_raw(served.port) as raw:
         await heard(raw, await follow(raw), "hello")
         await eventually(lambda: followed.feeds[0].looks > 0)
+
+
+async def test_a_feed_that_fails_while_it_looks_again_ends_its_stream_and_no_other(served, connect_raw, eventually):
+    followed = served.stream = Followed(first=("hello",))
+    async with connect_raw(served.port) as raw:
+        await heard(raw, failing := await follow(raw), "hello")
+        followed.feeds[0].look_fails = True
+        await heard(raw, other := await follow(raw), "hello")
+        await raw.ended(failing)
+        assert raw.header_blocks(failing)[-1]["grpc-status"] == "13"
+        followed.feeds[0].deliver("on")
+        await heard(raw, other, "on")
+
+
+async def test_a_stream_that_ended_before_its_turn_came_is_told_nothing(served, connect_raw, eventually):
+    followed = served.stream = Followed(first=("hello",))
+    async with connect_raw(served.port) as raw:
+        await heard(raw, number := await follow(raw), "hello")
+        (feed,) = followed.feeds
+        (connection,) = served.server._connections
+        (call,) = connection.wire.streams.values()
+        following = call.following
+        feed.waiting = ["late"]
+        feed.wake()
+        connection.end(call, Status(StatusCode.UNAVAILABLE, "over"))
+        following.pump()
+        assert feed.waiting == ["late"]
+        await raw.ended(number)
+        assert told(raw, number) == ["hello"]
