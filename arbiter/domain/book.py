@@ -1,33 +1,19 @@
-"""The order book of one outcome, and the events that change it.
+"""The order book of one outcome, and the changes that make it.
 
-A venue's connector turns its frames into the events here; `Book.apply_*` folds them. Levels are `(price, size)`
-pairs of micros, best first on both sides.
+A venue's connector writes its frames' changes right into the books that it is given. Levels are `(price, size)` pairs
+of micros, best first on both sides.
 """
 
+from collections.abc import Iterable
 from enum import Enum
 
 import msgspec
 
-from arbiter.domain.ids import MarketKey, OutcomeKey, VenueId
-from arbiter.domain.ladder import Ladder, Level, Levels, Packed, unpack
+from arbiter.domain.ids import OutcomeKey
+from arbiter.domain.ladder import BrokenBook, Ladder, Level, Levels, Packed, unpack
 from arbiter.domain.money import MAX_MICROS, Micros
 
-__all__ = [
-    "Book",
-    "BookDelta",
-    "BookSnapshot",
-    "BooksInvalid",
-    "BrokenBook",
-    "Connected",
-    "Level",
-    "LevelChange",
-    "Levels",
-    "MarketEvent",
-    "ProofOfLife",
-    "PublicTrade",
-    "Side",
-    "TickSizeChanged",
-]
+__all__ = ["Book", "BookSnapshot", "BrokenBook", "Level", "LevelChange", "Levels", "Side"]
 
 
 class Side(Enum):
@@ -56,111 +42,72 @@ class LevelChange(msgspec.Struct, frozen=True, tag=True, gc=False):
     signed: bool = False
 
 
-class BookDelta(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Changes that the venue sent together; they apply together."""
-
-    changes: tuple[LevelChange, ...]
-    venue_ms: int = 0
-
-
-class TickSizeChanged(msgspec.Struct, frozen=True, tag=True):
-    """The market's price grid changed; its books are invalid until the next snapshot."""
-
-    market: MarketKey
-    tick: Micros
-
-
-class PublicTrade(msgspec.Struct, frozen=True, tag=True):
-    """A trade between others, as the venue published it. `side` is the taker's, on `outcome`."""
-
-    outcome: OutcomeKey
-    price: Micros
-    size: Micros
-    side: Side
-    venue_ms: int = 0
-
-
-class BooksInvalid(msgspec.Struct, frozen=True, tag=True):
-    """A gap, a stall or a lost connection: these outcomes' books (all of the connection's, if empty) cannot be trusted."""
-
-    reason: str
-    outcomes: tuple[OutcomeKey, ...] = ()
-
-
-class Connected(msgspec.Struct, frozen=True, tag=True):
-    """These outcomes' books come over this line (one of the venue's connections, numbered from 0) from now on."""
-
-    venue: VenueId
-    line: int
-    outcomes: tuple[OutcomeKey, ...]
-
-
-class ProofOfLife(msgspec.Struct, frozen=True, tag=True):
-    """The line is alive (ping, pong or a data frame), which keeps the unchanged books that come over it fresh."""
-
-    venue: VenueId
-    line: int = 0
-
-
-MarketEvent = BookSnapshot | BookDelta | TickSizeChanged | PublicTrade | BooksInvalid | Connected | ProofOfLife
-
-
-class BrokenBook(ValueError):
-    """A change that cannot be: a level below zero or beyond all measure. The book must be fetched again."""
-
-
 class Book:
-    """The book of one outcome. Mutable; what it hands out are immutable copies."""
+    """The book of one outcome. Mutable; what it hands out are immutable copies.
 
-    __slots__ = ("_asks", "_bids", "outcome")
+    A connector writes single levels through `bid_side` and `ask_side`: a call more for each level would be half of the
+    work. Only a `trusted` book may be written so.
+    """
+
+    __slots__ = ("ask_side", "bid_side", "outcome", "trusted")
 
     def __init__(self, outcome: OutcomeKey) -> None:
         self.outcome = outcome
-        self._bids = Ladder()
-        self._asks = Ladder()
+        self.bid_side = Ladder()
+        self.ask_side = Ladder()
+        self.trusted = False
+        """From a snapshot until it is invalidated."""
+
+    def replace(self, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+        """Another book, and one to be trusted; levels in any order. Sizes are within MAX_MICROS."""
+        self.bid_side.replace(bids)
+        self.ask_side.replace(asks)
+        self.trusted = True
 
     def apply_snapshot(self, snapshot: BookSnapshot) -> None:
         """Replace everything. Raises BrokenBook for a size that cannot be."""
         if any(not 0 <= level.size <= MAX_MICROS for level in snapshot.bids + snapshot.asks):
             raise BrokenBook(f"a size out of range in a snapshot of {self.outcome}")
-        self._bids.replace(snapshot.bids)
-        self._asks.replace(snapshot.asks)
+        self.replace(snapshot.bids, snapshot.asks)
 
     def apply_change(self, change: LevelChange) -> None:
         """Set or add one level. Raises BrokenBook where the result cannot be; nothing is changed then."""
-        ladder = self._bids if change.side is Side.BUY else self._asks
-        size = ladder.change(change.price, change.size, signed=change.signed)
-        if not 0 <= size <= MAX_MICROS:
-            raise BrokenBook(f"level {change.price} of {self.outcome} would hold {size}")
+        side = self.bid_side if change.side is Side.BUY else self.ask_side
+        if change.signed:
+            side.add(change.price, change.size)
+        elif 0 <= change.size <= MAX_MICROS:
+            side.put(change.price, change.size)
+        else:
+            raise BrokenBook(f"level {change.price} of {self.outcome} would hold {change.size}")
 
-    def clear(self) -> None:
-        """Forget all levels (the book was invalidated)."""
-        self._bids.replace(())
-        self._asks.replace(())
+    def invalidate(self) -> None:
+        """Forget all levels: nothing is known until the next snapshot."""
+        self.replace((), ())
+        self.trusted = False
 
     @property
     def best_bid(self) -> Level | None:
-        return self._bids.level(self._bids.highest)
+        return self.bid_side.level(self.bid_side.highest)
 
     @property
     def best_ask(self) -> Level | None:
-        return self._asks.level(self._asks.lowest)
+        return self.ask_side.level(self.ask_side.lowest)
 
     def packed(self) -> tuple[Micros | None, Micros | None, Packed, Packed]:
         """The prices of the best bid and the best ask, all bids, all asks. A side that did not change is the same object as before."""
-        bids, asks = self._bids, self._asks
+        bids, asks = self.bid_side, self.ask_side
         return bids.highest, asks.lowest, bids.packed(), asks.packed()
 
     def bids(self) -> Levels:
         """Best first."""
-        return unpack(self._bids.packed(), descending=True)
+        return unpack(self.bid_side.packed(), descending=True)
 
     def asks(self) -> Levels:
         """Best first."""
-        return unpack(self._asks.packed())
+        return unpack(self.ask_side.packed())
 
     @property
     def crossed(self) -> bool:
         """Best bid at or above best ask: a book that no venue would show at rest."""
-        bid, ask = self._bids.highest, self._asks.lowest
+        bid, ask = self.bid_side.highest, self.ask_side.lowest
         return bid is not None and ask is not None and bid >= ask

@@ -34,6 +34,10 @@ def unpack(packed: Packed, *, descending: bool = False) -> Levels:
     return levels[::-1] if descending else levels
 
 
+class BrokenBook(ValueError):
+    """A change that cannot be: a level below zero or beyond all measure. The book must be fetched again."""
+
+
 class Ladder:
     """Mutable; `packed()` is an immutable copy, made once for each change."""
 
@@ -75,17 +79,11 @@ class Ladder:
         self._flat = array("q", [number for price in self._prices for number in (price, kept[price])])
         self._packed = None
 
-    def change(self, price: Micros, size: int, *, signed: bool) -> int:
-        """Set or add one level and return what it holds then; where that is below zero or beyond MAX_MICROS, nothing was changed."""
+    def put(self, price: Micros, size: Micros) -> None:
+        """The level at this price holds `size` from now on, 0 for none. Sizes are within MAX_MICROS, as the parsers give them."""
         prices, flat = self._prices, self._flat
         index = bisect_left(prices, price)
-        known = index < len(prices) and prices[index] == price
-        if signed and known:
-            size += flat[2 * index + 1]
-        if not 0 <= size <= MAX_MICROS:
-            return size
-        self._packed = None
-        if known:
+        if index < len(prices) and prices[index] == price:
             if size:
                 flat[2 * index + 1] = size
             else:
@@ -93,4 +91,22 @@ class Ladder:
         elif size:
             prices.insert(index, price)
             flat[2 * index : 2 * index] = array("q", (price, size))
-        return size
+        self._packed = None
+
+    def add(self, price: Micros, change: int) -> None:
+        """The level at this price holds so much more, or less. BrokenBook, and nothing is changed, where that cannot be."""
+        prices, flat = self._prices, self._flat
+        index = bisect_left(prices, price)
+        known = index < len(prices) and prices[index] == price
+        size = flat[2 * index + 1] + change if known else change
+        if not 0 <= size <= MAX_MICROS:
+            raise BrokenBook(f"the level at {price} would hold {size}")
+        if not size:
+            if known:
+                del prices[index], flat[2 * index : 2 * index + 2]
+        elif known:
+            flat[2 * index + 1] = size
+        else:
+            prices.insert(index, price)
+            flat[2 * index : 2 * index] = array("q", (price, size))
+        self._packed = None

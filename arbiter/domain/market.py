@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from arbiter.domain.ids import EventId, MarketKey, OutcomeId, OutcomeKey
+from arbiter.domain.ids import EventId, MarketId, MarketKey, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.money import ONE, ZERO, Micros
 
 
@@ -49,6 +49,15 @@ class MarketStatus(Enum):
     RESOLVED = "resolved"
 
 
+class Resolution(msgspec.Struct, frozen=True):
+    """How a market came out: what one YES pays, in micros; NO pays the rest of the payout. None: void, money is given back as
+    the market's rules say. `final` only when the venue cannot change it any more."""
+
+    yes_payout: Micros | None
+    final: bool
+    at: datetime | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """One side of a binary market: the venue's id for it and what a person calls it."""
 
@@ -62,6 +71,9 @@ class Market(msgspec.Struct, frozen=True):
     `fees` is None where the venue's schedule is not known to us: such a market can be shown, never traded.
     `size_step`, `min_size` and `min_notional` are micros of a share, a share and a dollar. Where `notional_step` is
     set, an immediate buy's limit price times size must be a multiple of it (Polymarket: whole cents).
+
+    `resolves_at` is when the venue expects the result, `settlement_seconds` how long it then waits before it pays.
+    `generation`, `negative_risk` and `shard` say where an order of this market goes; they are the venue's own words.
     """
 
     key: MarketKey
@@ -80,6 +92,16 @@ class Market(msgspec.Struct, frozen=True):
     rules: str = ""
     category: str = ""
     closes_at: datetime | None = None
+    opens_at: datetime | None = None
+    resolves_at: datetime | None = None
+    settlement_seconds: int = 0
+    settlement_sources: tuple[str, ...] = ()
+    resolution: Resolution | None = None
+    taker_delay_ms: int = 0
+    volume: Micros = ZERO
+    generation: str = ""
+    negative_risk: bool = False
+    shard: int = 0
 
     @property
     def yes_key(self) -> OutcomeKey:
@@ -108,3 +130,22 @@ class Market(msgspec.Struct, frozen=True):
         if not 0 < price < self.payout:
             return False
         return any(r.start <= price <= r.end and (price - r.start) % r.step == 0 for r in self.ticks)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What a venue groups markets by: one question with one or many answers.
+
+    `at_most_one`: the venue says that no two of its markets resolve YES. `at_least_one`: it says that one of them must.
+    Neither is inferred; a venue that does not say so leaves it False.
+    """
+
+    venue: VenueId
+    id: EventId
+    title: str
+    category: str = ""
+    series: str = ""
+    markets: tuple[MarketId, ...] = ()
+    at_most_one: bool = False
+    at_least_one: bool = False
+    settlement_sources: tuple[str, ...] = ()
+    closes_at: datetime | None = None

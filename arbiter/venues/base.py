@@ -1,53 +1,140 @@
-"""The `Venue` protocol, market-data side, and the `Network` seam below it.
+"""The `Venue` protocol, market-data side, and the seams around it.
 
 Actors know venues only by this file. Differences between venues are capabilities stated as data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable
+from datetime import datetime
 from random import Random
 from typing import NoReturn, Protocol
 
 import msgspec
 import trio
 
-from arbiter.domain.book import MarketEvent
-from arbiter.domain.ids import VenueId
-from arbiter.domain.market import Market
-
-Emit = Callable[[MarketEvent], None]
-"""Takes one event, at once and without waiting. Called in the order in which the venue sent the events."""
+from arbiter.domain.book import Book
+from arbiter.domain.ids import EventId, MarketId, MarketKey, OutcomeKey, VenueId
+from arbiter.domain.market import Event, Market, Resolution
+from arbiter.domain.market_events import MarketEvent, PublicTrade
 
 
-class Capabilities(msgspec.Struct, frozen=True):
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What callers must know about a venue without asking which one it is."""
 
     nets_outcomes: bool
     """Holding YES and NO of one market nets (Kalshi) or stays gross until merged (Polymarket)."""
     sequenced: bool
     """The book stream carries sequence numbers, so that a gap is seen at once."""
+    line_proves_books: bool
+    """A live connection proves all its books. False: it has been seen to answer pings and tell nothing more, so each book needs
+    a proof of its own."""
+    mirrored_books: bool
+    """YES and NO are one book seen from two sides, and change in the same frame."""
+    announces_resolution: bool
+    """The stream tells every resolution. False: it may not, so resolutions are read, too."""
+    trade_ids: bool
+    """Public trades carry ids of their own."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which markets of a catalogue are wanted; what is empty does not narrow."""
+
+    ended: bool = False
+    """Closed and resolved ones too."""
+    events: tuple[EventId, ...] = ()
+    series: tuple[str, ...] = ()
+    """The venue's series (Kalshi) or tags (Polymarket)."""
+    closes_after: datetime | None = None
+    closes_before: datetime | None = None
+    limit: int = 0
+    """At most so many markets, the most traded first where the venue can sort; 0: all."""
+
+
+class CataloguePage(msgspec.Struct, frozen=True):
+    """Some of a catalogue: markets that can be followed, and the events that group them. An event may come more than once, with
+    more of its markets each time."""
+
+    markets: tuple[Market, ...]
+    events: tuple[Event, ...] = ()
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """A market whose books are to be kept, and the two books to keep."""
+
+    market: Market
+    yes: Book
+    no: Book
+
+
+class FollowList:
+    """The markets that a feed wants followed. It changes while connections are up: they subscribe to what is new and drop what is gone."""
+
+    def __init__(self, followed: Iterable[Followed] = ()) -> None:
+        self._followed: dict[MarketKey, Followed] = {each.market.key: each for each in followed}
+        self._changed = trio.Event()
+
+    @property
+    def markets(self) -> dict[MarketKey, Followed]:
+        """In the order in which they were added. Not to be changed."""
+        return self._followed
+
+    def set(self, followed: Iterable[Followed]) -> None:
+        """What is wanted from now on."""
+        self._followed = {each.market.key: each for each in followed}
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def changed(self) -> None:
+        """Until the next `set`."""
+        await self._changed.wait()
+
+
+class Listener(Protocol):
+    """Who a connector tells, at once and without waiting, in the order in which the venue told."""
+
+    def changed(self, book: Book, venue_ms: int) -> None:
+        """This book is another one now (and its line alive). Once a frame, after all its changes to this book; `venue_ms` 0 when unknown."""
+
+    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
+        """These books were proved to be what the venue has, though they did not change."""
+
+    def alive(self, line: int) -> None:
+        """The line proved to be alive by something that told nothing else."""
+
+    def tell(self, event: MarketEvent) -> None:
+        """Everything else."""
 
 
 class Venue(Protocol):
-    """One venue's market data. Implementations hold no books and make no decisions."""
+    """One venue's market data. Implementations make no decisions."""
 
     name: VenueId
     capabilities: Capabilities
 
-    async def catalogue(self) -> list[Market]:
-        """All open binary markets the settings select, paged through. Raises VenueUnavailable, VenueRejected."""
+    def catalogue(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
+        """Binary markets with a two-sided book, page after page. Raises VenueUnavailable, VenueRejected.
 
-    async def stream_books(self, markets: Sequence[Market], emit: Emit) -> NoReturn:
-        """Connect, subscribe, and emit events until the connection is lost.
-
-        The first event of each outcome is a snapshot. Where there are several connections, emits Connected for each, so
-        that the life of one proves nothing for the books of another. Emits ProofOfLife whenever the peer proved to be
-        alive by something that is no event itself (all but Connected and BooksInvalid are such proof), and BooksInvalid
-        before anything that makes books untrustworthy. Raises VenueUnavailable when the connection
-        ends for any reason; the caller reconnects with backoff. Unknown frames are counted, never raised.
+        A market that cannot be read is counted and left out; what is unknown of one makes it untradable, never a guess.
         """
 
+    async def market(self, market: MarketId) -> Market:
+        """One market as the catalogue has it now. NotFound where there is none that could be followed; VenueUnavailable, VenueRejected."""
+
+    async def stream(self, follow: FollowList, listener: Listener) -> NoReturn:
+        """Keep the followed books current until cancelled.
+
+        Each line is connected, subscribed and, when it is lost, connected again with jittered backoff by itself: Connected,
+        Disconnected. The first that is told of a book is a snapshot (`Book.replace`); before anything that makes a
+        book untrustworthy comes BooksInvalid. Raises VenueRejected where trying again is useless (a key that is refused).
+        """
+
+    async def public_trades(self, market: Market, since_ms: int, limit: int) -> tuple[PublicTrade, ...]:
+        """What was traded since that time (Unix ms), newest first, at most `limit`. Raises VenueUnavailable, VenueRejected."""
+
+    async def resolution(self, market: Market) -> Resolution | None:
+        """How it came out; None while the venue says nothing. Raises VenueUnavailable, VenueRejected."""
+
     def statistics(self) -> dict[str, int]:
-        """Counters since the start: `frames`, `unknown_events`, `malformed_frames`, `gaps`, `connections`."""
+        """Counters since the start: `frames`, `unknown_events`, `malformed_frames`, `gaps`, `connections`, and the venue's own."""
 
 
 class Surroundings(Protocol):
