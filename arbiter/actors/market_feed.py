@@ -1,93 +1,55 @@
-"""MarketFeed: one for each venue. Reads the catalogue, keeps every book current, says when a book cannot be trusted.
+"""MarketFeed: one for each venue. Reads the catalogue, decides which books are followed, asks how ended markets came out.
 
-A venue that is away is a state of its feed, not a crash: books are published as invalid and the feed reconnects with
-backoff for as long as it lives.
+The connector keeps the books current and reconnects by itself; what it tells goes to the `BookKeeper`. A venue that is away
+is a state of its feed, not a crash: books are published as invalid, and the feed goes on for as long as it lives.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import aclosing
 from typing import assert_never
 
 import msgspec
 import trio
 
-from arbiter.domain.book import (
-    Book,
-    BookDelta,
-    BooksInvalid,
-    BookSnapshot,
-    BrokenBook,
-    Connected,
-    MarketEvent,
-    ProofOfLife,
-    PublicTrade,
-    TickSizeChanged,
-)
-from arbiter.domain.ids import MarketKey, OutcomeKey, VenueId
-from arbiter.domain.ladder import Levels, Packed, unpack
-from arbiter.domain.market import Market, TickRange
-from arbiter.domain.money import Micros
+from arbiter.actors.book_keeper import BookKeeper
+from arbiter.actors.market_data import FRESH_SECONDS, BookUpdated, EventKey, FeedStatus, LineKey, MarketData
+from arbiter.domain.ids import MarketId, MarketKey
+from arbiter.domain.market import Market, MarketStatus
+from arbiter.domain.market_events import MarketResolved
 from arbiter.errors import NotFound, VenueRejected, VenueUnavailable
-from arbiter.runtime import Actor, Environment, Message, Request, Topic, TopicKey
-from arbiter.venues.base import Venue
+from arbiter.runtime import Actor, Environment, Request
+from arbiter.venues.base import FollowList, Selection, Venue
 
-FRESH_SECONDS = 12.0
-"""A book is fresh while its connection proved alive within this time (design, section 7)."""
-STATUS_SECONDS = 1.0
-"""How often proof of life is passed on at most."""
-CATALOGUE_SECONDS = 60.0
+__all__ = [
+    "FRESH_SECONDS",
+    "BookUpdated",
+    "EventKey",
+    "FeedStatus",
+    "GetMarket",
+    "LineKey",
+    "MarketData",
+    "MarketFeed",
+    "Messages",
+    "SearchMarkets",
+]
+
+CATALOGUE_SECONDS = 120.0
+"""The whole of it must be read within this time."""
 CATALOGUE_AGE_SECONDS = 300.0
-"""A reconnect reads the catalogue again when it is older than this."""
+"""It is read again when it is older than this."""
 SETTLED_SECONDS = 10.0
-"""A connection that lived this long ends the backoff."""
+"""What went well for this long ends the backoff."""
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 30.0
 SEARCH_LIMIT = 200
-
-
-class BookUpdated(Message, frozen=True, tag=True, gc=False):
-    """The book of one outcome as it is now. `trusted` is False from a gap or a lost connection until the next snapshot.
-
-    The levels travel packed, since most readers need the best prices alone; `bids` and `asks` unpack them, best first.
-    """
-
-    outcome: OutcomeKey
-    best_bid: Micros | None
-    best_ask: Micros | None
-    packed_bids: Packed
-    packed_asks: Packed
-    trusted: bool
-    changed_at: float
-    """Monotonic seconds at which the last change was applied."""
-    venue_ms: int = 0
-    line: int = 0
-    """Which of the venue's connections it comes over."""
-
-    @property
-    def bids(self) -> Levels:
-        return unpack(self.packed_bids, descending=True)
-
-    @property
-    def asks(self) -> Levels:
-        return unpack(self.packed_asks)
-
-
-class FeedStatus(Message, frozen=True, tag=True):
-    """How one of a venue's lines is: `alive_at` is the monotonic second of the last proof of life."""
-
-    venue: VenueId
-    connected: bool
-    alive_at: float
-    problem: str = ""
-    line: int = 0
-
-    @property
-    def key(self) -> "LineKey":
-        return self.venue, self.line
-
-
-LineKey = tuple[VenueId, int]
-"""One of a venue's connections."""
+LISTED_CAPACITY = 1_000
+"""Markets that were announced and not read yet; what is beyond comes with the next catalogue."""
+RESOLUTION_SECONDS = 30.0
+RESOLUTIONS_AT_ONCE = 20
+"""Ended markets of which the outcome is asked each time."""
+MOST_ENDED = 20_000
+"""Ended markets that are remembered, for who still holds something of them."""
+_ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
 
 
 class GetMarket(Request[Market], frozen=True, tag=True):
@@ -106,83 +68,33 @@ class SearchMarkets(Request[tuple[Market, ...]], frozen=True, tag=True):
 Messages = GetMarket | SearchMarkets
 
 
-@dataclass(frozen=True)
-class MarketData:
-    """The feeds' topics: what is newest of each is retained and can be read at once by anyone later in the tree."""
-
-    books: Topic[OutcomeKey, BookUpdated] = field(default_factory=lambda: Topic("books"))
-    markets: Topic[MarketKey, Market] = field(default_factory=lambda: Topic("markets"))
-    status: Topic[LineKey, FeedStatus] = field(default_factory=lambda: Topic("feeds"))
-
-    def fresh(self, book: BookUpdated, now: float, limit: float = FRESH_SECONDS) -> bool:
-        """Whether this book may be acted on at monotonic second `now`."""
-        status = self.status.get((book.outcome.venue, book.line))
-        return book.trusted and status is not None and status.connected and now - status.alive_at <= limit
-
-
-class _Line:
-    """One connection of the venue: its life, told at most once a second."""
-
-    __slots__ = ("_told_at", "_topic", "status")
-
-    def __init__(self, venue: VenueId, number: int, topic: Topic[LineKey, FeedStatus]) -> None:
-        self.status = FeedStatus(venue, False, 0.0, "not connected yet", number)
-        self._topic = topic
-        self._told_at = float("-inf")
-
-    def alive(self, now: float) -> None:
-        """It proved to be alive."""
-        if now - self._told_at >= STATUS_SECONDS or not self.status.connected:
-            self._told_at = now
-            self.tell(FeedStatus(self.status.venue, True, now, line=self.status.line))
-
-    def lost(self, problem: str) -> None:
-        self.tell(msgspec.structs.replace(self.status, connected=False, problem=problem))
-
-    def tell(self, status: FeedStatus) -> None:
-        self.status = status
-        self._topic.publish(status.key, status)
-
-
-class _Followed:
-    """One book, whether its events can be believed, the line that they come over, and where its changes are told."""
-
-    __slots__ = ("book", "line", "topic_key", "trusted")
-
-    def __init__(self, book: Book, line: _Line, topic_key: TopicKey[OutcomeKey, BookUpdated]) -> None:
-        self.book = book
-        self.line = line
-        self.topic_key = topic_key
-        self.trusted = False
-
-    def publish(self, now: float, venue_ms: int) -> None:
-        book = self.book
-        self.topic_key.publish(BookUpdated(book.outcome, *book.packed(), self.trusted, now, venue_ms, self.line.status.line))
-
-
 class MarketFeed(Actor[Messages]):
-    """Drives one `Venue`, folds its events into books, publishes each change."""
+    """Drives one `Venue`: its catalogue, its stream, and the outcomes of its markets."""
 
-    def __init__(self, venue: Venue, data: MarketData, environment: Environment) -> None:
+    def __init__(self, venue: Venue, data: MarketData, environment: Environment, selection: Selection = Selection()) -> None:  # noqa: B008 frozen
         self._venue = venue
         self._data = data
         self._environment = environment
-        self._markets: dict[MarketKey, Market] = {}
-        self._books: dict[OutcomeKey, _Followed] = {}
-        self._lines: dict[int, _Line] = {}
-        self._catalogue_due = float("-inf")
+        self._selection = selection
+        self._keeper = BookKeeper(venue, data, environment)
+        self._keeper.on_listed = self._on_listed
+        self._follow = FollowList()
+        self._first_page = trio.Event()
+        self._listed, self._to_read = trio.open_memory_channel[MarketId](LISTED_CAPACITY)
+        self._asked: dict[MarketKey, None] = {}
+        """Ended markets without a final outcome, the one asked longest ago first."""
 
     async def started(self) -> None:
-        main = self._line(0)
-        main.tell(main.status)
-        self.context.start_task(self._follow_venue)
+        self._keeper.start_line()
+        for task in (self._read_for_ever, self._stream_for_ever, self._read_listed, self._ask_outcomes):
+            self.context.start_task(task)
 
     async def handle(self, message: Messages) -> object:
         match message:
             case GetMarket():
                 return self.answer(message)
             case SearchMarkets(words, limit):
-                return search(self._markets.values(), words, min(limit, SEARCH_LIMIT))
+                return search(self._keeper.markets.values(), words, min(limit, SEARCH_LIMIT))
             case _:
                 assert_never(message)
 
@@ -190,156 +102,142 @@ class MarketFeed(Actor[Messages]):
         """A search is left to the mailbox: it may take long where the catalogue is large."""
         if not isinstance(request, GetMarket):
             return NotImplemented
-        if request.key not in self._markets:
+        if request.key not in self._keeper.markets:
             raise NotFound(f"{request.key.venue} lists no market {request.key.market[:80]!r}")
-        return self._markets[request.key]
+        return self._keeper.markets[request.key]
 
     async def stopped(self) -> None:
-        self._distrust_all("the feed stopped")
+        self._keeper.close()
 
-    # -- the venue --
+    # -- the stream --
 
-    async def _follow_venue(self) -> None:
+    async def _stream_for_ever(self) -> None:
+        await self._first_page.wait()
         failures = 0
         while True:
             began = self._environment.monotonic()
             try:
-                if began >= self._catalogue_due:
-                    await self._load_catalogue()
-                await self._venue.stream_books(list(self._markets.values()), self._on_event)
+                await self._venue.stream(self._follow, self._keeper)
             except (VenueUnavailable, VenueRejected) as error:
-                self._distrust_all(str(error))
-                self.context.log.warning("feed lost", venue=self._venue.name, problem=str(error))
+                self._lose(error)
             failures = 0 if self._environment.monotonic() - began >= SETTLED_SECONDS else failures + 1
             await trio.sleep(self._retry_delay(failures))
+
+    def _lose(self, error: Exception) -> None:
+        self._keeper.lose_all(str(error))
+        self.context.log.warning("feed lost", venue=self._venue.name, problem=str(error))
 
     def _retry_delay(self, failures: int) -> float:
         longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 20))
         return longest * (0.5 + self._environment.random.random() / 2)
 
-    async def _load_catalogue(self) -> None:
+    # -- the catalogue --
+
+    async def _read_for_ever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._read_catalogue()
+            except (VenueUnavailable, VenueRejected) as error:
+                failures += 1
+                if self._first_page.is_set():
+                    self.context.log.warning("catalogue not read", venue=self._venue.name, problem=str(error))
+                else:
+                    self._lose(error)
+                await trio.sleep(self._retry_delay(failures))
+                continue
+            failures = 0
+            await trio.sleep(CATALOGUE_AGE_SECONDS)
+
+    async def _read_catalogue(self) -> None:
+        listed: set[MarketKey] = set()
         with trio.move_on_after(CATALOGUE_SECONDS) as scope:
-            markets = await self._venue.catalogue()
+            async with aclosing(self._venue.catalogue(self._selection)) as pages:
+                async for page in pages:
+                    for market in page.markets:
+                        listed.add(market.key)
+                        self._keeper.put_market(market)
+                    for event in page.events:
+                        if self._data.events.get((event.venue, event.id)) != event:
+                            self._data.events.publish((event.venue, event.id), event)
+                    self._follow_new(page.markets)
+                    self._first_page.set()
         if scope.cancelled_caught:
             raise VenueUnavailable(self._venue.name, f"the catalogue took longer than {CATALOGUE_SECONDS:g} s")
-        for market in markets:
-            self._markets[market.key] = market
-            self._data.markets.publish(market.key, market)
-            for outcome in (market.yes_key, market.no_key):
-                if outcome not in self._books:
-                    self._books[outcome] = _Followed(Book(outcome), self._line(0), self._data.books.key(outcome))
-        self._catalogue_due = self._environment.monotonic() + CATALOGUE_AGE_SECONDS
+        self._end_unlisted(listed)
+        self._choose()
+        self._first_page.set()
 
-    # -- its events; nothing here waits --
+    def _end_unlisted(self, listed: set[MarketKey]) -> None:
+        """What an open catalogue leaves out is over; a later one that has it again says otherwise."""
+        for key, market in tuple(self._keeper.markets.items()):
+            if key not in listed and market.status not in _ENDED:
+                self._keeper.put_market(msgspec.structs.replace(market, status=MarketStatus.CLOSED))
 
-    def _on_event(self, event: MarketEvent) -> None:
-        now = self._environment.monotonic()
-        line: _Line | None
-        match event:
-            case BookDelta():
-                line = self._apply_delta(event, now)
-            case BookSnapshot():
-                line = self._apply_snapshot(event, now)
-            case ProofOfLife():
-                line = self._line(event.line)
-            case PublicTrade():  # nobody follows public trades yet; books carry their effect
-                line = self._line_of(event.outcome)
-            case Connected():
-                self._connect(event)
-                return
-            case BooksInvalid(reason, outcomes):
-                self._distrust(outcomes or self._books, reason)
-                return
-            case TickSizeChanged(key, tick):
-                line = self._change_tick(key, tick)
-            case _:
-                assert_never(event)
-        if line is not None:
-            line.alive(now)
+    def _follow_new(self, markets: Iterable[Market]) -> None:
+        """Books come while the rest of the catalogue is still being read."""
+        known = self._follow.markets
+        self._follow.add(self._keeper.follow(each) for each in markets if each.status not in _ENDED and each.key not in known)
 
-    def _line(self, number: int) -> _Line:
-        if number not in self._lines:
-            self._lines[number] = _Line(self._venue.name, number, self._data.status)
-        return self._lines[number]
+    def _choose(self) -> None:
+        """Follow what is not over, stop following what is, forget what was over long ago."""
+        before, now = self._follow.markets, {}
+        ended: list[MarketKey] = []
+        for key, market in self._keeper.markets.items():
+            if market.status in _ENDED:
+                ended.append(key)
+                if not _is_settled(market):
+                    self._asked.setdefault(key)
+            else:
+                known = before.get(key)
+                now[key] = known if known is not None and known.market is market else self._keeper.follow(market)
+        for key in before.keys() - now.keys():
+            self._keeper.unfollow(before[key].market)
+        for key in ended[:-MOST_ENDED]:
+            self._keeper.forget_market(key)
+        if now != before:
+            self._follow.set(now.values())
 
-    def _line_of(self, outcome: OutcomeKey) -> _Line | None:
-        followed = self._books.get(outcome)
-        return None if followed is None else followed.line
+    # -- announced markets --
 
-    def _connect(self, event: Connected) -> None:
-        line = self._line(event.line)
-        for outcome in event.outcomes:
-            if outcome in self._books:
-                self._books[outcome].line = line
-
-    def _apply_delta(self, delta: BookDelta, now: float) -> _Line | None:
-        """The line that it came over; None where nobody follows its books."""
-        line: _Line | None = None
-        touched: list[_Followed] = []
-        broken: BrokenBook | None = None
-        books = self._books
-        for change in delta.changes:
-            followed = books.get(change.outcome)
-            if followed is None:
-                continue
-            line = followed.line
-            if not followed.trusted:
-                continue
-            try:
-                followed.book.apply_change(change)
-            except BrokenBook as error:
-                self._distrust((change.outcome,), str(error))
-                broken = error
-                continue
-            if followed not in touched:
-                touched.append(followed)
-        for followed in touched:
-            followed.publish(now, delta.venue_ms)
-        if broken is not None:
-            raise self._lost_for_good(broken)
-        return line
-
-    def _apply_snapshot(self, snapshot: BookSnapshot, now: float) -> _Line | None:
-        followed = self._books.get(snapshot.outcome)
-        if followed is None:
-            return None
+    def _on_listed(self, market: MarketId) -> None:
         try:
-            followed.book.apply_snapshot(snapshot)
-        except BrokenBook as error:
-            self._distrust((snapshot.outcome,), str(error))
-            raise self._lost_for_good(error) from error
-        followed.trusted = True
-        followed.publish(now, snapshot.venue_ms)
-        return followed.line
+            self._listed.send_nowait(market)
+        except trio.WouldBlock:
+            self.context.log.debug("a listed market waits for the next catalogue", venue=self._venue.name)
 
-    def _lost_for_good(self, broken: BrokenBook) -> VenueUnavailable:
-        """No venue sends a book again unasked: only a new connection is sure to bring it."""
-        return VenueUnavailable(self._venue.name, str(broken))
+    async def _read_listed(self) -> None:
+        async for market in self._to_read:
+            try:
+                self._keeper.put_market(await self._venue.market(market))
+            except (VenueUnavailable, VenueRejected, NotFound):
+                continue  # it is too new, or none to be followed; the next catalogue knows
+            self._choose()
 
-    def _change_tick(self, key: MarketKey, tick: int) -> _Line | None:
-        market = self._markets.get(key)
-        if market is None:
-            return None
-        grid = tuple(TickRange(old.start, old.end, type(old.step)(tick)) for old in market.ticks)
-        self._markets[key] = market = msgspec.structs.replace(market, ticks=grid)
-        self._data.markets.publish(key, market)
-        self._distrust((market.yes_key, market.no_key), "the tick size changed")
-        return self._line_of(market.yes_key)
+    # -- outcomes --
 
-    def _distrust_all(self, reason: str) -> None:
-        self._distrust(self._books, reason)
-        for line in self._lines.values():
-            line.lost(reason)
+    async def _ask_outcomes(self) -> None:
+        """Streams do not tell every outcome: none does while it is away, and Polymarket's not always."""
+        while True:
+            await trio.sleep(RESOLUTION_SECONDS)
+            self._choose()
+            for key in tuple(self._asked)[:RESOLUTIONS_AT_ONCE]:
+                del self._asked[key]
+                market = self._keeper.markets.get(key)
+                if market is None or _is_settled(market):
+                    continue
+                try:
+                    resolution = await self._venue.resolution(market)
+                except (VenueUnavailable, VenueRejected):
+                    resolution = None
+                if resolution is not None and resolution != market.resolution:
+                    self._keeper.tell(MarketResolved(key, resolution))
+                if resolution is None or not resolution.final:
+                    self._asked[key] = None
 
-    def _distrust(self, outcomes: Iterable[OutcomeKey], reason: str) -> None:
-        now = self._environment.monotonic()
-        fallen = [each for outcome in outcomes if (each := self._books.get(outcome)) is not None and each.trusted]
-        for followed in fallen:
-            followed.trusted = False
-            followed.book.clear()
-            followed.publish(now, 0)
-        if fallen and reason != "the feed stopped":  # that is by order, and no news
-            self.context.log.info("books invalid", venue=self._venue.name, count=len(fallen), reason=reason)
+
+def _is_settled(market: Market) -> bool:
+    return market.resolution is not None and market.resolution.final
 
 
 def search(markets: Iterable[Market], words: str, limit: int) -> tuple[Market, ...]:

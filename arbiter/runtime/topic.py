@@ -82,10 +82,15 @@ class Topic(Generic[K, E]):
         return len(self.sinks) + sum(each.followers for each in self._keys.values())
 
     def key(self, key: K) -> TopicKey[K, E]:
-        """One key, for who publishes or reads it often. Kept for as long as the topic lives."""
+        """One key, for who publishes or reads it often. Kept for as long as the topic lives, or until each has released it."""
         found = self._key(key)
-        found.held = True
+        found.held += 1
         return found
+
+    def release(self, key: TopicKey[K, E]) -> None:
+        """Undo one `key`; it must not be used any more by who had it."""
+        key.held -= 1
+        self._forget_if_idle(key)
 
     def _key(self, key: K) -> TopicKey[K, E]:
         found = self._keys.get(key)

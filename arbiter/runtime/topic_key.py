@@ -34,8 +34,8 @@ class TopicKey(Generic[K, E]):
         self.newest: E | None = None
         self.sequence = 0
         """The topic's, of the newest event."""
-        self.held = False
-        """Somebody may have it in hand, so the topic must not forget it."""
+        self.held = 0
+        """How many have it in hand: while anybody has, the topic does not forget it."""
         self._topic = topic
         self._followers: tuple[KeyFollower[E], ...] = ()
 

@@ -83,8 +83,14 @@ class FollowList:
         self._changed.set()
         self._changed = trio.Event()
 
+    def add(self, followed: Iterable[Followed]) -> None:
+        """These, too."""
+        more = {each.market.key: each for each in followed}
+        if more:
+            self.set([*self._followed.values(), *more.values()])
+
     async def changed(self) -> None:
-        """Until the next `set`."""
+        """Until the next `set` or `add`."""
         await self._changed.wait()
 
 
@@ -92,7 +98,10 @@ class Listener(Protocol):
     """Who a connector tells, at once and without waiting, in the order in which the venue told."""
 
     def changed(self, book: Book, venue_ms: int) -> None:
-        """This book is another one now (and its line alive). Once a frame, after all its changes to this book; `venue_ms` 0 when unknown."""
+        """This book is another one now, and its line alive. Once a frame, after all its changes to this book.
+
+        `venue_ms`: the venue's time of it, 0 when unknown.
+        """
 
     def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
         """These books were proved to be what the venue has, though they did not change."""
