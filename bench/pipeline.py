@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ from arbiter.domain.ids import KALSHI, POLYMARKET, OpportunityId
 from arbiter.domain.market import Market
 from arbiter.runtime import Child, Conflate, Environment, Group, Supervisor, Topic
 from arbiter.runtime.collector import settle
-from arbiter.venues.base import Venue
+from arbiter.venues.base import CataloguePage, Selection, Venue
 from arbiter.venues.kalshi import wire as kalshi_wire
 from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
 from arbiter.venues.kalshi.signing import KalshiSigner
@@ -84,8 +84,8 @@ class ListedPolymarket(Polymarket):
 
     listed: Sequence[Market] = ()
 
-    async def catalogue(self) -> list[Market]:
-        return list(self.listed)
+    async def catalogue(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
+        yield CataloguePage(tuple(self.listed))
 
 
 class ListedKalshi(Kalshi):
@@ -93,8 +93,8 @@ class ListedKalshi(Kalshi):
 
     listed: Sequence[Market] = ()
 
-    async def catalogue(self) -> list[Market]:
-        return list(self.listed)
+    async def catalogue(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
+        yield CataloguePage(tuple(self.listed))
 
 
 class TimedScanner(ArbScanner):

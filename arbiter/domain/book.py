@@ -13,7 +13,7 @@ from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.ladder import BrokenBook, Ladder, Level, Levels, Packed, unpack
 from arbiter.domain.money import MAX_MICROS, Micros
 
-__all__ = ["Book", "BookSnapshot", "BrokenBook", "Level", "LevelChange", "Levels", "Side"]
+__all__ = ["Book", "BookSnapshot", "BrokenBook", "Level", "LevelChange", "Levels", "PublicTrade", "Side"]
 
 
 class Side(Enum):
@@ -40,6 +40,17 @@ class LevelChange(msgspec.Struct, frozen=True, tag=True, gc=False):
     price: Micros
     size: Micros
     signed: bool = False
+
+
+class PublicTrade(msgspec.Struct, frozen=True, tag=True):
+    """A trade between others, as the venue published it. `side` is the taker's, on `outcome`. `id` is empty where the venue gives none."""
+
+    outcome: OutcomeKey
+    price: Micros
+    size: Micros
+    side: Side
+    venue_ms: int = 0
+    id: str = ""
 
 
 class Book:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from arbiter.domain.book import Side
+from arbiter.domain.book import PublicTrade
 from arbiter.domain.ids import MarketId, MarketKey, OutcomeKey, VenueId
 from arbiter.domain.market import FeeSchedule, MarketStatus, Resolution, TickRange
 from arbiter.domain.money import Micros
@@ -75,17 +75,6 @@ class MarketResolved(msgspec.Struct, frozen=True, tag=True):
 
     market: MarketKey
     resolution: Resolution
-
-
-class PublicTrade(msgspec.Struct, frozen=True, tag=True):
-    """A trade between others, as the venue published it. `side` is the taker's, on `outcome`. `id` is empty where the venue gives none."""
-
-    outcome: OutcomeKey
-    price: Micros
-    size: Micros
-    side: Side
-    venue_ms: int = 0
-    id: str = ""
 
 
 class Ticker(msgspec.Struct, frozen=True, tag=True):

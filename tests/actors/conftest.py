@@ -1,8 +1,8 @@
 """What the actor tests share: a scene of two venues under a test's control, with the real actors in a real tree on top."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -21,20 +21,20 @@ from arbiter.actors.paper_desk import mailbox_key as desk_key
 from arbiter.actors.position_tracker import GetPositions, PositionTracker
 from arbiter.actors.user_session import GetOrders, PlaceOrder, UserSession
 from arbiter.domain.account import Account, Tier
-from arbiter.domain.book import BookSnapshot, Level, Levels, MarketEvent, ProofOfLife, Side
+from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey, PairId, UserId, VenueId
-from arbiter.domain.market import Market, Outcome, PolymarketFees, TickRange
+from arbiter.domain.market import Event, Market, Outcome, PolymarketFees, Resolution, TickRange
+from arbiter.domain.market_events import MarketEvent, PublicTrade
 from arbiter.domain.money import ZERO, Micros, parse_micros
 from arbiter.domain.order import Order, TimeInForce
 from arbiter.domain.pair import pair_markets
-from arbiter.errors import StoreError, VenueUnavailable
+from arbiter.errors import NotFound, StoreError, VenueUnavailable
 from arbiter.runtime import Child, Conflate, DynamicGroup, Environment, Group, Ref, Supervisor, Topic
 from arbiter.runtime.testing import confuse
 from arbiter.store.base import Committed, PutAccount, Refused, Writes
 from arbiter.store.memory import MemoryStopMarker, MemoryStore
-from arbiter.venues.base import Capabilities, Emit
+from arbiter.venues.base import Capabilities, CataloguePage, FollowList, Listener, Selection
 
-PING_SECONDS = 2.0
 ANN = UserId("ann")
 
 
@@ -57,58 +57,119 @@ def levels(text: str) -> Levels:
     return tuple(Level(parse_micros(price), parse_micros(size)) for price, _, size in (each.partition("x") for each in text.split()))
 
 
+Told = MarketEvent | BookSnapshot | tuple[LevelChange, ...] | Callable[[Listener], None] | str
+"""What a scripted venue tells: an event, a book, changes of one frame, anything at all, or the reason why it is away."""
+
+
 class ScriptedVenue:
     """A `Venue` that tells what a test tells it, and a proof of life every two seconds while `alive`."""
 
-    capabilities = Capabilities(nets_outcomes=False, sequenced=False)
+    capabilities = Capabilities(
+        nets_outcomes=False, sequenced=False, line_proves_books=True, mirrored_books=False, announces_resolution=False, trade_ids=False
+    )
 
     def __init__(self, name: VenueId, markets: Sequence[Market]) -> None:
         self.name = name
         self.markets = list(markets)
+        self.events: list[Event] = []
+        self.unlisted: dict[MarketId, Market] = {}
+        """Markets that can be read one by one and are in no catalogue."""
+        self.resolutions: dict[MarketKey, Resolution] = {}
         self.books: dict[OutcomeKey, BookSnapshot] = {}
         """Told first on each new connection."""
         self.alive = True
+        self.ping_seconds = 2.0
+        self.venue_ms = 0
+        """What it says of each frame's time."""
         self.problem = ""
         """While set, the venue cannot be reached, for this reason."""
         self.attempts: list[float] = []
         self.catalogues = 0
-        self._events: trio.MemorySendChannel[MarketEvent | str] | None = None
+        self.asked: list[MarketKey] = []
+        """The markets whose outcome was asked for."""
+        self.follow = FollowList()
+        self._events: trio.MemorySendChannel[Told] | None = None
 
-    async def catalogue(self) -> list[Market]:
+    async def catalogue(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
         await trio.lowlevel.checkpoint()
         self.catalogues += 1
         self._require_reachable()
-        return list(self.markets)
+        for market in self.markets:
+            yield CataloguePage((market,), tuple(self.events))
 
-    async def stream_books(self, markets: Sequence[Market], emit: Emit) -> None:
+    async def market(self, market: MarketId) -> Market:
+        await trio.lowlevel.checkpoint()
+        if market not in self.unlisted:
+            raise NotFound(f"no market {market}")
+        return self.unlisted[market]
+
+    async def resolution(self, market: Market) -> Resolution | None:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(market.key)
+        return self.resolutions.get(market.key)
+
+    async def public_trades(self, market: Market, since_ms: int, limit: int) -> tuple[PublicTrade, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def stream(self, follow: FollowList, listener: Listener) -> NoReturn:
         self.attempts.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         self._require_reachable()
-        self._events, events = trio.open_memory_channel[MarketEvent | str](10_000)
-        emit(ProofOfLife(self.name))
+        self.follow = follow
+        self._events, events = trio.open_memory_channel[Told](10_000)
+        listener.alive(0)
         for book in self.books.values():
-            emit(book)
+            self._pass_on(book, listener)
         try:
             while True:
-                event: MarketEvent | str | None = None
-                with trio.move_on_after(PING_SECONDS):
-                    event = await events.receive()
-                if isinstance(event, str):
-                    raise VenueUnavailable(self.name, event)
-                if event is not None:
-                    emit(event)
+                told: Told | None = None
+                with trio.move_on_after(self.ping_seconds):
+                    told = await events.receive()
+                if isinstance(told, str):
+                    raise VenueUnavailable(self.name, told)
+                if told is not None:
+                    self._pass_on(told, listener)
                 if self.alive:
-                    emit(ProofOfLife(self.name))
+                    listener.alive(0)
         finally:
             self._events = None
 
     def statistics(self) -> dict[str, int]:
         return {}
 
-    def tell(self, event: MarketEvent | str) -> None:
-        """An event, or the reason why the connection is lost."""
+    def tell(self, told: Told) -> None:
         assert self._events is not None, "nobody is connected"
-        self._events.send_nowait(event)
+        self._events.send_nowait(told)
+
+    def _pass_on(self, told: Told, listener: Listener) -> None:
+        if isinstance(told, BookSnapshot):
+            book = self._book(told.outcome)
+            if book is not None:
+                book.apply_snapshot(told)
+                listener.changed(book, told.venue_ms or self.venue_ms)
+        elif isinstance(told, tuple):
+            self._change(told, listener)
+        elif callable(told):
+            told(listener)
+        else:
+            listener.tell(told)
+
+    def _change(self, changes: tuple[LevelChange, ...], listener: Listener) -> None:
+        touched: dict[OutcomeKey, Book] = {}
+        for change in changes:
+            book = self._book(change.outcome)
+            if book is not None and book.trusted:
+                book.apply_change(change)
+                touched[change.outcome] = book
+        for book in touched.values():
+            listener.changed(book, self.venue_ms)
+
+    def _book(self, outcome: OutcomeKey) -> Book | None:
+        followed = self.follow.markets.get(outcome.market_key)
+        if followed is None:
+            return None
+        return followed.yes if outcome == followed.market.yes_key else followed.no
 
     def _require_reachable(self) -> None:
         if self.problem:

@@ -6,7 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from arbiter.actors.arb_scanner import SCANNER_STOPPED, SWEEP_SECONDS, GetPairs, GetScanStatistics
 from arbiter.actors.market_feed import FRESH_SECONDS
-from arbiter.domain.book import BooksInvalid
+from arbiter.domain.market_events import BooksInvalid
 from arbiter.domain.money import parse_micros
 from arbiter.runtime.testing import confuse
 
@@ -206,7 +206,7 @@ async def test_an_invalid_book_closes_it(autojump_clock, scene, reader, open_one
     async with scene.running():
         await open_one()
         readings = reader()
-        scene.kalshi.tell(BooksInvalid("a gap"))
+        scene.kalshi.tell(BooksInvalid("a gap", (scene.k_yes, scene.k_no)))
         await wait_all_tasks_blocked()
         assert await readings.read() == ["closed"]
 

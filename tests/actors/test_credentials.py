@@ -154,7 +154,8 @@ async def test_what_an_account_ended_no_refresh_brings_back(autojump_clock, hous
         assert await house.stored() == []
 
 
-async def test_the_expired_are_pruned_from_memory_and_store(autojump_clock, house):
+async def test_the_expired_are_pruned_from_memory_and_store(autojump_clock, house, scene):
+    scene.polymarket.ping_seconds = scene.kalshi.ping_seconds = 3_600  # a week of the usual ones takes long
     async with house.running():
         await house.open("f")
         await trio.sleep(REFRESH_MS / 1000 + PRUNE_SECONDS)

@@ -13,23 +13,25 @@ from arbiter.actors.market_feed import (
     FIRST_RETRY_SECONDS,
     FRESH_SECONDS,
     LONGEST_RETRY_SECONDS,
+    RESOLUTION_SECONDS,
     GetMarket,
     SearchMarkets,
 )
-from arbiter.domain.book import (
-    BookDelta,
-    BooksInvalid,
-    BookSnapshot,
-    Connected,
-    Level,
-    LevelChange,
-    ProofOfLife,
-    PublicTrade,
-    Side,
-    TickSizeChanged,
-)
+from arbiter.domain.book import BookSnapshot, LevelChange, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, MarketKey, OutcomeId, OutcomeKey
-from arbiter.domain.market import TickRange
+from arbiter.domain.market import Event, KalshiFees, MarketStatus, Resolution, TickRange
+from arbiter.domain.market_events import (
+    BooksInvalid,
+    Connected,
+    Disconnected,
+    FeesChanged,
+    GridChanged,
+    MarketListed,
+    MarketResolved,
+    PublicTrade,
+    StatusChanged,
+    Ticker,
+)
 from arbiter.domain.money import Micros, parse_micros
 from arbiter.errors import NotFound
 
@@ -70,16 +72,14 @@ async def test_changes_set_add_and_remove_levels_and_those_of_one_delta_apply_to
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
         await scene.quote(scene.no, "0.55x10", "0.60x10")
+        scene.polymarket.venue_ms = 77
         with scene.data.books.subscribe("backpressure") as (_, changes):
             await tell(
-                BookDelta(
-                    (
-                        change(scene.yes, Side.BUY, "0.40", "0"),
-                        change(scene.yes, Side.BUY, "0.41", "7"),
-                        change(scene.yes, Side.SELL, "0.45", "-4", signed=True),
-                        change(scene.no, Side.BUY, "0.55", "2.5", signed=True),
-                    ),
-                    venue_ms=77,
+                (
+                    change(scene.yes, Side.BUY, "0.40", "0"),
+                    change(scene.yes, Side.BUY, "0.41", "7"),
+                    change(scene.yes, Side.SELL, "0.45", "-4", signed=True),
+                    change(scene.no, Side.BUY, "0.55", "2.5", signed=True),
                 )
             )
             told = [await changes.receive(), await changes.receive()]
@@ -91,7 +91,7 @@ async def test_changes_set_add_and_remove_levels_and_those_of_one_delta_apply_to
 
 async def test_a_change_of_a_book_that_never_had_a_snapshot_is_ignored(autojump_clock, scene, tell):
     async with scene.running():
-        await tell(BookDelta((change(scene.yes, Side.BUY, "0.41", "7"),)))
+        await tell((change(scene.yes, Side.BUY, "0.41", "7"),))
         assert scene.data.books.get(scene.yes) is None
 
 
@@ -99,7 +99,7 @@ async def test_a_book_of_a_market_that_is_not_in_the_catalogue_is_ignored(autoju
     stranger = OutcomeKey(POLYMARKET, MarketId("stranger"), OutcomeId("yes"))
     async with scene.running():
         await tell(BookSnapshot(stranger, (), ()))
-        await tell(TickSizeChanged(stranger.market_key, Micros(1000)))
+        await tell(GridChanged(stranger.market_key, ()))
         await tell(PublicTrade(stranger, Micros(1), Micros(1), Side.BUY))
         assert scene.data.books.get(stranger) is None
 
@@ -113,43 +113,44 @@ async def test_one_invalid_book_is_emptied_and_distrusted_until_its_next_snapsho
         assert (book.bids, book.asks, book.trusted) == ((), (), False)
         assert not fresh(scene, scene.yes)
         assert fresh(scene, scene.no)
-        await tell(BookDelta((change(scene.yes, Side.BUY, "0.41", "7"),)))
+        await tell((change(scene.yes, Side.BUY, "0.41", "7"),))
         assert not scene.data.books.get(scene.yes).trusted
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
         assert fresh(scene, scene.yes)
 
 
-async def test_an_invalidation_that_names_no_outcome_means_all_of_this_venue_and_none_of_the_other(autojump_clock, scene, tell):
-    async with scene.running():
-        for outcome in (scene.yes, scene.no, scene.k_yes):
-            await scene.quote(outcome, "0.40x10", "0.45x10")
-        await tell(BooksInvalid("a gap"))
-        assert [fresh(scene, outcome) for outcome in (scene.yes, scene.no, scene.k_yes)] == [False, False, True]
-
-
-async def test_another_tick_size_changes_the_market_and_invalidates_its_books(autojump_clock, scene, tell):
+async def test_another_price_grid_fee_schedule_and_status_are_the_markets_from_then_on(autojump_clock, scene, tell):
+    key = scene.market.key
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
-        await tell(TickSizeChanged(scene.market.key, Micros(1_000)))
-        market = scene.data.markets.get(scene.market.key)
-        assert market.ticks == (TickRange(Micros(10_000), Micros(990_000), Micros(1_000)),)
-        assert not scene.data.books.get(scene.yes).trusted
-        assert await scene.feeds[POLYMARKET].ref.ask(GetMarket(scene.market.key), timeout=5) == market
+        await tell(GridChanged(key, (TickRange(Micros(1_000), Micros(999_000), Micros(1_000)),)))
+        await tell(FeesChanged(key, KalshiFees()))
+        await tell(StatusChanged(key, MarketStatus.PAUSED))
+        market = scene.data.markets.get(key)
+        assert market.ticks == (TickRange(Micros(1_000), Micros(999_000), Micros(1_000)),)
+        assert (market.fees, market.status) == (KalshiFees(), MarketStatus.PAUSED)
+        assert market.on_grid(401_000)
+        assert scene.data.books.get(scene.yes).trusted  # whether the books go with the grid, the connector says
+        assert await scene.feeds[POLYMARKET].ref.ask(GetMarket(key), timeout=5) == market
 
 
-@pytest.mark.parametrize("by", ["a delta", "a snapshot"])
-async def test_a_book_that_cannot_be_is_distrusted_and_fetched_again_by_a_new_connection(autojump_clock, scene, tell, by):
+async def test_a_crossed_book_is_not_trusted_until_it_is_crossed_no_more(autojump_clock, scene, tell):
     async with scene.running():
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
-        if by == "a delta":
-            await tell(BookDelta((change(scene.yes, Side.BUY, "0.40", "-11", signed=True),)))
-        else:
-            await tell(BookSnapshot(scene.yes, (Level(Micros(400_000), Micros(-1)),), ()))
+        await tell((change(scene.yes, Side.BUY, "0.45", "1"),))
         assert not scene.data.books.get(scene.yes).trusted
-        assert not scene.data.status.get((POLYMARKET, 0)).connected
-        await trio.sleep(1)
-        assert len(scene.polymarket.attempts) == 2
+        assert not fresh(scene, scene.yes)
+        await tell((change(scene.yes, Side.SELL, "0.45", "0"), change(scene.yes, Side.SELL, "0.46", "2")))
         assert fresh(scene, scene.yes)
+
+
+async def test_the_newest_trade_of_an_outcome_and_the_newest_ticker_of_a_market_can_be_read(autojump_clock, scene, tell):
+    trade = PublicTrade(scene.yes, Micros(400_000), Micros(3), Side.BUY, 5, "t1")
+    async with scene.running():
+        await tell(trade)
+        await tell(Ticker(scene.market.key, volume=Micros(7)))
+        assert scene.data.trades.get(scene.yes) == trade
+        assert scene.data.tickers.get(scene.market.key).volume == 7
 
 
 # -- freshness --
@@ -184,10 +185,33 @@ async def test_one_connections_life_proves_nothing_for_the_books_of_another(auto
         await scene.quote(scene.no, "0.55x11", "0.60x10")
         for _ in range(20):
             await trio.sleep(1)
-            await tell(BookDelta((change(scene.yes, Side.BUY, "0.40", "1"),)))
+            await tell((change(scene.yes, Side.BUY, "0.40", "1"),))
         assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (True, False)
-        await tell(ProofOfLife(POLYMARKET, 1))
+        await tell(lambda listener: listener.alive(1))
         assert fresh(scene, scene.no)
+
+
+async def test_where_a_lines_life_proves_nothing_each_book_needs_a_proof_of_its_own(autojump_clock, scene, tell):
+    scene.polymarket.capabilities = msgspec.structs.replace(scene.polymarket.capabilities, line_proves_books=False)
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await scene.quote(scene.no, "0.55x10", "0.60x10")
+        await trio.sleep(FRESH_SECONDS + 1)
+        assert scene.data.status.get((POLYMARKET, 0)).connected  # and alive every two seconds
+        assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (False, False)
+        await tell(lambda listener: listener.proved((scene.yes,)))
+        assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (True, False)
+        await tell((change(scene.no, Side.BUY, "0.55", "1"),))
+        assert fresh(scene, scene.no)
+
+
+async def test_a_proof_of_its_own_does_not_replace_the_life_of_the_line(autojump_clock, scene, tell):
+    scene.polymarket.capabilities = msgspec.structs.replace(scene.polymarket.capabilities, line_proves_books=False)
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await tell(Disconnected(POLYMARKET, 0, "cut"))
+        scene.polymarket.alive = False
+        assert not fresh(scene, scene.yes)
 
 
 async def test_proof_of_life_is_passed_on_at_most_once_a_second(autojump_clock, scene, tell):
@@ -254,34 +278,116 @@ async def test_a_connection_that_lived_a_while_ends_the_backoff(autojump_clock, 
         assert scene.polymarket.attempts[-1] - lost_at <= FIRST_RETRY_SECONDS
 
 
-async def test_the_catalogue_is_read_again_by_a_late_reconnect_and_new_markets_appear(autojump_clock, scene, tell, new_market):
+async def test_one_line_that_is_lost_distrusts_its_own_books_only(autojump_clock, scene, tell):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await scene.quote(scene.no, "0.55x10", "0.60x10")
+        await tell(Connected(POLYMARKET, 1, (scene.no,)))
+        await tell(Disconnected(POLYMARKET, 1, "the cable was cut"))
+        assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (True, False)
+        assert scene.data.status.get((POLYMARKET, 1)).problem == "the cable was cut"
+        assert scene.data.status.get((POLYMARKET, 0)).connected
+
+
+async def test_the_catalogue_is_read_again_every_five_minutes_and_new_markets_are_followed(autojump_clock, scene, new_market):
     newer = new_market(POLYMARKET, "newer")
     async with scene.running():
-        await tell("soon")
         await trio.sleep(1)
         assert scene.polymarket.catalogues == 1
         scene.polymarket.markets.append(newer)
         await trio.sleep(CATALOGUE_AGE_SECONDS)
-        await tell("late")
-        await trio.sleep(1)
         assert scene.polymarket.catalogues == 2
         assert scene.data.markets.get(newer.key) == newer
         await scene.quote(newer.yes_key, "0.40x10", "0.45x10")
         assert fresh(scene, newer.yes_key)
 
 
+async def test_a_market_that_the_catalogue_leaves_out_is_closed_and_its_books_end(autojump_clock, scene, tell, new_market):
+    shorter = new_market(POLYMARKET, "shorter")
+    scene.polymarket.markets.append(shorter)
+    async with scene.running():
+        await scene.quote(shorter.yes_key, "0.40x10", "0.45x10")
+        late = scene.polymarket.follow.markets[shorter.key].yes
+        scene.polymarket.markets.remove(shorter)
+        del scene.polymarket.books[shorter.yes_key]
+        with scene.data.books.subscribe("backpressure") as (_, changes):
+            await trio.sleep(CATALOGUE_AGE_SECONDS + 1)
+            ended = [await changes.receive() for _ in range(2)]
+        assert {book.outcome: book.trusted for book in ended} == {shorter.yes_key: False, shorter.no_key: False}
+        assert scene.data.books.get(shorter.yes_key) is None
+        assert scene.data.markets.get(shorter.key).status is MarketStatus.CLOSED
+        late.replace((), ())  # by a frame that the connector had in hand
+        await tell(lambda listener: listener.changed(late, 0))
+        assert scene.data.books.get(shorter.yes_key) is None
+
+        scene.polymarket.markets.append(shorter)
+        await trio.sleep(CATALOGUE_AGE_SECONDS)
+        await scene.quote(shorter.yes_key, "0.40x10", "0.45x10")
+        assert fresh(scene, shorter.yes_key)
+
+
+async def test_a_market_that_is_announced_is_read_and_followed_at_once(autojump_clock, scene, tell, new_market):
+    newer = new_market(POLYMARKET, "newer")
+    scene.polymarket.unlisted[newer.key.market] = newer
+    async with scene.running():
+        await tell(MarketListed(POLYMARKET, MarketId("of another kind")))
+        await tell(MarketListed(POLYMARKET, newer.key.market))
+        await scene.quote(newer.yes_key, "0.40x10", "0.45x10")
+        assert fresh(scene, newer.yes_key)
+
+
+async def test_events_of_the_catalogue_can_be_read(autojump_clock, scene):
+    scene.polymarket.events = [event := Event(POLYMARKET, scene.market.event, "Who?", at_most_one=True)]
+    async with scene.running():
+        assert scene.data.events.get((POLYMARKET, event.id)) == event
+
+
 async def test_a_catalogue_that_never_comes_is_given_up_and_asked_for_again(autojump_clock, scene):
     asked = []
 
-    async def hanging():
+    async def hanging(selection):
         asked.append(trio.current_time())
         await trio.sleep_forever()
+        yield
 
     scene.polymarket.catalogue = hanging
     async with scene.running():
         await trio.sleep(2.5 * CATALOGUE_SECONDS)
         assert len(asked) == 3
         assert "catalogue took longer" in scene.data.status.get((POLYMARKET, 0)).problem
+
+
+# -- outcomes --
+
+
+async def test_how_an_ended_market_came_out_is_asked_until_it_is_final(autojump_clock, scene, tell):
+    key = scene.market.key
+    async with scene.running():
+        await tell(StatusChanged(key, MarketStatus.CLOSED))
+        await trio.sleep(3 * RESOLUTION_SECONDS)
+        assert 2 <= len(scene.polymarket.asked) <= 3
+        scene.polymarket.resolutions[key] = Resolution(Micros(1_000_000), final=False)
+        await trio.sleep(RESOLUTION_SECONDS)
+        assert scene.data.markets.get(key).resolution.yes_payout == 1_000_000
+        assert scene.data.markets.get(key).status is MarketStatus.CLOSED
+        scene.polymarket.resolutions[key] = Resolution(Micros(0), final=True)
+        await trio.sleep(RESOLUTION_SECONDS)
+        asked = len(scene.polymarket.asked)
+        assert scene.data.markets.get(key).status is MarketStatus.RESOLVED
+        assert scene.data.markets.get(key).resolution == Resolution(Micros(0), final=True)
+        await trio.sleep(10 * RESOLUTION_SECONDS)
+        assert len(scene.polymarket.asked) == asked
+
+
+async def test_a_final_outcome_that_the_stream_tells_is_not_asked_for(autojump_clock, scene, tell):
+    async with scene.running():
+        await tell(MarketResolved(scene.market.key, Resolution(Micros(500_000), final=True)))
+        await trio.sleep(3 * RESOLUTION_SECONDS)
+        assert scene.polymarket.asked == []
+        assert scene.data.markets.get(scene.market.key).resolution.yes_payout == 500_000
+
+
+# -- trouble --
 
 
 async def test_a_crash_of_the_feed_leaves_no_trusted_book_behind_and_it_comes_back_by_itself(autojump_clock, scene):
@@ -295,10 +401,10 @@ async def test_a_crash_of_the_feed_leaves_no_trusted_book_behind_and_it_comes_ba
 
 
 async def test_a_bug_in_one_venue_parks_its_feed_and_nothing_else_notices(autojump_clock, scene):
-    async def broken(markets, emit):
+    async def broken(follow, listener):
         raise KeyError("a bug")
 
-    scene.polymarket.stream_books = broken
+    scene.polymarket.stream = broken
     async with scene.running():
         await trio.sleep(30)
         states = {status.name: status for status in scene.supervisor.statuses()}

@@ -10,7 +10,8 @@ from trio.testing import wait_all_tasks_blocked
 from arbiter.actors.brake import Halt, Resume
 from arbiter.actors.journal import Commit
 from arbiter.actors.paper_desk import NEVER_SENT, STOPPED, Cancel, OrderChanged, Reconcile, Submit
-from arbiter.domain.book import BooksInvalid, Side
+from arbiter.domain.book import Side
+from arbiter.domain.market_events import BooksInvalid
 from arbiter.domain.ids import KALSHI, POLYMARKET, OrderId, UserId
 from arbiter.domain.ledger import SettlementEntry
 from arbiter.domain.market import KalshiFees, PolymarketFees
@@ -139,7 +140,7 @@ async def test_without_a_fresh_book_an_order_is_rejected_and_that_is_durable(aut
         if trouble != "no book":
             await scene.quote(scene.yes, "0.42x5", "0.44x10")
         if trouble == "invalid":
-            scene.polymarket.tell(BooksInvalid("a gap"))
+            scene.polymarket.tell(BooksInvalid("a gap", (scene.yes, scene.no)))
         if trouble == "stale":
             scene.polymarket.alive = False
             await trio.sleep(15)
@@ -196,7 +197,7 @@ async def test_an_invalid_book_fills_nothing(autojump_clock, scene, desk):
     async with scene.running():
         await scene.quote(scene.yes, "0.40x5", "0.46x10")
         order = await desk.submit(BUY, "0.43", "10")
-        scene.polymarket.tell(BooksInvalid("a gap"))
+        scene.polymarket.tell(BooksInvalid("a gap", (scene.yes, scene.no)))
         await wait_all_tasks_blocked()
         assert (await scene.store.order(order.id)).state is OrderState.OPEN
 

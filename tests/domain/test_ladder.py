@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.domain.ladder import Ladder, Level, unpack
+from arbiter.domain.ladder import BrokenBook, Ladder, Level, unpack
 from arbiter.domain.money import MAX_MICROS, Micros
 
 PRICES = st.integers(1, 9).map(lambda cents: Micros(cents * 10_000))
@@ -26,8 +26,14 @@ def test_a_ladder_equals_the_dictionary_that_the_same_changes_make(changes):
     made, model = Ladder(), {}
     for price, size, signed in changes:
         wanted = model.get(price, 0) + size if signed else size
-        assert made.change(price, size, signed=signed) == wanted
-        if wanted >= 0:
+        if signed and wanted < 0:
+            with pytest.raises(BrokenBook):
+                made.add(price, size)
+        elif signed:
+            made.add(price, size)
+            model[price] = wanted
+        elif wanted >= 0:
+            made.put(price, Micros(size))
             model[price] = wanted
         held = sorted((price, size) for price, size in model.items() if size)
         assert unpack(made.packed()) == tuple(held)
@@ -47,16 +53,18 @@ def test_what_was_packed_stays_as_it_was_and_is_packed_anew_only_after_a_change(
     made = ladder((10, 1), (20, 2))
     before = made.packed()
     assert made.packed() is before
-    made.change(Micros(10), 5, signed=False)
+    made.put(Micros(10), Micros(5))
     assert unpack(before) == levels((10, 1), (20, 2))
     assert unpack(made.packed()) == levels((10, 5), (20, 2))
 
 
 def test_the_largest_amount_fits_and_one_more_changes_nothing():
     made = ladder((10, 1))
-    assert made.change(Micros(10), MAX_MICROS - 1, signed=True) == MAX_MICROS
-    assert made.change(Micros(10), 1, signed=True) == MAX_MICROS + 1
-    assert made.change(Micros(20), MAX_MICROS + 1, signed=False) == MAX_MICROS + 1
+    made.add(Micros(10), MAX_MICROS - 1)
+    with pytest.raises(BrokenBook):
+        made.add(Micros(10), 1)
+    with pytest.raises(BrokenBook):
+        made.add(Micros(20), MAX_MICROS + 1)
     assert unpack(made.packed()) == levels((10, MAX_MICROS))
 
 
