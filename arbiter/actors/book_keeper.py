@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from arbiter.actors.market_data import BookUpdated, FeedStatus, LineKey, MarketData
-from arbiter.domain.book import Book
+from arbiter.domain.book import Book, PublicTrade
 from arbiter.domain.ids import MarketId, MarketKey, OutcomeKey
 from arbiter.domain.market import Market, MarketStatus
 from arbiter.domain.market_events import (
@@ -22,7 +22,6 @@ from arbiter.domain.market_events import (
     MarketEvent,
     MarketListed,
     MarketResolved,
-    PublicTrade,
     StatusChanged,
     Ticker,
 )

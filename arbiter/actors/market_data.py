@@ -5,11 +5,12 @@ The topics retain the newest of each key, which anyone later in the tree reads a
 
 from dataclasses import dataclass, field
 
+from arbiter.domain.book import PublicTrade
 from arbiter.domain.freshness import is_fresh
 from arbiter.domain.ids import EventId, MarketKey, OutcomeKey, VenueId
 from arbiter.domain.ladder import Levels, Packed, unpack
 from arbiter.domain.market import Event, Market
-from arbiter.domain.market_events import PublicTrade, Ticker
+from arbiter.domain.market_events import Ticker
 from arbiter.domain.money import Micros
 from arbiter.runtime import Message, Topic
 

@@ -110,10 +110,10 @@ def _best_ask(offer: Offer) -> Micros | None:
 def _unfit(offer: Offer) -> RejectReason | None:
     """What forbids trusting this side at all."""
     market = offer.market
+    if offer.best_bid is not None and offer.best_bid >= offer.asks[0].price:
+        return RejectReason.CROSSED_BOOK  # which is not fresh either
     if not offer.fresh:
         return RejectReason.STALE_BOOK
-    if offer.best_bid is not None and offer.best_bid >= offer.asks[0].price:
-        return RejectReason.CROSSED_BOOK
     if market.status is not MarketStatus.OPEN:
         return RejectReason.MARKET_NOT_OPEN
     if market.payout != ONE:

@@ -11,10 +11,10 @@ from typing import NoReturn, Protocol
 import msgspec
 import trio
 
-from arbiter.domain.book import Book
+from arbiter.domain.book import Book, PublicTrade
 from arbiter.domain.ids import EventId, MarketId, MarketKey, OutcomeKey, VenueId
 from arbiter.domain.market import Event, Market, Resolution
-from arbiter.domain.market_events import MarketEvent, PublicTrade
+from arbiter.domain.market_events import MarketEvent
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,10 @@ from arbiter.actors.paper_desk import mailbox_key as desk_key
 from arbiter.actors.position_tracker import GetPositions, PositionTracker
 from arbiter.actors.user_session import GetOrders, PlaceOrder, UserSession
 from arbiter.domain.account import Account, Tier
-from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, Side
+from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, PublicTrade, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey, PairId, UserId, VenueId
 from arbiter.domain.market import Event, Market, Outcome, PolymarketFees, Resolution, TickRange
-from arbiter.domain.market_events import MarketEvent, PublicTrade
+from arbiter.domain.market_events import MarketEvent
 from arbiter.domain.money import ZERO, Micros, parse_micros
 from arbiter.domain.order import Order, TimeInForce
 from arbiter.domain.pair import pair_markets

@@ -17,7 +17,7 @@ from arbiter.actors.market_feed import (
     GetMarket,
     SearchMarkets,
 )
-from arbiter.domain.book import BookSnapshot, LevelChange, Side
+from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.market import Event, KalshiFees, MarketStatus, Resolution, TickRange
 from arbiter.domain.market_events import (
@@ -28,7 +28,6 @@ from arbiter.domain.market_events import (
     GridChanged,
     MarketListed,
     MarketResolved,
-    PublicTrade,
     StatusChanged,
     Ticker,
 )

@@ -11,10 +11,10 @@ from arbiter.actors.brake import Halt, Resume
 from arbiter.actors.journal import Commit
 from arbiter.actors.paper_desk import NEVER_SENT, STOPPED, Cancel, OrderChanged, Reconcile, Submit
 from arbiter.domain.book import Side
-from arbiter.domain.market_events import BooksInvalid
 from arbiter.domain.ids import KALSHI, POLYMARKET, OrderId, UserId
 from arbiter.domain.ledger import SettlementEntry
 from arbiter.domain.market import KalshiFees, PolymarketFees
+from arbiter.domain.market_events import BooksInvalid
 from arbiter.domain.money import parse_micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
 from arbiter.errors import ActorStopped, NotFound, StoreError
