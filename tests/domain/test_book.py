@@ -118,10 +118,10 @@ def test_what_was_handed_out_does_not_change_with_the_book() -> None:
     assert before == _levels((10, 5))
 
 
-def test_a_cleared_book_is_empty_and_takes_levels_again() -> None:
+def test_an_invalidated_book_is_empty_and_takes_levels_again() -> None:
     book = Book(OUTCOME)
     book.apply_snapshot(BookSnapshot(OUTCOME, _levels((10, 1)), _levels((20, 1))))
-    book.clear()
+    book.invalidate()
     assert (book.bids(), book.asks(), book.best_bid, book.best_ask, book.crossed) == ((), (), None, None, False)
     book.apply_change(_change(Side.BUY, 10, 3))
     assert book.bids() == _levels((10, 3))
