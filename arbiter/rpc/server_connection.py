@@ -68,16 +68,15 @@ class Host(call_runner.Host, Protocol):
 class ServerConnection(CallRunner):
     """One connection."""
 
-    def __init__(self, host: Host, pipe: Pipe, peer: str, *, verified_peer: bool = False, place: Place | None = None) -> None:
+    def __init__(self, host: Host, pipe: Pipe, peer: str, *, place: Place, verified_peer: bool = False) -> None:
         super().__init__(host)
         self._server = host
         self._pipe = pipe
         self.peer = peer
-        self.place = place or Place(peer)
+        self.place = place
         self._verified_peer = verified_peer
         self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
         self.heard_at = trio.current_time()
-        self.opened_at = self.heard_at
         self.pinged_at = math.inf
         self.stuck_since = math.inf
         """Since when the socket has taken nothing, though there is something to send."""
@@ -116,7 +115,7 @@ class ServerConnection(CallRunner):
             self._pipe.close()
 
     async def _read(self) -> None:
-        wire, pipe = self.wire, self._pipe
+        wire, pipe, place = self.wire, self._pipe, self.place
         while not self._closing:
             data = await pipe.receive()
             if not data:
@@ -125,6 +124,9 @@ class ServerConnection(CallRunner):
             try:
                 wire.receive(data, now)
             finally:
+                if place.guest and wire.greeted and not self._server.places.greet(place, self._server.limits):
+                    self.fresh.clear()  # there was room when it came
+                    self.close()
                 if self.fresh:
                     self.start_fresh()
                 self.flush()
