@@ -92,6 +92,7 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
         """The latch first, which nothing below can undo; a desk that does not answer is named, and holds up no other."""
         _require_operator(request)
         halted = await self._stops.halt(SYSTEM, codec.short_text_in(message.reason))
+        request.changed = halted.changed
         _log.warning("trading is stopped for everybody", by=request.caller.user, durable=halted.durable)
         report = admin_pb2.HaltAllResponse(state=codec.trading_state_out(halted.status.state), durable=halted.durable)
         report.MergeFrom(await self._stops.finish(halted))
