@@ -35,6 +35,7 @@ OPTIONS = {
     "chat_port": click.option("--chat-port", type=int, help="port of the chat page (default 8081)"),
     "recording": click.option("--recording", metavar="FILE", help="replay this recording instead of generated markets"),
     "recording_speed": click.option("--recording-speed", type=int, help="how many times faster than it was recorded (default 1)"),
+    "sandbox_script": click.option("--sandbox-script", metavar="FILE", help="faults that the sandbox venues have, by time"),
     "bot": click.option("--bot/--no-bot", default=None, help="run the Telegram bot in this program, or leave it to `arbiter bot`"),
     "telegram_api_url": click.option("--telegram-api-url", metavar="URL", help="Bot API to use (default: Telegram's own)"),
     "log_level": click.option("--log-level", help="DEBUG, INFO, WARNING or ERROR (default INFO)"),

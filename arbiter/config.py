@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recording: str = ""
     recording_speed: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
     sandbox_seed: int = 1
+    sandbox_script: str = ""
     telegram_bot_token: str = ""
     telegram_allowed_users: str = ""
     telegram_api_url: str = ""

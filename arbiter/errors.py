@@ -25,15 +25,19 @@ class ConfigError(ArbiterError):
 
 
 class VenueUnavailable(ArbiterError):
-    """Retry later: the venue did not answer, or answered that it cannot now. `retry_after_ms` is its own wish, if it has one."""
+    """Retry later: the venue did not answer, or answered that it cannot now.
+
+    `retry_after_ms` is its own wish, `code` its own name for the reason, if it has one.
+    """
 
     reason = "VENUE_UNAVAILABLE"
 
-    def __init__(self, venue: str, problem: str, retry_after_ms: int | None = None) -> None:
+    def __init__(self, venue: str, problem: str, retry_after_ms: int | None = None, code: str = "") -> None:
         super().__init__(f"{venue} is unavailable: {problem}")
         self.venue = venue
         self.problem = problem
         self.retry_after_ms = retry_after_ms
+        self.code = code
 
 
 class VenueRejected(ArbiterError):

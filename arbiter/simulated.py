@@ -14,6 +14,7 @@ from arbiter.data_folder import DataFolder, Secret
 from arbiter.errors import ConfigError
 from arbiter.runtime import Environment
 from arbiter.sandbox.exchange import Sandbox
+from arbiter.sandbox.faults import Script
 from arbiter.sandbox.generated import GeneratedWorld
 from arbiter.sandbox.recording import RecordedWorld, Recording
 from arbiter.sandbox.shells import Shell, Wake, serve_sockets
@@ -46,6 +47,11 @@ def _load(path: str) -> Recording:
     return Recording.load(Path(path).expanduser())
 
 
+def load_script(settings: Settings) -> Script:
+    """What goes wrong at the venues, and when. Raises ConfigError for a bad file."""
+    return Script.load(Path(settings.sandbox_script).expanduser()) if settings.sandbox_script else Script()
+
+
 def fresh_seconds(world: World, settings: Settings) -> float:
     """A recording proves its books only as often as it sampled them."""
     if world.sample_interval_ms is None:
@@ -53,12 +59,12 @@ def fresh_seconds(world: World, settings: Settings) -> float:
     return max(FRESH_SECONDS, 2 * world.sample_interval_ms / 1000 / settings.recording_speed)
 
 
-async def start_venues(world: World, environment: Environment, nursery: trio.Nursery) -> list[Venue]:
+async def start_venues(world: World, script: Script, environment: Environment, nursery: trio.Nursery) -> list[Venue]:
     """Serve both venues on loopback and connect the production connectors to them: only the addresses differ."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    sandbox = Sandbox(world, {KALSHI_KEY_ID: public})
+    sandbox = Sandbox(world, {KALSHI_KEY_ID: public}, script=script)
     shell = Shell(sandbox, environment.unix_ms, Wake())
     nursery.start_soon(shell.tick_for_ever)
     polymarket_port = await nursery.start(serve_sockets, shell, sandbox.polymarket, 0)

@@ -34,7 +34,7 @@ from arbiter.rpc.totp_policy import TotpPolicy
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
 from arbiter.runtime.correlation import add_correlation
-from arbiter.simulated import BOT_TOKEN, bot_token, fresh_seconds, make_world, start_chat, start_venues
+from arbiter.simulated import BOT_TOKEN, bot_token, fresh_seconds, load_script, make_world, start_chat, start_venues
 from arbiter.store.sqlite import SqliteStore
 from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
 
@@ -56,6 +56,7 @@ async def run(settings: Settings) -> None:
 
 async def _serve(settings: Settings, stop: Stop) -> None:
     environment = Environment.real()
+    script = load_script(settings)
     world = await make_world(settings, environment.unix_ms())
     folder = _folder(settings)
     async with _taken(folder, settings.mode) as store:
@@ -73,7 +74,7 @@ async def _serve(settings: Settings, stop: Stop) -> None:
             server = address_of(listener) if local is None else f"{LOCAL_PREFIX}{local.socket.getsockname()}"
             api_url = chat or settings.telegram_api_url
             make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
-            venues = await start_venues(world, environment, nursery)
+            venues = await start_venues(world, script, environment, nursery)
             fresh = fresh_seconds(world, settings)
             marker = await _readable(FileStopMarker(folder.path / STOP_MARKER_FILE))
             arbiter = compose(

@@ -40,10 +40,11 @@ class Halt(Request["Halted"], frozen=True, tag=True):
 
 
 class Halted(Message, frozen=True, tag=True):
-    """The stop holds. `durable`: also over a restart of the program, already now."""
+    """The stop holds. `durable`: also over a restart of the program, already now. `changed`: it did not hold, or was being lifted."""
 
     status: TradingStatus
     durable: bool
+    changed: bool = False
 
 
 class Resume(Request[TradingStatus], frozen=True, tag=True):
@@ -180,8 +181,9 @@ class Brake(Actor[Messages]):
     async def handle(self, message: Messages) -> object:
         match message:
             case Halt(user, reason):
+                changed = self._latch.own(user).state is not TradingState.HALTED or user in self._resuming
                 status = self._halt(user, reason)
-                self.context.start_task(self._answer_halt, status, self.context.answer_later())
+                self.context.start_task(self._answer_halt, status, changed, self.context.answer_later())
                 return None
             case Resume(user):
                 return self._resume(user)
@@ -214,13 +216,13 @@ class Brake(Actor[Messages]):
             self._latch.doubt(user)
         return status
 
-    async def _answer_halt(self, status: TradingStatus, slot: ReplySlot) -> None:
+    async def _answer_halt(self, status: TradingStatus, changed: bool, slot: ReplySlot) -> None:
         user = status.user
         if self._latch.doubt_of(user) is not None:
             await self._write(status, DURABLE_SECONDS)
         if self._latch.doubt_of(user) is not None:
             await self._mark_soon()
-        slot.answer(Halted(status, durable=self._latch.doubt_of(user) is None))
+        slot.answer(Halted(status, self._latch.doubt_of(user) is None, changed))
 
     async def _write(self, status: TradingStatus, seconds: float) -> None:
         """Make it durable, unless it holds no more or is being lifted: then it would come after the resume's own write."""

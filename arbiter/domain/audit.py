@@ -12,7 +12,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
 
     `at_ms`: UTC. `who`: a user's id, or `bot`, or empty where nobody was known. `method`: what was called or what
     happened. `target`: the user, pair or key that it was about; never a secret. `outcome`: `OK`, or the reason code of
-    what it ended with. `times`: how many such calls this record stands for; reads that are repeated are counted, not listed.
+    what it ended with. `times`: how many such calls this record stands for; what only repeats is counted, not listed.
     """
 
     at_ms: int

@@ -52,7 +52,7 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
         environment = self._core.environment
         user = UserId(_user_id_in(message.user_id) or new_id(environment.unix_ms(), environment.random))
         message.user_id = user  # whom the audit names, also where this fails
-        name = codec.text_in("name", message.name, LONGEST_NAME)
+        name = codec.line_in("name", message.name, LONGEST_NAME)
         tier = _one_of("tier", Tier, message.tier or Tier.FREE.value)
         role = _one_of("role", Role, message.role or Role.TRADER.value)
         api_key, stored = make_api_key(self._keys.pepper)
@@ -92,6 +92,7 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
         """The latch first, which nothing below can undo; a desk that does not answer is named, and holds up no other."""
         _require_operator(request)
         halted = await self._stops.halt(SYSTEM, codec.short_text_in(message.reason))
+        request.changed = halted.changed
         _log.warning("trading is stopped for everybody", by=request.caller.user, durable=halted.durable)
         report = admin_pb2.HaltAllResponse(state=codec.trading_state_out(halted.status.state), durable=halted.durable)
         report.MergeFrom(await self._stops.finish(halted))

@@ -36,13 +36,15 @@ _NOT_METADATA = frozenset({b"content-type", b"grpc-status", b"grpc-message", b"g
 class AnswerHead:
     """The head of an answer, or its trailers."""
 
-    __slots__ = ("encoding", "metadata", "status")
+    __slots__ = ("encoding", "interim", "metadata", "status")
 
-    def __init__(self, status: Status | None, metadata: Metadata, encoding: bytes) -> None:
+    def __init__(self, status: Status | None, metadata: Metadata, encoding: bytes, *, interim: bool = False) -> None:
         self.status = status
         """None: this block names none."""
         self.metadata = metadata
         self.encoding = encoding
+        self.interim = interim
+        """A word on the way (HTTP's 1xx, which a proxy may add); the answer is still to come."""
 
 
 def read_answer(headers: Headers) -> AnswerHead:
@@ -61,7 +63,8 @@ def read_answer(headers: Headers) -> AnswerHead:
             metadata.extend((text, base64.b64decode(each + b"=" * (-len(each) % 4), validate=True)) for each in value.split(b","))
         except binascii.Error:
             continue  # nobody can read it
-    return AnswerHead(_status(known), tuple(metadata), known.get(b"grpc-encoding", IDENTITY))
+    interim = known.get(b":status", b"").startswith(b"1")
+    return AnswerHead(None if interim else _status(known), tuple(metadata), known.get(b"grpc-encoding", IDENTITY), interim=interim)
 
 
 def _status(known: dict[bytes, bytes]) -> Status | None:

@@ -1,14 +1,19 @@
 """Writing the audit from the front.
 
 For a whole service: `audit.every_call(AdminService(core).service)` records each call of it, also one that is added later,
-with its caller, what it was about and how it ended; the service itself does nothing for that. For one event: `await
-audit.note(who, what, target)`. Neither ever raises, nor waits for longer than `AUDIT_SECONDS`.
+with its caller, what it was about and how it ended; the service itself does nothing for that. What the gate refused of such a
+service: `audit.refused(who, method, reason)`. For one event: `await audit.note(who, what, target)`. None of them ever raises, nor
+waits for longer than `AUDIT_SECONDS`.
+
+What costs nothing to repeat fills neither table nor disk: reads, stops that changed nothing and what was refused are recorded once,
+and their like are counted for a while, which `count_for_ever` tells in one record. A change is always recorded on its own.
 
 What a call was about is read from its request, else from its reply: the first of the fields `TARGETS` that is set.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import math
+from collections.abc import Awaitable, Callable, Container
+from typing import Any, NamedTuple
 
 import structlog
 import trio
@@ -18,19 +23,39 @@ from arbiter.actors.auditor import Audit as Write
 from arbiter.actors.auditor import AuditSoon
 from arbiter.actors.auditor import Messages as AuditorMessages
 from arbiter.domain.audit import OK, AuditRecord, record
+from arbiter.domain.limits import TokenBucket
 from arbiter.errors import ArbiterError
+from arbiter.rpc.repeats import Repeats
 from arbiter.rpc.request import Request
 from arbiter.runtime import Environment, Ref
 from arbiter.runtime.correlation import correlation
 
 AUDIT_SECONDS = 0.5
 """How long an answer waits for its audit record to be durable; it is written later where that is not enough."""
-READ_EACH_MS = 60_000
-"""A read (`List...`, `Get...`) that one caller repeats is recorded once in this time, with the number of times since the last record."""
-MOST_READERS = 1_000
+READ_SECONDS = 60.0
+"""A read (`List...`, `Get...`) that one caller repeats is recorded once in this time, and its repetitions once after it."""
+STOP_SECONDS = 10.0
+"""The same for a stop that stopped nothing new."""
+REFUSED_SECONDS = 60.0
+"""The same for what the gate refused, by caller, method and reason."""
+MOST_KINDS = 1_000
+"""Of each of these three, counted at once."""
+REFUSED_A_MINUTE = 120
+"""Records of refused calls, everybody's. Those beyond are counted in a single one."""
+UNLISTED = "calls that were counted and are not listed"
+COUNT_SECONDS = 5.0
 TARGETS = ("user_id", "pair_id", "id", "name")
 
 _log = structlog.get_logger(component="audit")
+
+
+class Kind(NamedTuple):
+    """What makes two calls each other's like."""
+
+    who: str
+    method: str
+    target: str
+    outcome: str
 
 
 class Audit:
@@ -39,8 +64,13 @@ class Audit:
     def __init__(self, auditor: Ref[AuditorMessages], environment: Environment) -> None:
         self._auditor = auditor
         self._environment = environment
-        self._reads: dict[tuple[str, str, str, str], tuple[int, int]] = {}
-        """(who, method, target, outcome) -> when it was recorded last, and how often it came since."""
+        self._reads: Repeats[Kind] = Repeats(READ_SECONDS, MOST_KINDS)
+        self._stops: Repeats[Kind] = Repeats(STOP_SECONDS, MOST_KINDS)
+        self._refused: Repeats[Kind] = Repeats(REFUSED_SECONDS, MOST_KINDS)
+        self._refusals = TokenBucket.per_minute(REFUSED_A_MINUTE, environment.monotonic())
+        self._unlisted = 0
+        self._methods: set[str] = set()
+        """Whose calls are recorded."""
 
     async def note(self, who: str, what: str, target: str = "", outcome: str = OK) -> None:
         """Record an event of now. `target` never holds a secret."""
@@ -50,13 +80,43 @@ class Audit:
         """The same without waiting."""
         self._offer(record(self._environment.unix_ms(), who, what, target, correlation.get(), outcome))
 
-    def every_call(self, service: Service) -> Service:
-        """The same service, each of whose unary calls is recorded."""
+    def refused(self, who: str, method: str, reason: str) -> None:
+        """A call of an audited service came no further than the gate. Waits for nothing, however many there are."""
+        if method not in self._methods:
+            method = f"{method.partition('/')[0]}/?"  # any name can be sent
+        kind, now = Kind(who, method, "", reason), self._environment.monotonic()
+        times = self._refused.come(kind, now)
+        if times:
+            self._tell_refused(kind, times, now)
+
+    def every_call(self, service: Service, *, stops: Container[str] = ()) -> Service:
+        """The same service, each of whose unary calls is recorded. `stops`: those of its methods that no rate limit refuses."""
         for name, method in list(service.methods.items()):
-            service.methods[name] = method._replace(method_fn=self._recorded(f"{service.name}/{name}", method.method_fn))
+            path = f"{service.name}/{name}"
+            self._methods.add(path)
+            service.methods[name] = method._replace(method_fn=self._recorded(path, method.method_fn, stop=name in stops))
         return service
 
-    def _recorded(self, method: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def count_for_ever(self) -> None:
+        """Tell what was counted, each kind when its time is over; until cancelled."""
+        while True:
+            await trio.sleep(COUNT_SECONDS)
+            self.tell_counted(self._environment.monotonic())
+
+    def tell_counted(self, now: float = math.inf) -> None:
+        """Record what was counted until now in times that are over (monotonic seconds); by itself: in all of them."""
+        for kind, times in (*self._reads.due(now), *self._stops.due(now)):
+            self._offer(self._made(kind, times))
+        for kind, times in self._refused.due(now):
+            self._tell_refused(kind, times, self._environment.monotonic())
+        for each in (self._reads, self._stops, self._refused):
+            self._unlisted += each.forgotten
+            each.forgotten = 0
+        if self._unlisted:
+            self._offer(self._made(Kind("", UNLISTED, "", OK), self._unlisted))
+            self._unlisted = 0
+
+    def _recorded(self, method: str, call: Callable[..., Awaitable[Any]], *, stop: bool) -> Callable[..., Awaitable[Any]]:
         async def recorded(message: Any, request: Request) -> Any:
             outcome, reply = "INTERNAL", None
             try:
@@ -69,33 +129,37 @@ class Audit:
                 outcome = "CANCELLED"
                 raise
             finally:
-                await self._record_call(request.caller.user, method, _target(message) or _target(reply), outcome)
+                kind = Kind(request.caller.user, method, _target(message) or _target(reply), outcome)
+                times = self._times(kind, repeated_stop=stop and not request.changed)
+                if times:
+                    await self._record(self._made(kind, times))
             return reply
 
         return recorded
 
-    async def _record_call(self, who: str, method: str, target: str, outcome: str) -> None:
-        times = 1
-        if method.rpartition("/")[2].startswith(("List", "Get")) and not (times := self._times(who, method, target, outcome)):
-            return
-        made = record(self._environment.unix_ms(), who, method, target, correlation.get(), outcome, times)
-        if outcome == "CANCELLED":  # nothing can be waited for
+    def _times(self, kind: Kind, *, repeated_stop: bool) -> int:
+        """For how many calls the record of this one stands; 0 where it is only counted."""
+        now = self._environment.monotonic()
+        if repeated_stop:
+            return self._stops.come(kind, now)
+        if kind.method.rpartition("/")[2].startswith(("List", "Get")):
+            return self._reads.come(kind, now)
+        return 1
+
+    def _made(self, kind: Kind, times: int) -> AuditRecord:
+        return record(self._environment.unix_ms(), kind.who, kind.method, kind.target, correlation.get(), kind.outcome, times)
+
+    def _tell_refused(self, kind: Kind, times: int, now: float) -> None:
+        if self._refusals.take(now):
+            self._unlisted += times
+        else:
+            self._offer(self._made(kind, times))
+
+    async def _record(self, made: AuditRecord) -> None:
+        if made.outcome == "CANCELLED":  # nothing can be waited for
             self._offer(made)
         else:
             await self._write(made)
-
-    def _times(self, *read: str) -> int:
-        """For how many reads the record of this one stands; 0 where it is only counted."""
-        who, method, target, outcome = read
-        now = self._environment.unix_ms()
-        last, more = self._reads.get((who, method, target, outcome), (0, 0))
-        if 0 <= now - last < READ_EACH_MS:
-            self._reads[who, method, target, outcome] = (last, more + 1)
-            return 0
-        if len(self._reads) >= MOST_READERS:
-            self._reads.pop(next(iter(self._reads)))
-        self._reads[who, method, target, outcome] = (now, 0)
-        return more + 1
 
     async def _write(self, made: AuditRecord) -> None:
         try:

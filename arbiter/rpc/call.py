@@ -119,25 +119,25 @@ class Call(Stream):
         """More of a request that does not come whole."""
         if self.trailer is not None:
             return  # it is answered, and only its client's window holds the end back
-        if self.incoming is None:
-            self._receive()
-        assert self.incoming is not None
-        self.incoming.feed(payload, ended)
+        incoming = self._receive() if self.incoming is None else self.incoming
+        incoming.feed(payload, ended)
 
-    def _receive(self) -> None:
+    def _receive(self) -> Incoming:
         carrier = self._carrier
         self.incoming = Incoming(self.head.encoding, carrier.hold, lambda length: carrier.took(self, length), self.longest)
+        return self.incoming
 
     async def message(self) -> Any:
         """The next message; None after the last. Raises what the call ends with where it cannot be read."""
         data, self.first = self.first, None
         if data is None:
-            if self.incoming is None:
+            incoming = self.incoming
+            if incoming is None:
                 if self.ended_here:
                     raise RpcFailedError(OVER)
-                self._receive()
-            assert self.incoming is not None
-            data = await self.incoming.next()
+                incoming = self._receive()
+                incoming.ended = self.ended_there  # with its head, or with the one message of a stream
+            data = await incoming.next()
         if data is None:
             return None
         self.size = len(data)

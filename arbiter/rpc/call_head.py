@@ -7,6 +7,7 @@ a plain HTTP status) or as gRPC (`failure`, a gRPC status); each concerns its ca
 import base64
 import binascii
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ LONGEST_TIMEOUT = 10.0 * 365 * 86_400
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _NOT_METADATA = frozenset({b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-message-type"})
 _OF_A_CONNECTION = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+"""A header's name (RFC 9110, 5.6.2), in HTTP/2 in lower case."""
 _PSEUDO = frozenset({b":method", b":scheme", b":path", b":authority"})
 
 
@@ -90,7 +93,7 @@ def read_head(headers: Headers, methods: Methods) -> CallHead:
                 head.malformed = "its pseudo headers"
                 return head
             pseudo[name] = value
-        elif not name or name != name.lower() or name in _OF_A_CONNECTION:
+        elif not _NAME.fullmatch(name) or name in _OF_A_CONNECTION:
             head.malformed = "a header name that is not allowed"
             return head
         else:

@@ -29,7 +29,8 @@ IDLE_WORKERS = 16
 """Kept by a connection."""
 CHARGED_BYTES = 64 * 1024
 """A message from this length on is told to `Host.charge`."""
-TOO_LATE = own_status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed", "DEADLINE_PASSED")
+TOO_LATE = own_status(StatusCode.DEADLINE_EXCEEDED, "the deadline has passed", "DEADLINE_EXCEEDED")
+"""The same reason as a client finds that did not wait for this: which of the two is first is chance."""
 UNREAD = own_status(StatusCode.RESOURCE_EXHAUSTED, "too many answers on this connection are not read", ANSWERS_UNREAD)
 
 _log = structlog.get_logger(component="grpc")

@@ -116,9 +116,13 @@ class ClientCall(Stream):
 
     def head(self, head: AnswerHead, ended: bool) -> None:
         """A header block of the answer."""
+        if head.interim and not ended:
+            return
         self.encoding = self.encoding or head.encoding
         if ended:
             self.trailing_metadata = head.metadata
+            if self.reader.held and head.status is not None and head.status.status_code is StatusCode.OK:
+                self.end(None, ArbiterClientError("the server's answer ends within a message", "BAD_ANSWER"))
             self.end(head.status or Status(StatusCode.UNKNOWN, "the server ended the call without a status"))
         else:
             self.initial_metadata = head.metadata

@@ -23,6 +23,7 @@ from arbiter.domain.trading_state import TradingState, TradingStatus
 from arbiter.domain.wallet import CashPool
 from arbiter.errors import InvalidInput
 from arbiter.rpc.feed import Cursor
+from arbiter.rpc.status import shown
 from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
 
 LONGEST_ID = 200
@@ -67,9 +68,17 @@ def optional_text_in(field: str, value: str, longest: int = LONGEST_ID) -> str:
     return text_in(field, value, longest) if value else ""
 
 
+def line_in(field: str, value: str, longest: int) -> str:
+    """Required text that people read in one line among others: nothing in it moves them about or is invisible."""
+    text = text_in(field, value, longest)
+    if not text.isprintable() or not text.strip():
+        raise InvalidInput(field, "must be text that can be read, in one line")
+    return text
+
+
 def short_text_in(value: str, longest: int = LONGEST_ID) -> str:
-    """Text of a stop, cut where it is too long: nothing that is wrong with it may hold the stop up."""
-    return value[:longest]
+    """Text of a stop, in one line and cut where it is too long: nothing that is wrong with it may hold the stop up."""
+    return shown(value[:longest])
 
 
 def positive_micros_in(field: str, value: int) -> Micros:

@@ -11,7 +11,7 @@ from arbiter.domain.ids import new_id
 from arbiter.rpc.admin_service import AdminService
 from arbiter.rpc.audit import Audit
 from arbiter.rpc.core import Core
-from arbiter.rpc.gate import STOPPING_METHODS, Gate
+from arbiter.rpc.gate import STOPPING_METHODS, STOPS, Gate
 from arbiter.rpc.health_service import HealthService
 from arbiter.rpc.market_service import MarketService
 from arbiter.rpc.reflection_service import reflection_of
@@ -49,13 +49,14 @@ class Front:
         environment = core.environment
         self.tokens = TokenAuthority(keys, environment)
         self.gate = Gate(core, self.tokens)
-        audit = Audit(core.auditor, environment)
+        self.audit = audit = Audit(core.auditor, environment)
+        self.gate.refused = audit.refused
         self.services = [
             UserService(core, self.gate, SignIn(core, self.tokens, keys, self.gate.failures, audit), audit).service,
             TradingService(core, self.gate).service,
             StrategyService(core, self.gate).service,
             MarketService(core, self.gate).service,
-            audit.every_call(AdminService(core, keys).service),
+            audit.every_call(AdminService(core, keys).service, stops={method for _, method in STOPS}),
         ]
         self.health = HealthService([each.name for each in self.services], core.states, environment.monotonic)
         self.services.append(self.health.service)
@@ -79,7 +80,7 @@ class Front:
 
     def actor(self) -> "RpcFront":
         """A new incarnation."""
-        return RpcFront(self.server, self._listeners)
+        return RpcFront(self.server, self._listeners, self.audit)
 
 
 def correlation_ids(environment: Environment) -> Callable[[], str]:
@@ -92,12 +93,15 @@ def correlation_ids(environment: Environment) -> Callable[[], str]:
 class RpcFront(Actor[Never]):
     """Serves until it is stopped. It takes no messages."""
 
-    def __init__(self, server: Server, listeners: tuple[trio.SocketListener, ...]) -> None:
+    def __init__(self, server: Server, listeners: tuple[trio.SocketListener, ...], audit: Audit) -> None:
         self._server = server
         self._listeners = listeners
+        self._audit = audit
 
     async def started(self) -> None:
         self.context.start_task(self._server.serve, *self._listeners)
+        self.context.start_task(self._audit.count_for_ever)
 
     async def stopped(self) -> None:
         await self._server.stop(GRACE_SECONDS)
+        self._audit.tell_counted()

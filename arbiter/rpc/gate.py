@@ -13,7 +13,7 @@ from arbiter.domain.account import Account, Role
 from arbiter.domain.families import lives
 from arbiter.domain.ids import UserId
 from arbiter.domain.limits import TIERS, TokenBucket
-from arbiter.errors import LimitExceeded, NotAllowed, NotRunning, Overloaded, Unauthenticated
+from arbiter.errors import ArbiterError, LimitExceeded, NotAllowed, NotRunning, Overloaded, Unauthenticated
 from arbiter.rpc import health_service, reflection_service
 from arbiter.rpc.core import Core
 from arbiter.rpc.failures import Failures, network_of
@@ -75,6 +75,8 @@ class Gate:
         self.failures = Failures(core.environment)
         self.overloaded: Callable[[], bool] = lambda: False
         """Whether the program is too far behind to begin anything but a stop."""
+        self.refused: Callable[[UserId, str, str], object] = lambda _user, _method, _reason: None
+        """Told of each call of an operators' service that a known account makes and that is refused: who, which method, why."""
 
     def admit(self, service: str, method: str, metadata: Metadata, peer: str = "") -> Account | None:
         """The caller's account, or None for a method that needs none. `peer`: the address that the call comes from.
@@ -93,19 +95,32 @@ class Gate:
             return None
         claims = self._claims(metadata, peer)
         account = self._account(claims.user)
-        if claims.scope == "bot":
-            _require_for_the_bot(service, method, claims, account)
-        if not self._holds(claims, account):
-            raise Unauthenticated(ENDED)
+        try:
+            self._let_in(service, method, claims, account)
+        except ArbiterError as error:
+            self._tell_refused(service, method, account, error)
+            raise
+        return account
+
+    def _let_in(self, service: str, method: str, claims: Claims, account: Account) -> None:
+        self._require_signed_in(service, method, claims, account)
         if (service, method) == CANCEL:
             self._spend(self._cancel_bucket(account.user), f"more than {CANCELS_PER_SECOND} cancels a second")
         elif (service, method) not in STOPS:
             if self.overloaded():
                 raise Overloaded
             self._spend_request(account)
-        if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
-            raise NotAllowed("this needs the role operator")
-        return account
+        _require_role(service, account)
+
+    def _require_signed_in(self, service: str, method: str, claims: Claims, account: Account) -> None:
+        if claims.scope == "bot":
+            _require_for_the_bot(service, method, claims, account)
+        if not self._holds(claims, account):
+            raise Unauthenticated(ENDED)
+
+    def _tell_refused(self, service: str, method: str, account: Account, error: ArbiterError) -> None:
+        if service in OPERATOR_SERVICES:
+            self.refused(account.user, f"{service}/{method}", error.reason)
 
     def charge(self, request: Request, size: int) -> None:
         """A message of `size` bytes counts as one more request for each CHARGED_BYTES: reading it costs as much."""
@@ -119,12 +134,13 @@ class Gate:
             return None
         claims = self.claims(request)
         account = self._account(claims.user)
-        if claims.scope == "bot":
-            _require_for_the_bot(request.service_name, request.method_name, claims, account)
-        if not self._holds(claims, account):
-            raise Unauthenticated(ENDED)
-        if request.service_name in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
-            raise NotAllowed("this needs the role operator")
+        service, method = request.service_name, request.method_name
+        try:
+            self._require_signed_in(service, method, claims, account)
+            _require_role(service, account)
+        except ArbiterError as error:
+            self._tell_refused(service, method, account, error)
+            raise
         return account
 
     def _spend_request(self, account: Account) -> None:
@@ -281,6 +297,11 @@ def _require_for_the_bot(service: str, method: str, claims: Claims, account: Acc
         raise Unauthenticated("this Telegram account is not linked to the account any more")
     if (service, method) not in FOR_THE_BOT:
         raise NotAllowed("this cannot be done from Telegram")
+
+
+def _require_role(service: str, account: Account) -> None:
+    if service in OPERATOR_SERVICES and account.role is not Role.OPERATOR:
+        raise NotAllowed("this needs the role operator")
 
 
 def _bearer(metadata: Metadata) -> str:

@@ -18,7 +18,7 @@ def look_after(connection: ServerConnection, now: float, limits: ServerLimits) -
     wire = connection.wire
     connection.trim()
     if not wire.greeted:
-        if now - connection.opened_at >= limits.handshake_seconds:
+        if now - connection.place.since >= limits.handshake_seconds:
             connection.close()
         return
     if now - wire.half_since >= limits.handshake_seconds:

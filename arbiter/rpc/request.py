@@ -11,7 +11,10 @@ from arbiter.rpc.call_head import CallHead, Metadata
 class Request:
     """One call, as its handler sees it."""
 
-    __slots__ = ("_head", "caller", "correlation_id", "deadline", "end", "initial_metadata", "peer", "trailing_metadata", "verified_peer")
+    __slots__ = (
+        *("_head", "caller", "changed", "correlation_id", "deadline", "end", "initial_metadata", "peer", "trailing_metadata"),
+        "verified_peer",
+    )
 
     def __init__(self, head: CallHead, peer: str) -> None:
         self._head = head
@@ -21,6 +24,8 @@ class Request:
         """The connection itself proves who is there: it comes from this machine, or with a certificate that was asked for."""
         self.caller: Any = None
         """Who calls, as the gate found."""
+        self.changed = False
+        """Set by a stop that stopped something: the audit merges only those that did not."""
         self.correlation_id = ""
         self.deadline = math.inf
         """On trio's clock."""

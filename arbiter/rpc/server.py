@@ -173,7 +173,7 @@ class Server:
                 if not local:
                     sock.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
                 tls = None if local else self._tls
-                pipe = SocketPipe(sock) if tls is None else await self._secured(sock, tls)
+                pipe = SocketPipe(sock) if tls is None else await self._secured(sock, tls, place.since)
                 verified = local or is_loopback(peer) or (tls is not None and tls.mutual)
                 connection = ServerConnection(self, pipe, peer, verified_peer=verified, place=place)
                 self._connections.add(connection)
@@ -192,9 +192,9 @@ class Server:
         finally:
             self.places.give_back(place)
 
-    async def _secured(self, sock: trio.socket.SocketType, tls: ServerTls) -> Pipe:
+    async def _secured(self, sock: trio.socket.SocketType, tls: ServerTls, since: float) -> Pipe:
         """The connection's bytes over TLS. Raises NoTls where it does not come about in time."""
-        with trio.move_on_after(self.limits.handshake_seconds) as scope, self._until_stop(scope):
+        with trio.move_on_at(since + self.limits.handshake_seconds) as scope, self._until_stop(scope):
             pipe = TlsPipe(SocketPipe(sock), await tls.context(), server_side=True)
             if await pipe.handshake() == "h2":
                 return pipe

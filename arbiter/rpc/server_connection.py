@@ -35,7 +35,7 @@ LAST_WORDS_SECONDS = 0.2
 """After a GOAWAY the peer's bytes are read for so long: a connection closed with bytes unread is reset, and what was sent is lost."""
 
 UNAUTHENTICATED_PER_SECOND = 100
-"""Calls without a valid token that a connection may make for long."""
+"""Calls without a valid token, or that are none, that a connection may make for long."""
 UNAUTHENTICATED_CALLS = 3
 """Times the calls that it may have under way: so many at once, since a token expires under all of them, and again while it is renewed."""
 
@@ -68,16 +68,15 @@ class Host(call_runner.Host, Protocol):
 class ServerConnection(CallRunner):
     """One connection."""
 
-    def __init__(self, host: Host, pipe: Pipe, peer: str, *, verified_peer: bool = False, place: Place | None = None) -> None:
+    def __init__(self, host: Host, pipe: Pipe, peer: str, *, place: Place, verified_peer: bool = False) -> None:
         super().__init__(host)
         self._server = host
         self._pipe = pipe
         self.peer = peer
-        self.place = place or Place(peer)
+        self.place = place
         self._verified_peer = verified_peer
         self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
         self.heard_at = trio.current_time()
-        self.opened_at = self.heard_at
         self.pinged_at = math.inf
         self.stuck_since = math.inf
         """Since when the socket has taken nothing, though there is something to send."""
@@ -116,7 +115,7 @@ class ServerConnection(CallRunner):
             self._pipe.close()
 
     async def _read(self) -> None:
-        wire, pipe = self.wire, self._pipe
+        wire, pipe, place = self.wire, self._pipe, self.place
         while not self._closing:
             data = await pipe.receive()
             if not data:
@@ -125,6 +124,9 @@ class ServerConnection(CallRunner):
             try:
                 wire.receive(data, now)
             finally:
+                if place.guest and wire.greeted and not self._server.places.greet(place, self._server.limits):
+                    self.fresh.clear()  # there was room when it came
+                    self.close()
                 if self.fresh:
                     self.start_fresh()
                 self.flush()
@@ -214,9 +216,11 @@ class ServerConnection(CallRunner):
         self.wire.streams[stream_id] = call
         if head.malformed or (not head.service and not head.refused and head.failure is None):
             self.wire.reset(call, Code.PROTOCOL_ERROR)
+            self._spend_unauthenticated()
             return
         if head.refused:
             self.wire.headers(call, answer_blocks.http_refusal(head.refused), ended=True)
+            self._spend_unauthenticated()
             return
         self.quiet_since = math.inf
         self._begin(call)
@@ -245,14 +249,20 @@ class ServerConnection(CallRunner):
                 raise RpcFailedError(own_status(StatusCode.UNIMPLEMENTED, f"no method {head.path}", "NOT_OFFERED"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
             self.finish(call, ending_of(error, request))
-            if isinstance(error, Unauthenticated) or (isinstance(error, LimitExceeded) and error.what == failures.WHAT):
-                self.wire.spend(self._unauthenticated, trio.current_time(), "calls without a valid token")
+            if request.caller is None and (
+                isinstance(error, Unauthenticated | RpcFailedError) or (isinstance(error, LimitExceeded) and error.what == failures.WHAT)
+            ):
+                self._spend_unauthenticated()
             return
         finally:
             correlation.reset(token)
         if head.timeout != math.inf:
             call.deadline = request.deadline = trio.current_time() + head.timeout
         self.fresh.append(call)
+
+    def _spend_unauthenticated(self) -> None:
+        """One more of what nobody pays for by a rate of theirs. Raises Broken where that is too many."""
+        self.wire.spend(self._unauthenticated, trio.current_time(), "calls without a valid token")
 
     def headers(self, stream: Stream, head: CallHead, ended: bool) -> None:
         """The end of a request that has trailers, which gRPC has not."""

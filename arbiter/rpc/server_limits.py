@@ -8,8 +8,11 @@ class ServerLimits(msgspec.Struct, frozen=True):
 
     connections: int = 1_000
     connections_from_one_address: int = 500
+    handshakes: int = 400
+    """Connections on which TLS, the preface and SETTINGS are not all there yet; they are in none of the caps above."""
+    handshakes_from_one_address: int = 100
     local_connections: int = 100
-    """Through the socket file, which is in none of the caps above."""
+    """Through the socket file, which is in none of the other caps."""
     streams: int = 1_000
     """Calls under way on one connection, told to its client."""
     calls: int = 20_000
@@ -25,8 +28,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
     held_by_one: int = 16 * 2**20
     """What is kept of unfinished requests, of one connection; and what waits of its answers."""
     held_by_all: int = 256 * 2**20
-    handshake_seconds: float = 10.0
-    """Until the client has said what it is, and until a header block that it began is finished."""
+    handshake_seconds: float = 5.0
+    """From the accept until the client has said what it is, TLS included; and until a header block that it began is finished."""
     body_seconds: float = 30.0
     """Until a call's message is there."""
     strangers_body_seconds: float = 5.0

@@ -144,5 +144,12 @@ def _details(error: ArbiterError) -> Details:
 
 
 def _short(text: str) -> str:
-    """Text that a header and protobuf can carry: valid UTF-8, and not too long."""
-    return text.encode(errors="replace")[:LONGEST_MESSAGE_BYTES].decode(errors="ignore")
+    """Text that a header and protobuf can carry, and a person reads in one line: valid UTF-8, and not too long."""
+    return shown(text[:LONGEST_MESSAGE_BYTES]).encode(errors="replace")[:LONGEST_MESSAGE_BYTES].decode(errors="ignore")
+
+
+def shown(text: str) -> str:
+    """The text in one line, without what cannot be seen or moves its neighbours about: it may be a stranger's."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)

@@ -32,13 +32,17 @@ class Stops(Generic[R]):
         self._runs: dict[tuple[UserId, int], _Run[R]] = {}
 
     async def halt(self, user: UserId, reason: str) -> Halted:
-        """Set the latch. Raises ActorStopped, or AskTimeout after `HALT_SECONDS`."""
+        """Set the latch. Raises ActorStopped, or AskTimeout after `HALT_SECONDS`.
+
+        Once the brake was asked, its answer is waited for also where the call is cancelled, so that whoever stopped something knows it.
+        """
         turns = self._turns.setdefault(user, _Turns())
         turns.users += 1
         try:
-            with trio.move_on_after(HALT_SECONDS):
+            with trio.move_on_after(HALT_SECONDS) as scope:
                 async with turns.limit:
-                    return await self._brake.ask(Halt(user, reason), timeout=HALT_SECONDS)
+                    with trio.CancelScope(deadline=scope.deadline, shield=True):
+                        return await self._brake.ask(Halt(user, reason), timeout=HALT_SECONDS)
             raise AskTimeout(self._brake.name, HALT_SECONDS)
         finally:
             turns.users -= 1

@@ -66,6 +66,8 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    half: bool = False
+    """Breaks off in the middle of its body, and the connection with it."""
 
 
 def json_response(value: object, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
@@ -129,29 +131,42 @@ class Socket:
     """How an engine writes to one WebSocket, at any time. After its end, writes go nowhere."""
 
     def __init__(self, connection: "Connection") -> None:
-        self._connection = connection
+        self.connection = connection
 
     def send(self, text: bytes) -> None:
         """A text message, already encoded."""
-        if websocket := self._connection.open_websocket:
+        if websocket := self.connection.open_websocket:
             websocket.send_text(text)
-            self._connection.collect()
+            self.connection.collect()
+
+    def event(self, text: bytes) -> None:
+        """A text message that answers nothing: an event of the venue."""
+        self.send(text)
+
+    def half(self, text: bytes) -> None:
+        """Half of the bytes of a text message, and then the end of the connection."""
+        self.connection.send_half(text)
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection has ended."""
+        return self.connection.closed
 
     def ping(self, data: bytes) -> None:
         """A protocol ping."""
-        if websocket := self._connection.open_websocket:
+        if websocket := self.connection.open_websocket:
             websocket.send_ping(data)
-            self._connection.collect()
+            self.connection.collect()
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE) -> None:
         """Begin the closing handshake."""
-        if websocket := self._connection.open_websocket:
+        if websocket := self.connection.open_websocket:
             websocket.send_close(code)
-            self._connection.collect()
+            self.connection.collect()
 
     def drop(self) -> None:
         """Cut the connection, as a failing network would."""
-        self._connection.drop()
+        self.connection.drop()
 
 
 class Connection:
@@ -244,6 +259,14 @@ class Connection:
             else:
                 self.closed = True
 
+    def send_half(self, text: bytes) -> None:
+        """For `Socket`: begin a text message, and end in the middle of it."""
+        if websocket := self.open_websocket:
+            websocket.send_text(text)
+            frame = b"".join(websocket.data_to_send())
+            self._write(frame[: len(frame) // 2])
+            self.closed = True
+
     def _write(self, data: bytes) -> None:
         self._out += data
         if len(self._out) > LARGEST_BACKLOG:
@@ -301,6 +324,10 @@ class Connection:
     def _respond(self, method: bytes, response: Response) -> None:
         lines = [("content-type", response.content_type), ("content-length", str(len(response.body))), *response.headers]
         self._write(self._http.send(h11.Response(status_code=response.status, headers=lines)) or b"")
+        if response.half:
+            self._write(response.body[: len(response.body) // 2])
+            self.closed = True
+            return
         if method != b"HEAD":
             self._write(self._http.send(h11.Data(data=response.body)) or b"")
         self._write(self._http.send(h11.EndOfMessage()) or b"")

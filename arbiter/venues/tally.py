@@ -1,4 +1,6 @@
-"""What a connector counts, and its one word a minute in the log about frames that make no sense."""
+"""What a connector counts, and its one word a minute in the log for each kind of input that makes no sense."""
+
+from enum import StrEnum
 
 import structlog
 
@@ -8,31 +10,62 @@ LOG_SECONDS = 60.0
 SHOWN_BYTES = 200
 
 
+class BadInput(StrEnum):
+    """The kinds of what a peer should not send. Each is a counter in `Tally.statistics`."""
+
+    MALFORMED_FRAME = "malformed_frames"
+    """A whole message that is not what the venue's API promises."""
+    BROKEN_FRAMES = "broken_frames"
+    """Bytes that are no WebSocket frames, or break its rules."""
+    LARGE_MESSAGE = "large_messages"
+    """A message beyond the bound, as it came or inflated."""
+    HALF_FRAME = "half_frames"
+    """The connection ended within a frame or a message."""
+    NO_UPGRADE = "refused_upgrades"
+    """An answer to the upgrade that is none: a refusal, HTML, garbage."""
+    SLOW_UPGRADE = "slow_upgrades"
+    """No answer to the upgrade in time, though it may come byte by byte."""
+    UNANSWERED = "unanswered_requests"
+    """A request whose answer did not come, broke off, or did not end in time."""
+    LARGE_ANSWER = "large_answers"
+    """An answer beyond the bound, as it came or inflated."""
+    UNREADABLE_ANSWER = "unreadable_answers"
+    """An answer whose body is HTML, garbage, or not what the API promises."""
+
+
+_LOGGED = {kind: kind.name.lower().replace("_", " ") for kind in BadInput}
+
+
 class Tally:
     """The counters of one connector since the start. Plain attributes: some are raised with every frame."""
 
     def __init__(self, venue: str, surroundings: Surroundings) -> None:
         self.frames = 0
         self.unknown_events = 0
-        self.malformed_frames = 0
         self.gaps = 0
         self.connections = 0
         self.unreadable_markets = 0
         """Markets of the catalogue whose fields were not what the API promises; left out."""
         self.resubscribed = 0
         """Outcomes that were subscribed anew because their book did not come."""
+        self.bad = dict.fromkeys(BadInput, 0)
         self._monotonic = surroundings.monotonic
-        self._logged_at = float("-inf")
+        self._logged_at: dict[BadInput, float] = {}
         self._log = structlog.get_logger(venue=venue)
 
     def malformed(self, frame: bytes, problem: str) -> None:
-        """Count a malformed frame; at most once a minute also say so, so that a noisy peer cannot fill the log."""
-        self.malformed_frames += 1
-        if self._monotonic() - self._logged_at >= LOG_SECONDS:
-            self._logged_at = self._monotonic()
-            self._log.warning("malformed frame", problem=problem[:SHOWN_BYTES], frame=frame[:SHOWN_BYTES])
+        """Count a malformed frame."""
+        self.count(BadInput.MALFORMED_FRAME, problem, frame=frame[:SHOWN_BYTES])
+
+    def count(self, kind: BadInput, problem: str, **more: object) -> None:
+        """Count it; at most once a minute for each kind also say so, so that a noisy peer cannot fill the log."""
+        self.bad[kind] += 1
+        now = self._monotonic()
+        if now - self._logged_at.get(kind, float("-inf")) >= LOG_SECONDS:
+            self._logged_at[kind] = now
+            self._log.warning(_LOGGED[kind], problem=problem[:SHOWN_BYTES], count=self.bad[kind], **more)
 
     def statistics(self) -> dict[str, int]:
-        """As `Venue.statistics` promises, and this package's own two."""
-        names = ("frames", "unknown_events", "malformed_frames", "gaps", "connections", "unreadable_markets", "resubscribed")
-        return {name: getattr(self, name) for name in names}
+        """As `Venue.statistics` promises, this package's own two, and every kind of bad input."""
+        names = ("frames", "unknown_events", "gaps", "connections", "unreadable_markets", "resubscribed")
+        return {name: getattr(self, name) for name in names} | {kind.value: count for kind, count in self.bad.items()}

@@ -107,6 +107,10 @@ async def test_a_user_id_that_is_taken_is_told_and_its_key_stays(ask, refused, p
     ("changes", "text"),
     [
         ({"name": ""}, "name: is required"),
+        *(
+            ({"name": name}, "name: must be text that can be read, in one line")
+            for name in (" ", "a\nb", "\0", "\u202eoperator", "a\x1b[2J")
+        ),
         ({"name": "x" * 101}, "name: has 101 characters, at most 100 are allowed"),
         ({"user_id": "*"}, "user_id: may have 1 to 64 letters, digits and ._-"),
         ({"user_id": "a b"}, "user_id: may have 1 to 64 letters, digits and ._-"),

@@ -44,6 +44,10 @@ def test_a_request_is_read():
         pytest.param([*PSEUDO, *GRPC, (b"X-Upper", b"x")], id="capitals"),
         pytest.param([*PSEUDO, *GRPC, (b"", b"x")], id="no name"),
         *(
+            pytest.param([*PSEUDO, *GRPC, (name, b"x")], id=repr(name))
+            for name in (b"x y", b"x:y", b"x\0", b"x\n", b"x\x7f", b"\xff", b"\xff-bin", b"x/", b'x"')
+        ),
+        *(
             pytest.param([*PSEUDO, *GRPC, (name, b"x")], id=name.decode())
             for name in (b"connection", b"transfer-encoding", b"upgrade", b"keep-alive", b"proxy-connection")
         ),
@@ -127,9 +131,7 @@ def test_binary_metadata_is_decoded_padded_or_not_and_several_at_once():
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [(b"a-bin", b"!"), (b"a-bin", b"AAAAA"), (b"a", b"\xff"), (b"a", b"\n"), (b"\xff", b"a"), (b"\xff-bin", b"AA")]
-)
+@pytest.mark.parametrize(("name", "value"), [(b"a-bin", b"!"), (b"a-bin", b"AAAAA"), (b"a", b"\xff"), (b"a", b"\n")])
 def test_metadata_that_nobody_could_read_fails_its_call_and_names_the_field(name, value):
     found = head((name, value))
     assert found.failure.status_code is StatusCode.INVALID_ARGUMENT

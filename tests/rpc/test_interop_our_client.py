@@ -452,6 +452,23 @@ async def test_what_is_scripted_here_is_an_answer():
         assert await empty_call(channel) == m.Empty()
 
 
+async def test_what_a_proxy_says_on_the_way_is_no_answer_yet():
+    early = block((":status", "103"), ("link", "x"), ended=False)
+    async with scripted(early, early, HEAD, MESSAGE, OK) as channel, channel.call(f"{SERVICE}/EmptyCall") as call:
+        await call.send(m.Empty())
+        assert await call.receive(m.Empty) == m.Empty()
+        assert call.initial_metadata == ()
+
+
+async def test_a_stream_that_is_cut_off_within_a_message_does_not_look_as_if_it_had_ended():
+    part = frames.frame(frames.DATA, 0, 1, b"\0\0\0\0\3\xff")
+    async with scripted(HEAD, MESSAGE, part, OK) as channel, channel.call(f"{SERVICE}/EmptyCall") as call:
+        await call.send(m.Empty())
+        assert await call.receive(m.Empty) == m.Empty()
+        with pytest.raises(ArbiterClientError, match="within a message"):
+            await call.receive(m.Empty)
+
+
 async def test_a_trailers_only_answer_tells_status_and_metadata():
     only = block((":status", "200"), ("grpc-status", "8"), ("grpc-message", "slow%20down"), ("retry-after-ms", "70"), ended=True)
     error = await outcome(only)
@@ -499,6 +516,9 @@ async def test_a_page_instead_of_an_answer_is_the_status_that_grpc_says_it_is(ht
         ((HEAD, frames.frame(frames.DATA, 0, 1, b"\1\0\0\0\3abc"), OK), "BAD_ANSWER"),
         ((HEAD, frames.frame(frames.DATA, 0, 1, b"\0\xff\xff\xff\xff"), OK), "BAD_ANSWER"),
         ((HEAD, frames.goaway(0, frames.Code.NO_ERROR, "bye")), "UNAVAILABLE"),
+        ((HEAD, MESSAGE, frames.frame(frames.DATA, 0, 1, b"\0\0\0\0\3\xff"), OK), "BAD_ANSWER"),
+        ((HEAD, frames.frame(frames.DATA, 0, 1, b"\0"), OK), "BAD_ANSWER"),
+        ((block((":status", "103"), ended=True),), "UNKNOWN"),
         ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), "NOT_CONNECTED"),
     ],
 )

@@ -70,13 +70,13 @@ async def test_a_deadline_that_passes_has_a_reason(served, connect_raw):
         await raw.send()
         await raw.ended(number)
         end = raw.header_blocks(number)[-1]
-        assert (end["grpc-status"], end["arbiter-reason"]) == ("4", "DEADLINE_PASSED")
+        assert (end["grpc-status"], end["arbiter-reason"]) == ("4", "DEADLINE_EXCEEDED")
 
 
 @pytest.mark.parametrize(
     ("status", "reason", "wait"),
     [
-        (TOO_LATE, "DEADLINE_PASSED", None),
+        (TOO_LATE, "DEADLINE_EXCEEDED", None),
         (UNREAD, "ANSWERS_UNREAD", None),
         (SLOW, "SLOW_READER", None),
         (STOPPING, "STOPPING", None),  # what was cut off may have been done

@@ -70,6 +70,30 @@ async def test_a_flood_of_calls_without_a_valid_token_is_cut_off(server, autojum
         assert peer.pipe.closed
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param((b"x y", b"1"), id="no HTTP request"),
+        pytest.param((b"content-type", b"text/plain"), id="no gRPC"),
+        pytest.param((b"grpc-timeout", b"soon"), id="no deadline"),
+        pytest.param((b"grpc-encoding", b"zip"), id="no compression"),
+    ],
+)
+async def test_a_flood_of_what_is_no_call_is_cut_off_too(server, autojump_clock, extra):
+    async with connected(server) as peer:
+        caller = Caller(peer)
+        peer.greet()
+        peer.pipe.feed(frames.window_update(0, 2**30))
+        for _ in range(5):
+            for _ in range(1_000):
+                peer.call(caller.next, UNARY, HELLO, extra=(extra,))
+                caller.next += 2
+            await trio.sleep(0.5)
+        assert caller.farewell() is Code.ENHANCE_YOUR_CALM
+        await trio.sleep(1)
+        assert peer.pipe.closed
+
+
 async def test_a_token_that_expires_under_a_thousand_calls_twice_ends_no_connection(server, autojump_clock):
     async with connected(server) as peer:
         caller = Caller(peer)

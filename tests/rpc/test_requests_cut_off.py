@@ -76,6 +76,45 @@ async def test_requests_that_end_do(taking, connect_raw):
     assert server.held == 0
 
 
+async def test_a_stream_of_requests_may_end_with_the_frame_of_its_only_message(taking, connect_raw):
+    server, port, _began, go, told = taking
+    go.set()
+    async with connect_raw(port) as raw:
+        number = raw.begin("/test.Service/Take")
+        raw.message(number, BODY, end=True)
+        await raw.send()
+        await raw.ended(number)
+    assert told == ["x" * 1000, "the end"]
+    assert server.held == 0
+
+
+async def test_a_stream_of_requests_may_end_with_its_head(connect_raw):
+    async def count(messages, request):
+        return AuthResponse(user_id=str(len([message async for message in messages])))
+
+    service = Service("test.Service")
+    service.add_method("Count", count, RPCSignature(Cardinality.STREAM_UNARY, AuthRequest, AuthResponse))
+    server = Server([service], lambda _: "somebody", lambda: "id")
+    async with await open_listener("localhost", 0) as listener, trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, listener)
+        async with connect_raw(port_of(listener)) as raw:
+            number = raw.begin("/test.Service/Count", end=True)
+            await raw.send()
+            await raw.ended(number)
+            assert raw.header_blocks(number)[-1]["grpc-status"] == "0"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_request_that_ends_with_its_head_has_no_message_and_nobody_waits_for_one(served, connect_raw):
+    async with connect_raw(served.port) as raw:
+        with trio.fail_after(served.server.limits.strangers_body_seconds):
+            number = raw.begin("/test.Service/Unary", end=True)
+            await raw.send()
+            await raw.ended(number)
+        assert raw.header_blocks(number)[-1]["arbiter-reason"] == "BAD_MESSAGE"
+    assert served.server.waiting == 0
+
+
 async def test_a_connection_is_idle_too_when_its_last_answer_had_to_wait_for_window(served, connect_raw, eventually):
     async def large(message, request):
         return AuthResponse(user_id="x" * 100_000)

@@ -100,7 +100,7 @@ async def test_a_status_message_may_hold_any_text(served, official):
     text = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 
     async def refuse(message, request):
-        raise NotFound(text)
+        raise NotFoundError(text)
 
     served.unary = refuse
     assert (await official.refusal(UNARY, HELLO)).details() == text

@@ -261,3 +261,11 @@ async def test_a_very_long_or_broken_text_still_reaches_the_official_client_as_a
     assert refusal.details().startswith("kalshi refused: ")
     assert len(refusal.details().encode()) <= LONGEST_MESSAGE_BYTES
     assert unpacked(rpc_status.from_call(refusal))["ErrorInfo"].reason == "VENUE_REJECTED"
+
+
+async def test_what_a_stranger_wrote_is_told_in_one_line_that_shows_all_of_it(served, official):
+    async def fail(message, request):
+        raise errors.NotFound("no order a\nOK \u202eb\x1b[2J\0")
+
+    served.unary = fail
+    assert (await official.refusal(UNARY, HELLO)).details() == "no order a OK ?b?[2J?"

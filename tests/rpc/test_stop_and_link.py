@@ -232,6 +232,12 @@ async def test_a_stop_is_not_refused_because_of_cancels_reads_and_stops_without_
         assert (await client.emergency_stop()).state is TradingState.HALTED
 
 
+async def test_a_stop_with_a_reason_that_is_no_line_stops_and_keeps_what_can_be_read(connect):
+    async with connect("pro") as client:
+        assert (await client.emergency_stop("for\ntoday\0\u202e")).state is TradingState.HALTED
+        assert (await client.get_trading_state()).reason == "for today??"
+
+
 @pytest.mark.parametrize("reason", ["x" * 201, "x" * 10_000])
 async def test_a_stop_with_too_long_a_reason_stops_and_keeps_its_beginning(connect, reason):
     async with connect("pro") as client:

@@ -121,3 +121,20 @@ async def test_a_stop_waits_no_longer_than_its_time_for_others_of_its_user(autoj
         for _ in range(3 * HALTS_AT_ONCE):
             nursery.start_soon(halt)
     assert [round(at - began, 3) for at in refused] == [1.5] * (3 * HALTS_AT_ONCE)
+
+
+async def test_whoever_is_cancelled_while_the_brake_is_asked_still_knows_what_it_answered(autojump_clock, scene):
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(_open_soon, scene)
+            scope.cancel()
+            halted = await scene.stops.halt(ME, "")
+            assert halted == scene.brake.halted()
+            await trio.lowlevel.checkpoint()
+        assert scope.cancelled_caught
+    assert scene.stops._turns == {}
+
+
+async def _open_soon(scene):
+    await trio.sleep(0.5)
+    scene.brake.open.set()

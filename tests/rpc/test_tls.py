@@ -148,6 +148,19 @@ async def test_our_client_calls_over_both(shared, mutual, host):
         assert (await ask(served, shared.client("client" if mutual else None), host=host)).user_id == "hello"
 
 
+@pytest.mark.parametrize(("days", "let_in"), [(-1, False), (2, True)], ids=["expired", "valid"])
+async def test_a_clients_certificate_that_has_expired_lets_nobody_in(pki, make_official, days, let_in):
+    before = datetime.now(UTC) - timedelta(days=30)
+    pki.put("old", issue_client(pki.authority, "old", before, days=30 + days))
+    async with serving(pki.server(mutual=True)) as served:
+        official = make_official(f"localhost:{served.port}", pki.official("old"))
+        if let_in:
+            assert (await official.call(UNARY, HELLO)).user_id == "hello"
+        else:
+            assert (await official.refusal(UNARY, HELLO)).code() is grpc.StatusCode.UNAVAILABLE
+            assert isinstance(await ask(served, pki.client("old")), NotConnected)
+
+
 @pytest.mark.parametrize("shows", [None, "strange/client", "server"], ids=["nothing", "a stranger's", "a server's"])
 async def test_without_a_clients_certificate_of_the_authority_nobody_is_let_in(shared, make_official, shows, logged):
     async with serving(shared.server(mutual=True)) as served:
@@ -229,8 +242,11 @@ async def test_tls_to_a_port_in_clear_is_dropped_and_told(shared, make_official)
         assert (await ask(served, None)).user_id == "hello"
 
 
-async def test_a_client_that_does_not_ask_for_http2_is_dropped(shared, eventually):
+@pytest.mark.parametrize("offers", [[], ["http/1.1"], ["h2c", "h3"]], ids=["nothing", "http/1.1", "others"])
+async def test_a_client_that_does_not_ask_for_http2_is_dropped(shared, eventually, offers):
     context = ssl.create_default_context(cafile=shared.folder / "ca.pem")
+    if offers:
+        context.set_alpn_protocols(offers)
     async with serving(shared.server()) as served:
         stream = await trio.open_ssl_over_tcp_stream("127.0.0.1", served.port, ssl_context=context)
         with trio.fail_after(SECONDS):

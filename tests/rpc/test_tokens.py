@@ -95,9 +95,24 @@ def test_a_token_for_the_bot_that_names_no_telegram_account_is_refused(tokens, f
     refused(tokens, forge({"scope": "bot", **named}))
 
 
-@pytest.mark.parametrize("exp", ["soon", [], None, float("inf"), float("nan")])
+@pytest.mark.parametrize("exp", ["soon", [], None, True, "9999999999", 1e300, float("inf"), float("nan")])
 def test_a_token_whose_expiry_is_no_time_is_refused(tokens, forge, exp):
     refused(tokens, forge({"exp": exp}))
+
+
+@pytest.mark.parametrize("seconds", [1, 10**6, 10**30])
+def test_a_token_that_lives_longer_than_any_that_is_issued_is_refused(tokens, forge, clock, seconds):
+    assert tokens.verify(forge({"exp": int(clock.seconds) + ACCESS_MS // 1000})) == "me"
+    refused(tokens, forge({"exp": int(clock.seconds) + ACCESS_MS // 1000 + seconds}))
+    refused(tokens, forge({"scope": "bot", "telegram_id": 7, "exp": int(clock.seconds) + BOT_MS // 1000 + 1}))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"iat": "1"}, {"epoch": "0"}, {"epoch": None}, {"fid": []}, {"fid": 5}, {"scope": "admin"}, {"scope": None}, {"telegram_id": 7}],
+)
+def test_a_token_with_a_claim_that_is_never_issued_so_is_refused(tokens, forge, claims):
+    refused(tokens, forge(claims))
 
 
 def test_a_token_by_another_key_is_refused_also_under_our_key_id(tokens, forge):
@@ -203,7 +218,8 @@ def test_a_token_of_the_key_before_counts_until_it_expires_and_new_ones_are_the_
 
 
 def test_a_retired_key_signs_nothing_more_after_its_last_token_expired(tokens, forge, changed, clock):
-    long_lived = forge({"exp": int(clock.seconds) + 10 * ACCESS_MS})
+    later = int(clock.seconds) + 30
+    long_lived = forge({"iat": later, "exp": later + ACCESS_MS // 1000})
     tokens.use(changed)
     assert tokens.verify(long_lived) == "me"
     tokens.use(changed)

@@ -1,13 +1,12 @@
 """The REST client against scripted bytes over memory streams, on trio's jumping clock."""
 
-import random
-
 import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from arbiter.errors import VenueRejected, VenueUnavailable
+from arbiter.runtime import Environment
 from arbiter.venues.rest import ATTEMPTS, LARGEST_ANSWER, REQUEST_SECONDS, RestClient
 
 
@@ -56,7 +55,7 @@ async def ask(*answers: bytes | None, type_: type = Item) -> tuple[object, Scrip
     async with trio.open_nursery() as nursery:
         network = ScriptedNetwork(nursery, *answers)
         try:
-            async with RestClient("venue", "http://venue/api/", network, random.Random(1)) as rest:
+            async with RestClient("venue", "http://venue/api/", network, Environment.simulated(1)) as rest:
                 result: object = await rest.get("/items", type_, [("limit", "5"), ("cursor", "a b&c")])
         except (VenueUnavailable, VenueRejected) as error:
             result = error
@@ -75,7 +74,7 @@ async def test_a_read_is_typed_and_its_parameters_are_quoted(autojump_clock: Moc
 async def test_reads_share_a_connection_and_the_end_of_the_block_closes_it(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         network = ScriptedNetwork(nursery, answer(), answer(b'{"name":"b"}'))
-        async with RestClient("venue", "http://venue", network, random.Random(1)) as rest:
+        async with RestClient("venue", "http://venue", network, Environment.simulated(1)) as rest:
             assert await rest.get("/1", Item) == Item("a")
             assert await rest.post("/2", [{"token_id": "1"}], Item) == Item("b")
         assert network.connections == 1
@@ -160,7 +159,7 @@ async def test_a_broken_answer_is_unavailable(autojump_clock: MockClock, cut: by
 
     async with trio.open_nursery() as nursery:
         network = CuttingNetwork(nursery)
-        async with RestClient("venue", "http://venue", network, random.Random(1)) as rest:
+        async with RestClient("venue", "http://venue", network, Environment.simulated(1)) as rest:
             with pytest.raises(VenueUnavailable):
                 await rest.get("/items", Item)
     assert network.connections == ATTEMPTS
@@ -171,6 +170,6 @@ async def test_no_route_is_unavailable(autojump_clock: MockClock) -> None:
         async def connect(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
             raise OSError("no route to host")
 
-    async with RestClient("venue", "https://venue", Nowhere(), random.Random(1)) as rest:
+    async with RestClient("venue", "https://venue", Nowhere(), Environment.simulated(1)) as rest:
         with pytest.raises(VenueUnavailable, match="no route to host"):
             await rest.get("/items", Item)

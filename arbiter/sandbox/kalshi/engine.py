@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade
+from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade, Side
 from arbiter.domain.ids import MarketId, OutcomeKey
 from arbiter.domain.market import Market
+from arbiter.domain.money import MICRO, ZERO, Micros
 from arbiter.sandbox.books import MarketBooks
-from arbiter.sandbox.http import Request, Response, Socket
+from arbiter.sandbox.faults import Fault, Faults, Special
+from arbiter.sandbox.http import Deferred, Request, Response, Socket, json_response
 from arbiter.sandbox.kalshi import wire
 from arbiter.sandbox.kalshi.auth import KEY_HEADER, Authenticator
 from arbiter.sandbox.kalshi.rest import KalshiReads, error
@@ -35,6 +37,7 @@ class KalshiEngine:
         self._trades: deque[wire.Trade] = deque(maxlen=KEPT_TRADES)
         self._trade_count = 0
         self._reads = KalshiReads(self.books, self._trades)
+        self.faults = Faults(_refused, self._special_faults())
 
     def snapshot(self, ticker: str, *, yes_prices: bool) -> bytes:
         """The `msg` of a known market's `orderbook_snapshot`."""
@@ -101,17 +104,45 @@ class KalshiEngine:
             return error("not_found", "not found", 404)
         if not self._authenticator.accepts(request.headers, "GET", request.path, now_ms):
             return error("unauthorized", "Unauthorized", 401)
-        session = KalshiSession(self, socket, now_ms)
+        if refused := self.faults.refused_upgrade(request, now_ms):
+            return refused
+        session = KalshiSession(self, self.faults.socket(socket, now_ms), now_ms)
         self.sessions[session] = None
         return session
 
-    def handle(self, request: Request, now_ms: int) -> Response:
+    def handle(self, request: Request, now_ms: int) -> Response | Deferred:
+        """The answer, or what a fault makes of it."""
+        return self.faults.answer(request, now_ms, lambda: self._answer(request, now_ms))
+
+    def _answer(self, request: Request, now_ms: int) -> Response:
         """Public reads need no key; who names one all the same must sign for it."""
         if KEY_HEADER in request.headers and not self._authenticator.accepts(request.headers, request.method, request.path, now_ms):
             return error("unauthorized", "Unauthorized", 401)
         return self._reads.answer(request, now_ms)
 
     # -- what the real one sometimes does --
+
+    def _special_faults(self) -> dict[str, Special]:
+        return {
+            "unknown-event": lambda _, __: self.fault_unknown_type(),
+            "error-25": lambda _, __: self.fault_overflow(),
+            "negative-level": lambda fault, now_ms: self._bad_delta(fault, now_ms, negative=True),
+            "crossed-book": lambda fault, now_ms: self._bad_delta(fault, now_ms, negative=False),
+        }
+
+    def _bad_delta(self, fault: Fault, now_ms: int, *, negative: bool) -> None:
+        """A delta in good sequence that takes more than there is, or sets a YES bid at the best ask. The venue's own book stays."""
+        for session in tuple(self.sessions):
+            for ticker, books in self.books.items():
+                if fault.market in ("", ticker) and (subscription := next(session.wanting("orderbook_delta", ticker), None)):
+                    bid, ask = books.touch
+                    price = bid.price if negative and bid else ask.price if ask else Micros(500_000)
+                    size = -(books.yes_size_at(Side.BUY, price) + 5 * MICRO) if negative else 10 * MICRO
+                    change = LevelChange(books.market.yes_key, Side.BUY, price, ZERO)
+                    yes_prices = subscription.yes_prices
+                    body = wire.delta_message(books.market, self._ids[ticker], change, size, now_ms, yes_prices=yes_prices)
+                    session.tell(subscription, "orderbook_delta", msgspec.json.encode(body))
+                    break
 
     def fault_gap(self) -> None:
         """A frame is lost in every subscription: the next sequence number skips one."""
@@ -145,3 +176,10 @@ class KalshiEngine:
     def fault_malformed(self) -> None:
         """A frame that breaks off."""
         self.fault_send(b'{"type":"orderbook_delta","sid":1,"seq":')
+
+
+def _refused(status: int, retry_after_s: int) -> Response:
+    """429 has its own body and tells no time to wait (sheet, B6.3, B10)."""
+    if status == 429:
+        return json_response({"error": "too many requests"}, status)
+    return error("service_unavailable", "service unavailable", status)

@@ -223,7 +223,7 @@ class KalshiSession:
             head = f'{{"type":"{type_}","sid":{subscription.sid},"seq":{subscription.seq},"msg":'
         else:
             head = f'{{"type":"{type_}","sid":{subscription.sid},"msg":'
-        self.socket.send(b"".join((head.encode(), message, b"}")))
+        self.socket.event(b"".join((head.encode(), message, b"}")))
 
     def heartbeat(self, now_ms: int) -> None:
         """A protocol ping every ten seconds."""

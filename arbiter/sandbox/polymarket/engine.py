@@ -1,16 +1,17 @@
 """The Polymarket engine: requests in, responses out; world events in, socket messages out. No I/O, no clock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from arbiter.domain.book import LevelChange, PublicTrade
+from arbiter.domain.book import LevelChange, PublicTrade, Side
 from arbiter.domain.ids import MarketId, OutcomeId
 from arbiter.domain.market import Market, TickRange
-from arbiter.domain.money import ONE, Micros
+from arbiter.domain.money import ONE, ZERO, Micros
 from arbiter.sandbox.books import MarketBooks, mirrored
-from arbiter.sandbox.http import Request, Response, Socket
+from arbiter.sandbox.faults import Fault, Faults, Special
+from arbiter.sandbox.http import Deferred, Request, Response, Socket, json_response
 from arbiter.sandbox.polymarket import wire
 from arbiter.sandbox.polymarket.clob import ClobReads, error
 from arbiter.sandbox.polymarket.gamma import GammaReads
@@ -31,6 +32,7 @@ class PolymarketEngine:
         self._by_condition = {b.market.key.market: b for b in listed}
         self._clob = ClobReads(self.by_asset)
         self._gamma = GammaReads(listed)
+        self.faults = Faults(_refused, self._special_faults())
 
     # -- the world --
 
@@ -90,17 +92,59 @@ class PolymarketEngine:
         """Public: the market socket asks for no credentials."""
         if request.path != SOCKET_PATH:
             return error("not found", 404)
-        session = MarketSession(self, socket)
+        if refused := self.faults.refused_upgrade(request, now_ms):
+            return refused
+        session = MarketSession(self, self.faults.socket(socket, now_ms))
         self.sessions[session] = None
         return session
 
-    def handle(self, request: Request, now_ms: int) -> Response:
+    def handle(self, request: Request, now_ms: int) -> Response | Deferred:
+        """The answer, or what a fault makes of it."""
+        return self.faults.answer(request, now_ms, lambda: self._answer(request, now_ms))
+
+    def _answer(self, request: Request, now_ms: int) -> Response:
         """Gamma and CLOB share a port here; `/markets/{x}` is the CLOB's where x is a condition."""
         _, first, *rest = (request.path + "/").split("/")
         is_gamma = first in ("markets", "events") and not (rest and (rest[0].startswith("0x") or self._clob.knows(rest[0])))
         return (self._gamma if is_gamma else self._clob).answer(request, now_ms)
 
     # -- what the real one sometimes does --
+
+    def _special_faults(self) -> dict[str, Special]:
+        return {
+            "unknown-event": lambda _, __: self.fault_unknown_event(),
+            "negative-level": self._negative_level,
+            "crossed-book": self._crossed_book,
+        }
+
+    def _negative_level(self, fault: Fault, now_ms: int) -> None:
+        """A level below zero, in an event that is good otherwise."""
+        for session, books, outcome in self._followed(fault.market):
+            event = wire.price_change_event(books, [LevelChange(books.market.yes_key, Side.BUY, Micros(10_000), ZERO)], now_ms)
+            (change,) = event["price_changes"]
+            change |= {"asset_id": outcome, "size": "-5"}
+            session.push(msgspec.json.encode(event))
+
+    def _crossed_book(self, fault: Fault, now_ms: int) -> None:
+        """A whole book with a bid at its best ask, and the hash that belongs to it."""
+        for session, books, outcome in self._followed(fault.market):
+            body = wire.book_object(books, outcome)
+            ask = body["asks"][-1]["price"] if body["asks"] else "0.5"
+            crossed = body | {
+                "hash": "",
+                "bids": [*body["bids"], {"price": ask, "size": "10"}],
+                "asks": body["asks"] or [{"price": ask, "size": "5"}],
+            }
+            crossed["hash"] = wire.book_hash(crossed)
+            session.push(msgspec.json.encode({"event_type": "book", **crossed}))
+
+    def _followed(self, condition: str) -> Iterator[tuple[MarketSession, MarketBooks, OutcomeId]]:
+        """For each session an outcome of this market that it follows; of its first in the listing, where none is named."""
+        for session in tuple(self.sessions):
+            for outcome, books in self.by_asset.items():
+                if outcome in session.assets and condition in ("", books.market.key.market):
+                    yield session, books, outcome
+                    break
 
     def fault_stall(self) -> None:
         """Every open session goes on answering PING and tells nothing more."""
@@ -149,3 +193,16 @@ class PolymarketEngine:
         for outcome in (books.market.yes.id, books.market.no.id):
             self._push(outcome, wire.tick_size_event(books.market, outcome, old, tick, now_ms))
         self._push_books(books)
+
+
+def _refused(status: int, retry_after_s: int) -> Response:
+    """429 and 503 as this venue words them; its limiter tells its tier and what is left (sheet, A10)."""
+    headers = (("Retry-After", str(retry_after_s)),) if retry_after_s else ()
+    if status == 429:
+        limits = (
+            ("Poly-RateLimit-Remaining", "0"),
+            ("Poly-RateLimit-Reset", str(max(1, retry_after_s))),
+            ("Poly-RateLimit-Tier", "standard"),
+        )
+        return json_response({"error": "Too Many Requests"}, status, headers + limits)
+    return json_response({"error": "Service temporarily unavailable"}, status, headers)

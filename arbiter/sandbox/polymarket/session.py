@@ -72,7 +72,7 @@ class MarketSession:
         """Send an event, already encoded."""
         if not self.silent:
             self.last_frame = frame
-            self.socket.send(frame)
+            self.socket.event(frame)
 
     def closed(self) -> None:
         """The connection is gone."""

@@ -9,8 +9,10 @@ from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Capabilities, Emit, Network, Surroundings
 from arbiter.venues.kalshi.connection import SOCKET_PATH, Connection
 from arbiter.venues.kalshi.hosts import DEMO, KalshiHosts, KalshiPace
+from arbiter.venues.kalshi.limits import BASIC
 from arbiter.venues.kalshi.metadata import EventsPage, KalshiEvent, KalshiSeries, SeriesAnswer, SeriesList, read_event, to_market
 from arbiter.venues.kalshi.signing import KalshiSigner
+from arbiter.venues.limiter import Limiter
 from arbiter.venues.rest import RestClient
 from arbiter.venues.tally import Tally
 from arbiter.venues.websocket import connected
@@ -42,9 +44,13 @@ class Kalshi:
         self._surroundings = surroundings
         self._pace = pace
         self._tally = Tally(self.name, surroundings)
+        self._limiter = Limiter(self.name, BASIC, surroundings)
 
     def statistics(self) -> dict[str, int]:
         return self._tally.statistics()
+
+    def _client(self) -> RestClient:
+        return RestClient(self.name, self._hosts.rest_url, self._network, self._surroundings, limiter=self._limiter, tally=self._tally)
 
     # -- catalogue --
 
@@ -52,7 +58,7 @@ class Kalshi:
         found: dict[str, Market] = {}
         cursors: set[str] = set()
         cursor = ""
-        async with RestClient(self.name, self._hosts.rest_url, self._network, self._surroundings.random) as rest:
+        async with self._client() as rest:
             series = {each.ticker: each for each in (await rest.get("/series", SeriesList)).series or ()}
             while True:
                 params = [("status", "open"), ("with_nested_markets", "true"), ("limit", str(EVENTS_PAGE))]

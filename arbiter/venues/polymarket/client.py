@@ -9,9 +9,11 @@ from arbiter.domain.ids import POLYMARKET, OutcomeKey
 from arbiter.domain.market import Market, MarketStatus
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Capabilities, Emit, Network, Surroundings
+from arbiter.venues.limiter import Limiter
 from arbiter.venues.one_error import one_error
 from arbiter.venues.polymarket.connection import Connection, Shared
 from arbiter.venues.polymarket.hosts import PolymarketHosts, PolymarketPace
+from arbiter.venues.polymarket.limits import CLOB, GAMMA
 from arbiter.venues.polymarket.metadata import MarketsPage, read_market
 from arbiter.venues.rest import RestClient
 from arbiter.venues.tally import Tally
@@ -41,15 +43,20 @@ class Polymarket:
         self._surroundings = surroundings
         self._pace = pace
         self._tally = Tally(self.name, surroundings)
+        self._gamma_limits = Limiter(self.name, GAMMA, surroundings)
+        self._clob_limits = Limiter(self.name, CLOB, surroundings)
 
     def statistics(self) -> dict[str, int]:
         return self._tally.statistics()
+
+    def _client(self, base_url: str, limiter: Limiter) -> RestClient:
+        return RestClient(self.name, base_url, self._network, self._surroundings, limiter=limiter, tally=self._tally)
 
     async def catalogue(self) -> list[Market]:
         found: dict[str, Market] = {}
         cursors: set[str] = set()
         cursor = ""
-        async with RestClient(self.name, self._hosts.gamma_url, self._network, self._surroundings.random) as gamma:
+        async with self._client(self._hosts.gamma_url, self._gamma_limits) as gamma:
             while True:
                 params = [("limit", str(PAGE)), ("closed", "false"), *([("after_cursor", cursor)] if cursor else [])]
                 page = await gamma.get("/markets/keyset", MarketsPage, params)
@@ -77,7 +84,7 @@ class Polymarket:
         followed = [market for market in markets if market.status not in _ENDED]
         outcomes: dict[str, OutcomeKey] = {key.outcome: key for market in followed for key in (market.yes_key, market.no_key)}
         tokens, size = list(outcomes), self._pace.tokens_per_socket
-        async with RestClient(self.name, self._hosts.clob_url, self._network, self._surroundings.random) as clob:
+        async with self._client(self._hosts.clob_url, self._clob_limits) as clob:
             shared = Shared(self._hosts.ws_url, self._network, self._surroundings, self._pace, self._tally, clob, emit)
             with one_error():
                 async with trio.open_nursery() as nursery:
