@@ -222,7 +222,7 @@ class Feed(ABC, Generic[K, E]):
 
     def opened(self, question: str, resume_after: Cursor | None) -> "_Opened[Self]":
         """Ready to be driven, for the length of the block: from after that cursor, where it fits and the topic still knows, else
-        from a snapshot. `question` stands for what was asked: a cursor of another question does not fit.
+        from a snapshot. `question` stands for the stream and what it was asked: a cursor of another question does not fit.
         """
         return _Opened(self, question, resume_after)
 

@@ -56,7 +56,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
     async def StreamBook(self, message: market_pb2.StreamBookRequest, request: Request) -> AsyncIterator[Follow]:
         outcomes = _outcomes_in(message)
         self._require_listed(outcomes)
-        question = repr(sorted(outcomes))
+        question = f"books {sorted(outcomes)!r}"
         feed = BookFeed(self._books, outcomes)
         with self._gate.stream(request), feed.opened(question, codec.resume_after_in(message)):
             yield Follow(feed)

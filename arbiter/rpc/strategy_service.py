@@ -56,5 +56,5 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
         if not 0 <= least <= ONE:
             raise InvalidInput("min_net_per_contract_micros", "must be from 0 to 1,000,000")
         feed = OpportunityFeed(self._opportunities, least)
-        with self._gate.stream(request), feed.opened(str(least), codec.resume_after_in(message)):
+        with self._gate.stream(request), feed.opened(f"opportunities {least}", codec.resume_after_in(message)):
             yield Follow(feed)

@@ -158,17 +158,17 @@ class TradingService(TradingServiceServicer):  # type: ignore[misc]  # generated
     # -- streams --
 
     async def StreamPositions(self, message: trading_pb2.PositionsRequest, request: Request) -> AsyncIterator[Follow]:
-        with self._gate.stream(request), self._following(self._positions, message, request) as feed:
+        with self._gate.stream(request), self._following("positions", self._positions, message, request) as feed:
             yield Follow(feed)
 
     async def StreamOrders(self, message: trading_pb2.StreamOrdersRequest, request: Request) -> AsyncIterator[Follow]:
-        with self._gate.stream(request), self._following(self._orders, message, request) as feed:
+        with self._gate.stream(request), self._following("orders", self._orders, message, request) as feed:
             yield Follow(feed)
 
-    def _following(self, source: Source[K, E], message: Any, request: Request) -> AbstractContextManager[ListFeed[K, E]]:
+    def _following(self, what: str, source: Source[K, E], message: Any, request: Request) -> AbstractContextManager[ListFeed[K, E]]:
         """What is told of the caller's own."""
         user: UserId = request.caller.user
-        return ListFeed(source, self._core.environment.unix_ms, (user,)).opened(user, codec.resume_after_in(message))
+        return ListFeed(source, self._core.environment.unix_ms, (user,)).opened(f"{what} {user}", codec.resume_after_in(message))
 
 
 def _encode_order(change: Change[OrderId, OrderChanged]) -> bytes:

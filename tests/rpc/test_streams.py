@@ -122,6 +122,13 @@ async def test_a_cursor_of_another_user_or_of_nonsense_begins_with_a_snapshot_of
         call.cancel()
 
 
+async def test_a_cursor_of_another_stream_fits_none_however_often_their_publishers_begin_anew(program, caller):
+    me = caller()
+    calls = me.orders(), me.positions(), me.opportunities(resume_after=market_pb2.Cursor()), me.books(program.poly.yes_key)
+    epochs = [(await me.next(call)).cursor.epoch for call in calls]
+    assert len({epoch >> 16 for epoch in epochs}) == len(calls)  # a restart adds one
+
+
 async def test_after_the_desk_has_crashed_a_stream_goes_on_and_loses_no_order(program, caller, eventually):
     me = caller()
     resting = await me.place("a")

@@ -1,10 +1,14 @@
 """The client against websockets' own server protocol, over memory streams on trio's jumping clock."""
 
-from collections.abc import Awaitable, Callable
+import itertools
+import sys
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from websockets.exceptions import ConnectionClosed
@@ -14,6 +18,9 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from arbiter.errors import VenueUnavailable
+from arbiter.runtime import Environment
+from arbiter.venues.reconnecting import Backoff, keep_connected
+from arbiter.venues.tally import BadInput, Tally
 from arbiter.venues.websocket import CLOSE_SECONDS, HANDSHAKE_SECONDS, LARGEST_MESSAGE, SEND_SECONDS, connected
 
 
@@ -359,3 +366,207 @@ async def test_a_peer_that_takes_nothing_is_given_up_and_closing_does_not_hang(a
                 await socket.send_text(b"hello")
         assert trio.current_time() - began <= SEND_SECONDS + CLOSE_SECONDS
         nursery.cancel_scope.cancel()
+
+
+# -- bad input, counted by its kind --
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """A server's frame, of any kind."""
+    length = bytes((len(payload),)) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
+    return bytes((first,)) + length + payload
+
+
+async def counted(script: Script, *, deflate: bool = False, largest: int = LARGEST_MESSAGE) -> tuple[Tally, str, list[bytes]]:
+    tally, heard = Tally("venue", Environment.simulated(1)), Heard()
+    async with trio.open_nursery() as nursery:
+        network = PeerNetwork(nursery, script, deflate=deflate)
+        with pytest.raises(VenueUnavailable) as caught:
+            async with connected("venue", network, "wss://venue/" if deflate else "ws://venue/", tally=tally, largest=largest) as socket:
+                await socket.listen(heard.messages.append, heard.alive)
+        nursery.cancel_scope.cancel()
+    return tally, caught.value.problem, heard.messages
+
+
+def sends(data: bytes, *, then_waits: bool = False) -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        await peer.stream.send_all(data)
+        if then_waits:
+            await peer.until_the_end()
+
+    return script
+
+
+def answers(data: bytes, pause: float = 0.0) -> Script:
+    """To the upgrade, at once or byte by byte."""
+
+    async def script(peer: Peer) -> None:
+        await peer.stream.receive_some()
+        if not pause:
+            await peer.stream.send_all(data)
+            return
+        for start in range(len(data)):
+            await trio.sleep(pause)
+            await peer.stream.send_all(data[start : start + 1])
+
+    return script
+
+
+HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 45\r\n\r\n<html><title>Sign in</title>do not show this!"
+BUSY = b'HTTP/1.1 429 Too Many\r\nRetry-After: 9\r\nContent-Length: 29\r\n\r\n{"error":"too many requests"}'
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (answers(HTML), BadInput.NO_UPGRADE),
+        (answers(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), BadInput.NO_UPGRADE),
+        (answers(b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 10_000), BadInput.NO_UPGRADE),
+        (answers(b"HTTP/1.1 101 Switching Protocols\r\n" * 100, pause=1), BadInput.SLOW_UPGRADE),
+        (sends(b"\xff\xff\xff\xff\xff\xff", then_waits=True), BadInput.BROKEN_FRAMES),
+        (sends(frame(0x80, b"a continuation of nothing"), then_waits=True), BadInput.BROKEN_FRAMES),
+        (sends(frame(0x81, b"x" * 2000), then_waits=True), BadInput.LARGE_MESSAGE),
+        (sends(frame(0x01, b"x" * 700) + frame(0x00, b"x" * 700), then_waits=True), BadInput.LARGE_MESSAGE),
+        (sends(b"\x81\x7f" + (1 << 62).to_bytes(8, "big"), then_waits=True), BadInput.LARGE_MESSAGE),
+        (sends(frame(0x81, b"half of it")[:-3]), BadInput.HALF_FRAME),
+        (sends(frame(0x01, b"a fragment")), BadInput.HALF_FRAME),
+    ],
+)
+async def test_what_a_peer_sends_amiss_ends_the_connection_and_is_counted_once_by_its_kind(autojump_clock, script, kind) -> None:
+    tally, problem, messages = await counted(script, largest=1000)
+    assert {each: count for each, count in tally.bad.items() if count} == {kind: 1}
+    assert messages == []
+    assert "do not show" not in problem
+
+
+async def test_a_page_instead_of_an_upgrade_is_named_by_its_title(autojump_clock: MockClock) -> None:
+    _, problem, _ = await counted(answers(HTML))
+    assert problem == "the WebSocket was refused: HTTP 200: a page titled 'Sign in'"
+
+
+async def test_a_refusal_that_says_when_to_come_back_is_told(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(VenueUnavailable, match="429: too many requests") as caught:
+            async with connected("venue", PeerNetwork(nursery, answers(BUSY)), "ws://venue/"):
+                pytest.fail("there is no connection")
+    assert (caught.value.retry_after_ms, caught.value.code) == (9000, "429")
+
+
+async def test_a_message_of_five_megabytes_is_fine_and_compressed_ones_come_in_order(autojump_clock: MockClock) -> None:
+    large = bytes(range(256)) * 20_000
+
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        for text in (b"small", large, b"small again", b"", large[:70_000]):
+            peer.protocol.send_text(text)
+            await peer.flush()
+        peer.protocol.send_text(b"in ", fin=False)
+        peer.protocol.send_continuation(b"pieces", fin=True)
+        peer.protocol.send_text(b"last")
+        await peer.flush()
+
+    for deflate in (False, True):
+        _, _, messages = await counted(script, deflate=deflate)
+        assert messages == [b"small", large, b"small again", b"", large[:70_000], b"in pieces", b"last"]
+
+
+async def test_a_compressed_message_that_inflates_without_end_is_cut_off(autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        peer.protocol.send_text(bytes(50_000_000))
+        await peer.flush()
+        await peer.until_the_end()
+
+    tally, problem, messages = await counted(script, deflate=True, largest=1_000_000)
+    assert tally.bad[BadInput.LARGE_MESSAGE] == 1
+    assert "1009" in problem or "closed" in problem
+    assert messages == []
+
+
+async def test_compressed_garbage_ends_the_connection(autojump_clock: MockClock) -> None:
+    tally, _, messages = await counted(sends(frame(0xC1, b"\xff" * 50), then_waits=True), deflate=True)
+    assert tally.bad[BadInput.BROKEN_FRAMES] == 1
+    assert messages == []
+
+
+async def test_a_frame_that_claims_to_be_compressed_without_being_asked_for_ends_the_connection(autojump_clock: MockClock) -> None:
+    tally, _, _ = await counted(sends(frame(0xC1, b"x"), then_waits=True))
+    assert tally.bad[BadInput.BROKEN_FRAMES] == 1
+
+
+async def test_fragments_without_content_and_without_end_cost_no_memory(autojump_clock: MockClock) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        await peer.stream.send_all(frame(0x01, b""))
+        for _ in range(40):
+            await peer.stream.send_all(frame(0x00, b"") * 500)
+            await trio.sleep(1)
+        await peer.stream.send_all(frame(0x80, b"!"))
+
+    def grown() -> int:
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = grown()
+        _, _, messages = await counted(script)
+        assert grown() - before < 100_000
+    finally:
+        tracemalloc.stop()
+    assert messages == [b"!"]
+
+
+async def test_an_hour_of_peers_that_talk_nonsense_costs_no_memory_and_one_word_a_minute_and_kind(autojump_clock: MockClock) -> None:
+    """More than a thousand connections, each with another kind of nonsense, beside a peer that is well and is not kept waiting."""
+    kinds = [
+        answers(HTML),
+        sends(b"\xff" * 40, then_waits=True),
+        sends(frame(0x81, b"half of it")[:-3]),
+        sends(frame(0x81, b"x" * 2000), then_waits=True),
+        sends(frame(0x81, b"not JSON") * 50, then_waits=True),
+    ]
+    environment = Environment.simulated(1)
+    tally = Tally("venue", environment)
+    late: list[float] = []
+
+    def reject(message: bytes) -> None:
+        tally.malformed(message, "not JSON")
+        raise VenueUnavailable("venue", "a malformed frame")
+
+    async def bad(nursery: trio.Nursery, rounds: Iterator[int]) -> None:
+        network = PeerNetwork(nursery, kinds[next(rounds) % len(kinds)])
+        async with connected("venue", network, "ws://venue/", tally=tally, largest=1000) as socket:
+            await socket.listen(reject, lambda: None)
+
+    async def well() -> None:
+        while True:
+            due = trio.current_time() + 1
+            await trio.sleep_until(due)
+            late.append(trio.current_time() - due)
+            del late[:-100]
+
+    with structlog.testing.capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            rounds = itertools.count()
+            backoff = Backoff(environment.random, longest=4.0)
+            nursery.start_soon(well)
+            nursery.start_soon(
+                lambda: keep_connected(lambda: bad(nursery, rounds), lambda event: None, list, environment, venue="venue", backoff=backoff)
+            )
+            await trio.sleep(300)
+            logs.clear()
+            tracemalloc.start()
+            try:
+                await trio.sleep(60)
+                before = tracemalloc.get_traced_memory()[0]
+                await trio.sleep(3600)
+                grown = tracemalloc.get_traced_memory()[0] - before - sum(map(sys.getsizeof, logs)) * 4
+            finally:
+                tracemalloc.stop()
+            nursery.cancel_scope.cancel()
+    assert min(tally.bad[kind] for kind in (BadInput.NO_UPGRADE, BadInput.BROKEN_FRAMES, BadInput.HALF_FRAME)) > 150
+    assert min(tally.bad[kind] for kind in (BadInput.LARGE_MESSAGE, BadInput.MALFORMED_FRAME)) > 150
+    assert grown < 300_000
+    assert len(logs) <= 6 * 62
+    assert max(late) < 0.1

@@ -100,7 +100,7 @@ class Kalshi:
         if not followed:
             raise VenueUnavailable(self.name, "there is nothing to follow")
         headers = self._signer.headers("GET", SOCKET_PATH, self._surroundings.unix_ms())
-        async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers) as socket:
+        async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers, tally=self._tally) as socket:
             self._tally.connections += 1
             await Connection(socket, followed, emit, self._surroundings.monotonic, self._pace, self._tally).run()
 

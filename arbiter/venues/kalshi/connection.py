@@ -11,6 +11,7 @@ from arbiter.domain.ids import KALSHI
 from arbiter.domain.market import Market
 from arbiter.errors import VenueUnavailable
 from arbiter.venues.base import Emit
+from arbiter.venues.heartbeat import Heartbeat
 from arbiter.venues.kalshi.hosts import KalshiPace
 from arbiter.venues.kalshi.wire import FrameDecoder, SequenceGap, SubscriptionFailed
 from arbiter.venues.one_error import one_error
@@ -37,11 +38,10 @@ class Connection:
         self._tickers = list(markets)
         self._decoder = FrameDecoder(markets)
         self._emit = emit
-        self._monotonic = monotonic
         self._pace = pace
         self._tally = tally
         self._life = ProofOfLife(KALSHI)
-        self._began = self._alive_at = monotonic()
+        self._heartbeat = Heartbeat(KALSHI, monotonic, socket.ping, every=pace.ping, dead=pace.dead, name="sign of life")
         self._any_book = False
 
     async def run(self) -> NoReturn:
@@ -49,7 +49,8 @@ class Connection:
         with one_error():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._subscribe)
-                nursery.start_soon(self._keep_alive)
+                nursery.start_soon(self._heartbeat.watch)
+                nursery.start_soon(self._await_book)
                 await self._socket.listen(self._on_message, self._on_alive)
         raise VenueUnavailable(KALSHI, "the stream ended")
 
@@ -67,7 +68,7 @@ class Connection:
     # -- what arrives --
 
     def _on_alive(self) -> None:
-        self._alive_at = self._monotonic()
+        self._heartbeat.beat()
         self._emit(self._life)
 
     def _on_message(self, frame: bytes) -> None:
@@ -88,7 +89,7 @@ class Connection:
             self._on_alive()
             return
         self._any_book = True
-        self._alive_at = self._monotonic()
+        self._heartbeat.beat()
         for event in events:  # each is proof of life in itself
             self._emit(event)
 
@@ -99,13 +100,9 @@ class Connection:
 
     # -- what watches --
 
-    async def _keep_alive(self) -> None:
-        """A quiet market sends nothing for minutes: only ping and pong prove life."""
-        while True:
-            await trio.sleep(self._pace.ping)
-            now = self._monotonic()
-            if now - self._alive_at > self._pace.dead:
-                raise VenueUnavailable(KALSHI, f"no sign of life for {self._pace.dead:g} s")
-            if not self._any_book and now - self._began > self._pace.first_book:
-                raise VenueUnavailable(KALSHI, f"no book within {self._pace.first_book:g} s")
-            await self._socket.ping()
+    async def _await_book(self) -> None:
+        """A quiet market sends nothing for minutes, but its book comes first."""
+        first_book = self._pace.first_book
+        await trio.sleep(first_book)
+        if not self._any_book:
+            raise VenueUnavailable(KALSHI, f"no book within {first_book:g} s")

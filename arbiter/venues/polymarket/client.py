@@ -15,6 +15,7 @@ from arbiter.venues.polymarket.connection import Connection, Shared
 from arbiter.venues.polymarket.hosts import PolymarketHosts, PolymarketPace
 from arbiter.venues.polymarket.limits import CLOB, GAMMA
 from arbiter.venues.polymarket.metadata import MarketsPage, read_market
+from arbiter.venues.reconnecting import shards
 from arbiter.venues.rest import RestClient
 from arbiter.venues.tally import Tally
 
@@ -82,13 +83,12 @@ class Polymarket:
 
     async def stream_books(self, markets: Sequence[Market], emit: Emit) -> NoReturn:
         followed = [market for market in markets if market.status not in _ENDED]
-        outcomes: dict[str, OutcomeKey] = {key.outcome: key for market in followed for key in (market.yes_key, market.no_key)}
-        tokens, size = list(outcomes), self._pace.tokens_per_socket
+        lines = shards([(market.yes_key, market.no_key) for market in followed], self._pace.tokens_per_socket)
         async with self._client(self._hosts.clob_url, self._clob_limits) as clob:
             shared = Shared(self._hosts.ws_url, self._network, self._surroundings, self._pace, self._tally, clob, emit)
             with one_error():
                 async with trio.open_nursery() as nursery:
-                    for line, start in enumerate(range(0, len(tokens), size)):
-                        shard = {token: outcomes[token] for token in tokens[start : start + size]}
+                    for line, keys in enumerate(lines):
+                        shard: dict[str, OutcomeKey] = {key.outcome: key for key in keys}
                         nursery.start_soon(Connection(shared, line, shard).run)
         raise VenueUnavailable(self.name, "there is nothing to follow")

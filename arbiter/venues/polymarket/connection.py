@@ -10,6 +10,7 @@ from arbiter.domain.book import BooksInvalid, BookSnapshot, Connected, ProofOfLi
 from arbiter.domain.ids import POLYMARKET, OutcomeKey
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Emit, Network, Surroundings
+from arbiter.venues.heartbeat import Heartbeat
 from arbiter.venues.one_error import one_error
 from arbiter.venues.polymarket.hosts import PolymarketPace
 from arbiter.venues.polymarket.wire import PONG, FrameDecoder, RestBook
@@ -51,18 +52,24 @@ class Connection:
         self._due: dict[str, float] = {}
         """Tokens whose book is awaited, and the monotonic second at which they are subscribed anew."""
         self._any_book = False
-        self._began = self._frame_at = self._pong_at = 0.0
+        self._heartbeat: Heartbeat
+        self._began = self._frame_at = 0.0
 
     async def run(self) -> None:
         """Until the connection ends; always with VenueUnavailable."""
-        async with connected(POLYMARKET, self._shared.network, f"{self._shared.ws_url}/ws/market") as socket:
+        pace, url = self._shared.pace, f"{self._shared.ws_url}/ws/market"
+        async with connected(POLYMARKET, self._shared.network, url, tally=self._tally) as socket:
             self._tally.connections += 1
             self._emit(Connected(POLYMARKET, self._line, tuple(self._outcomes.values())))
-            self._began = self._frame_at = self._pong_at = self._monotonic()
+            self._began = self._frame_at = self._monotonic()
+            # protocol-level pings are no substitute (A7.1)
+            self._heartbeat = Heartbeat(
+                POLYMARKET, self._monotonic, lambda: socket.send_text(b"PING"), every=pace.ping, dead=pace.pong, name="PONG"
+            )
             with one_error():
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._subscribe, socket)
-                    nursery.start_soon(self._keep_alive, socket)
+                    nursery.start_soon(self._heartbeat.watch)
                     nursery.start_soon(self._await_books, socket)
                     nursery.start_soon(self._compare_with_rest)
                     await socket.listen(self._on_message, _ignore)
@@ -78,7 +85,7 @@ class Connection:
 
     def _on_message(self, frame: bytes) -> None:
         if frame == PONG:
-            self._pong_at = self._monotonic()
+            self._heartbeat.beat()
             return
         self._tally.frames += 1
         self._frame_at = self._monotonic()
@@ -108,15 +115,6 @@ class Connection:
         self._await_again(keys, self._shared.pace.after_tick_change)
 
     # -- what watches --
-
-    async def _keep_alive(self, socket: WebSocket) -> None:
-        """Text PINGs: protocol-level ones are no substitute (A7.1)."""
-        pace = self._shared.pace
-        while True:
-            await trio.sleep(pace.ping)
-            if self._monotonic() - self._pong_at > pace.pong:
-                raise VenueUnavailable(POLYMARKET, f"no PONG for {pace.pong:g} s")
-            await socket.send_text(b"PING")
 
     async def _await_books(self, socket: WebSocket) -> None:
         """No book at all: the connection is dead. One missing: subscribe to it anew, as other tokens are none the worse for it."""
