@@ -260,7 +260,7 @@ def _with(market: Market, event: GridChanged | FeesChanged | StatusChanged | Mar
         case FeesChanged(_, fees):
             return msgspec.structs.replace(market, fees=fees)
         case StatusChanged(_, status, closes_at):
-            return msgspec.structs.replace(market, status=status, closes_at=closes_at or market.closes_at)
+            return msgspec.structs.replace(market, status=status or market.status, closes_at=closes_at or market.closes_at)
         case MarketResolved(_, resolution):
             status = MarketStatus.RESOLVED if resolution.final else MarketStatus.CLOSED
             return msgspec.structs.replace(market, status=status, resolution=resolution)

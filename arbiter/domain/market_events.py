@@ -55,10 +55,10 @@ class FeesChanged(msgspec.Struct, frozen=True, tag=True):
 
 
 class StatusChanged(msgspec.Struct, frozen=True, tag=True):
-    """The market opened, paused, closed, or moved its closing time (`closes_at` None: as it was)."""
+    """The market opened, paused, closed, or moved its closing time. None: as it was."""
 
     market: MarketKey
-    status: MarketStatus
+    status: MarketStatus | None
     closes_at: datetime | None = None
     venue_ms: int = 0
 

@@ -10,10 +10,8 @@ from typing import NoReturn, TypeVar
 import structlog
 import trio
 
-from arbiter.domain.book import BooksInvalid
-from arbiter.domain.ids import OutcomeKey
 from arbiter.errors import VenueRejected, VenueUnavailable
-from arbiter.venues.base import Emit, Surroundings
+from arbiter.venues.base import Surroundings
 
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 30.0
@@ -53,19 +51,16 @@ class Backoff:
 
 async def keep_connected(
     run: Callable[[], Awaitable[object]],
-    emit: Emit,
-    outcomes: Callable[[], Sequence[OutcomeKey]],
+    lost: Callable[[str], None],
     surroundings: Surroundings,
     *,
     venue: str,
     line: int = 0,
-    on_lost: Callable[[str], None] | None = None,
     backoff: Backoff | None = None,
 ) -> NoReturn:
-    """One line for ever: `run` connects, subscribes and follows until the connection ends; then its books are invalid and it runs anew.
+    """One line for ever: `run` connects, subscribes and follows until the connection ends; `lost` is told why, and it runs anew.
 
-    `run` subscribes to everything each time, since neither venue replays. `outcomes` names the line's books at that moment; `on_lost`
-    is told each loss before the wait. Ends with what is neither VenueUnavailable nor VenueRejected.
+    `run` subscribes to everything each time, since neither venue replays. Ends with what is neither VenueUnavailable nor VenueRejected.
     """
     backoff = backoff or Backoff(surroundings.random)
     log, logged_at = structlog.get_logger(venue=venue, line=line), float("-inf")
@@ -78,11 +73,8 @@ async def keep_connected(
             problem, wish = str(error), (error.retry_after_ms or 0) / 1000
         except VenueRejected as error:
             problem = str(error)
+        lost(problem)
         now = surroundings.monotonic()
-        if followed := tuple(outcomes()):
-            emit(BooksInvalid(problem, followed))
-        if on_lost is not None:
-            on_lost(problem)
         wait = backoff.after(now - began, wish)
         if now - logged_at >= LOG_SECONDS:
             logged_at = now

@@ -8,6 +8,8 @@ from arbiter.venues.base import Surroundings
 
 LOG_SECONDS = 60.0
 SHOWN_BYTES = 200
+MOST_NAMES = 50
+"""Names of unknown events that are counted each by itself."""
 
 
 class BadInput(StrEnum):
@@ -42,16 +44,32 @@ class Tally:
     def __init__(self, venue: str, surroundings: Surroundings) -> None:
         self.frames = 0
         self.unknown_events = 0
+        self._unknown_names: dict[str, int] = {}
+        """How often each of them came, by what the venue calls it."""
         self.gaps = 0
         self.connections = 0
         self.unreadable_markets = 0
         """Markets of the catalogue whose fields were not what the API promises; left out."""
         self.resubscribed = 0
         """Outcomes that were subscribed anew because their book did not come."""
+        self.crossed_books = 0
+        """Books that stayed crossed and were fetched anew."""
+        self.refused_subscriptions = 0
         self.bad = dict.fromkeys(BadInput, 0)
         self._monotonic = surroundings.monotonic
         self._logged_at: dict[BadInput, float] = {}
         self._log = structlog.get_logger(venue=venue)
+
+    def unknown(self, name: str) -> None:
+        """Count an event, or a value in it, that we do not know."""
+        self.unknown_events += 1
+        if name in self._unknown_names or len(self._unknown_names) < MOST_NAMES:
+            self._unknown_names[name] = self._unknown_names.get(name, 0) + 1
+
+    def refused(self, problem: str) -> None:
+        """Count a subscription that the venue refused, and say which."""
+        self.refused_subscriptions += 1
+        self._log.warning("subscription refused", problem=problem[:SHOWN_BYTES])
 
     def malformed(self, frame: bytes, problem: str) -> None:
         """Count a malformed frame."""
@@ -67,5 +85,7 @@ class Tally:
 
     def statistics(self) -> dict[str, int]:
         """As `Venue.statistics` promises, this package's own two, and every kind of bad input."""
-        names = ("frames", "unknown_events", "gaps", "connections", "unreadable_markets", "resubscribed")
-        return {name: getattr(self, name) for name in names} | {kind.value: count for kind, count in self.bad.items()}
+        names = ("frames", "unknown_events", "gaps", "connections", "unreadable_markets", "resubscribed", "crossed_books")
+        counted = {name: getattr(self, name) for name in names} | {"refused_subscriptions": self.refused_subscriptions}
+        unknown = {f"unknown {name}": count for name, count in self._unknown_names.items()}
+        return counted | {kind.value: count for kind, count in self.bad.items()} | unknown

@@ -24,5 +24,13 @@ class KalshiPace(msgspec.Struct, frozen=True):
     ping: float = 4.0
     dead: float = 12.0
     """Without a frame, ping or pong for this long the socket is dead; the venue pings every 10 s, we every 4."""
-    first_book: float = 30.0
-    """A subscription that brought nothing for this long is dead."""
+    first_book: float = 10.0
+    """A book that did not come for this long is asked for once more, and then by a new connection."""
+    crossed: float = 2.0
+    """A book that is crossed for this long is asked for once more."""
+    status: float = 30.0
+    """How often the exchange's own status is read: its shards halt one by one."""
+    fee_changes: float = 3_600.0
+    """How often announced changes of fees are read."""
+    channels: tuple[str, ...] = ("orderbook_delta", "trade", "ticker", "market_lifecycle_v2")
+    """The public channels that are subscribed to. The first cannot be left out."""

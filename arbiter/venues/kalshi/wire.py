@@ -1,32 +1,20 @@
-"""The WebSocket's frames, bytes -> domain events. Pure; holds the last sequence number of each subscription.
+"""The WebSocket's frames as the venue writes them, and the commands that it takes (B8). Pure: bytes <-> structs."""
 
-`seq` runs per `sid` over everything that carries one, `ok` frames included, so it is checked before anything else is
-looked at. A YES bid at p is a NO ask at 1 - p: each change is told for both outcomes.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from arbiter.domain.book import BookDelta, BookSnapshot, Level, LevelChange, MarketEvent, Side
-from arbiter.domain.ids import OutcomeKey
-from arbiter.domain.market import Market
-from arbiter.domain.money import ONE, Micros
-from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, change_micros, numbers_as_text, price_micros, size_micros
+from arbiter.venues.kalshi.metadata import PriceRange
+from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, numbers_as_text
+
+BOOKS, TRADES, TICKERS, LIFE = "orderbook_delta", "trade", "ticker", "market_lifecycle_v2"
+"""The public channels. `LIFE` takes no markets: it tells of all."""
+CHANNELS = (BOOKS, TRADES, TICKERS, LIFE)
 
 
-class SequenceGap(Exception):
-    """A frame is missing, repeated or out of order: every book of the subscription is invalid."""
-
-
-class _SnapshotBody(msgspec.Struct, gc=False):
-    market_ticker: str
-    yes_dollars_fp: list[tuple[str, str]] | None = None
-    no_dollars_fp: list[tuple[str, str]] | None = None
-
-
-class _DeltaBody(msgspec.Struct, gc=False):
+class DeltaBody(msgspec.Struct, gc=False):
     market_ticker: str
     price_dollars: str
     delta_fp: str
@@ -34,143 +22,202 @@ class _DeltaBody(msgspec.Struct, gc=False):
     ts_ms: int = 0
 
 
-class _ErrorBody(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False, tag_field="type", tag="orderbook_delta"):
+    sid: int
+    seq: int
+    msg: DeltaBody
+
+
+class SnapshotBody(msgspec.Struct, gc=False):
+    market_ticker: str
+    yes_dollars_fp: list[tuple[str, str]] | None = None
+    no_dollars_fp: list[tuple[str, str]] | None = None
+
+
+class Snapshot(msgspec.Struct, gc=False, tag_field="type", tag="orderbook_snapshot"):
+    sid: int
+    seq: int
+    msg: SnapshotBody
+
+
+class TradeBody(msgspec.Struct, gc=False):
+    market_ticker: str
+    yes_price_dollars: str
+    no_price_dollars: str
+    count_fp: str
+    trade_id: str = ""
+    taker_outcome_side: str = ""
+    taker_side: str = ""
+    is_block_trade: bool = False
+    ts_ms: int = 0
+
+
+class Trade(msgspec.Struct, gc=False, tag_field="type", tag="trade"):
+    msg: TradeBody
+    sid: int = 0
+    seq: int = 0
+
+
+class TickerBody(msgspec.Struct, gc=False):
+    market_ticker: str
+    price_dollars: str | None = None
+    yes_bid_dollars: str | None = None
+    yes_ask_dollars: str | None = None
+    volume_fp: str | None = None
+    open_interest_fp: str | None = None
+    ts_ms: int = 0
+
+
+class TickerFrame(msgspec.Struct, gc=False, tag_field="type", tag="ticker"):
+    """Carries no `seq`."""
+
+    msg: TickerBody
+    sid: int = 0
+    seq: int = 0
+
+
+class LifeBody(msgspec.Struct):
+    market_ticker: str
+    event_type: str = ""
+    close_ts: int | None = None
+    determination_ts: int | None = None
+    settled_ts: int | None = None
+    result: str | None = None
+    settlement_value: Decimal | None = None
+    price_ranges: list[PriceRange] | None = None
+
+
+class LifeFrame(msgspec.Struct, tag_field="type", tag="market_lifecycle_v2"):
+    msg: LifeBody
+    sid: int = 0
+    seq: int = 0
+
+
+class EventLifeBody(msgspec.Struct):
+    event_ticker: str
+    series_ticker: str = ""
+
+
+class EventLifeFrame(msgspec.Struct, tag_field="type", tag="event_lifecycle"):
+    msg: EventLifeBody
+    sid: int = 0
+    seq: int = 0
+
+
+class FeeBody(msgspec.Struct):
+    """Both null: the override was lifted."""
+
+    event_ticker: str
+    fee_type_override: str | None = None
+    fee_multiplier_override: Decimal | None = None
+
+
+class FeeFrame(msgspec.Struct, tag_field="type", tag="event_fee_update"):
+    msg: FeeBody
+    sid: int = 0
+    seq: int = 0
+
+
+class SubscribedBody(msgspec.Struct):
+    channel: str = ""
+    sid: int = 0
+
+
+class Subscribed(msgspec.Struct, tag_field="type", tag="subscribed"):
+    msg: SubscribedBody
+    id: int = 0
+
+
+class Ok(msgspec.Struct, tag_field="type", tag="ok"):
+    id: int = 0
+    sid: int = 0
+    seq: int = 0
+
+
+class Unsubscribed(msgspec.Struct, tag_field="type", tag="unsubscribed"):
+    id: int = 0
+    sid: int = 0
+    seq: int = 0
+
+
+class ErrorBody(msgspec.Struct):
     code: int = 0
     msg: str = ""
 
 
-class _Snapshot(msgspec.Struct, gc=False, tag_field="type", tag="orderbook_snapshot"):
-    sid: int
-    seq: int
-    msg: _SnapshotBody
-
-
-class _Delta(msgspec.Struct, gc=False, tag_field="type", tag="orderbook_delta"):
-    sid: int
-    seq: int
-    msg: _DeltaBody
-
-
-class _Error(msgspec.Struct, tag_field="type", tag="error"):
-    msg: _ErrorBody
+class Error(msgspec.Struct, tag_field="type", tag="error"):
+    msg: ErrorBody
     id: int = 0
-
-
-class _Subscribed(msgspec.Struct, tag_field="type", tag="subscribed"):
-    id: int = 0
-
-
-class _Ok(msgspec.Struct, tag_field="type", tag="ok"):
     sid: int = 0
-    seq: int = 0
 
 
-class _Unsubscribed(msgspec.Struct, tag_field="type", tag="unsubscribed"):
-    sid: int = 0
-    seq: int = 0
-
-
-class _Unknown(msgspec.Struct):
-    """Any frame at all: what is needed to keep the sequence."""
+class Unknown(msgspec.Struct):
+    """A frame of a type we do not know: what is needed to keep the sequence."""
 
     type: str
     sid: int = 0
     seq: int = 0
 
 
-_Known = _Delta | _Snapshot | _Error | _Subscribed | _Ok | _Unsubscribed
-_decode = msgspec.json.Decoder(_Known).decode
+Known = Delta | Snapshot | Trade | TickerFrame | LifeFrame | EventLifeFrame | FeeFrame | Subscribed | Ok | Unsubscribed | Error
+Frame = Known | Unknown
+_KNOWN_TYPES = frozenset(each.__struct_config__.tag for each in Known.__args__)
+_decode = msgspec.json.Decoder(Known).decode
 _decode_loosely = msgspec.json.Decoder(float_hook=str).decode
-_KNOWN_TYPES = frozenset({"orderbook_delta", "orderbook_snapshot", "error", "subscribed", "ok", "unsubscribed"})
 
 
-class SubscriptionFailed(Exception):
-    """The venue ended or refused a subscription; `code` is its own (25: buffer overflow)."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"error {code}: {text}")
-        self.code = code
-
-
-class FrameDecoder:
-    """Decodes the frames of one connection whose markets are known by ticker."""
-
-    def __init__(self, markets: Mapping[str, Market]) -> None:
-        self._keys: dict[str, tuple[OutcomeKey, OutcomeKey]] = {t: (m.yes_key, m.no_key) for t, m in markets.items()}
-        self._sequences: dict[int, int] = {}
-        self.unknown_events = 0
-
-    def decode(self, frame: bytes) -> list[MarketEvent]:
-        """The events of one frame. Raises MalformedFrame, SequenceGap, SubscriptionFailed."""
-        try:
-            decoded: Any = _decode(frame)
-        except msgspec.ValidationError:
-            decoded = self._decode_unusual(frame)
-        except UNDECODABLE as error:
-            raise MalformedFrame(str(error)) from None
-        if isinstance(decoded, _Delta):
-            self._require_next(decoded.sid, decoded.seq)
-            return self._delta(decoded.msg)
-        if isinstance(decoded, _Snapshot):
-            self._require_next(decoded.sid, decoded.seq)
-            return self._snapshot(decoded.msg)
-        if isinstance(decoded, _Error):
-            raise SubscriptionFailed(decoded.msg.code, decoded.msg.msg)
-        if not isinstance(decoded, _Subscribed) and decoded.seq:
-            self._require_next(decoded.sid, decoded.seq)
-        return []
-
-    def _decode_unusual(self, frame: bytes) -> Any:
-        """A frame of a type we do not know, or numbers where text is usual: take what can be taken."""
-        try:
-            loose = _decode_loosely(frame)
-            if not isinstance(loose, dict) or not isinstance(loose.get("type"), str):
-                raise MalformedFrame("a frame without type")
-            if loose["type"] in _KNOWN_TYPES:
-                return msgspec.convert(numbers_as_text(loose), _Known, strict=False)
-        except UNDECODABLE as error:
-            raise MalformedFrame(str(error)) from None
-        self.unknown_events += 1
-        sid, seq = (number if isinstance(number := loose.get(name), int) else 0 for name in ("sid", "seq"))
-        return _Unknown(loose["type"], sid, seq)
-
-    def _require_next(self, sid: int, seq: int) -> None:
-        expected = self._sequences.get(sid, 0) + 1
-        if seq != expected:
-            raise SequenceGap(f"sequence {seq} of subscription {sid}, expected {expected}")
-        self._sequences[sid] = seq
-
-    def _delta(self, body: _DeltaBody) -> list[MarketEvent]:
-        keys = self._keys.get(body.market_ticker)
-        if keys is None:
-            self.unknown_events += 1
-            return []
-        try:
-            price, size = price_micros(body.price_dollars), change_micros(body.delta_fp)
-        except ValueError as error:
-            raise MalformedFrame(str(error)) from None
-        if body.side not in ("yes", "no"):
-            raise MalformedFrame(f"side {body.side[:20]!r}")
-        own, other = keys if body.side == "yes" else (keys[1], keys[0])
-        bid = LevelChange(own, Side.BUY, price, size, True)
-        ask = LevelChange(other, Side.SELL, Micros(ONE - price), size, True)
-        return [BookDelta((bid, ask), body.ts_ms)]
-
-    def _snapshot(self, body: _SnapshotBody) -> list[MarketEvent]:
-        keys = self._keys.get(body.market_ticker)
-        if keys is None:
-            self.unknown_events += 1
-            return []
-        yes, no = _levels(body.yes_dollars_fp), _levels(body.no_dollars_fp)
-        return [BookSnapshot(keys[0], yes, _complement(no)), BookSnapshot(keys[1], no, _complement(yes))]
-
-
-def _levels(rows: list[tuple[str, str]] | None) -> tuple[Level, ...]:
+def decode(frame: bytes) -> Frame:
+    """One frame. Raises MalformedFrame."""
     try:
-        return tuple([Level(price_micros(price), size_micros(size)) for price, size in rows or ()])
-    except ValueError as error:
+        known: Known = _decode(frame)
+    except msgspec.ValidationError as error:
+        return _decode_unusual(frame, error)
+    except UNDECODABLE as error:
         raise MalformedFrame(str(error)) from None
+    return known
 
 
-def _complement(bids: tuple[Level, ...]) -> tuple[Level, ...]:
-    return tuple([Level(Micros(ONE - price), size) for price, size in bids])
+def _decode_unusual(frame: bytes, problem: msgspec.ValidationError) -> Frame:
+    """A frame of a type we do not know, or numbers where text is usual: take what can be taken."""
+    try:
+        loose: Any = _decode_loosely(frame)
+        if not isinstance(loose, dict) or not isinstance(loose.get("type"), str):
+            raise MalformedFrame("a frame without type")
+        if loose["type"] in _KNOWN_TYPES:
+            known: Known = msgspec.convert(numbers_as_text(loose), Known, strict=False)
+            return known
+    except UNDECODABLE:
+        raise MalformedFrame(str(problem)) from None
+    sid, seq = (number if isinstance(number := loose.get(name), int) else 0 for name in ("sid", "seq"))
+    return Unknown(loose["type"], sid, seq)
+
+
+# -- commands --
+
+
+def subscribe(number: int, channel: str, tickers: Sequence[str]) -> bytes:
+    """To these markets; without any, to all where the channel tells of all. A second one merges into the first one's `sid`."""
+    params: dict[str, object] = {"channels": [channel]}
+    if tickers:
+        params["market_tickers"] = list(tickers)
+    if channel == BOOKS:
+        params["use_yes_price"] = False  # the default is announced to flip, so it is always said
+    return msgspec.json.encode({"id": number, "cmd": "subscribe", "params": params})
+
+
+def unsubscribe(number: int, sids: Iterable[int]) -> bytes:
+    return msgspec.json.encode({"id": number, "cmd": "unsubscribe", "params": {"sids": list(sids)}})
+
+
+def delete_markets(number: int, sid: int, tickers: Sequence[str]) -> bytes:
+    return _update(number, sid, "delete_markets", tickers)
+
+
+def get_snapshot(number: int, sid: int, tickers: Sequence[str]) -> bytes:
+    """Their books once more, within the sequence."""
+    return _update(number, sid, "get_snapshot", tickers)
+
+
+def _update(number: int, sid: int, action: str, tickers: Sequence[str]) -> bytes:
+    params = {"sids": [sid], "action": action, "market_tickers": list(tickers)}
+    return msgspec.json.encode({"id": number, "cmd": "update_subscription", "params": params})

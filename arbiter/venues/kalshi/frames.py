@@ -1,0 +1,256 @@
+"""What each frame does: writes levels into books, tells the listener the rest. Pure but for that; no socket, no clock.
+
+A YES bid at p is a NO ask at 1 - p (B5): each change is written into both outcomes' books.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from arbiter.domain.book import Level, PublicTrade, Side
+from arbiter.domain.ids import KALSHI, MarketId, MarketKey
+from arbiter.domain.market import Market, MarketStatus
+from arbiter.domain.market_events import GridChanged, MarketListed, MarketResolved, StatusChanged, Ticker
+from arbiter.domain.money import ONE, Micros
+from arbiter.venues.base import Followed, Listener
+from arbiter.venues.kalshi import wire
+from arbiter.venues.kalshi.metadata import read_grid, resolution_of
+from arbiter.venues.kalshi.subscriptions import Subscriptions
+from arbiter.venues.tally import Tally
+from arbiter.venues.wire_numbers import MalformedFrame, change_micros, price_micros, size_micros
+
+_COMPLEMENTS: dict[Micros, Micros] = {}
+"""1 - p of the prices that came: a lookup is cheaper than the arithmetic with its new integer."""
+
+
+class BadBook(Exception):
+    """One market's book cannot be believed any more, while the sequence is whole."""
+
+    def __init__(self, ticker: str, problem: str) -> None:
+        super().__init__(problem)
+        self.ticker = ticker
+
+
+class SubscriptionFailed(Exception):
+    """The venue ended or refused a subscription; `code` is its own (25: buffer overflow), `number` that of the command, if any."""
+
+    def __init__(self, frame: wire.Error) -> None:
+        super().__init__(f"error {frame.msg.code}: {frame.msg.msg[:200]}")
+        self.code = frame.msg.code
+        self.number = frame.id
+        self.sid = frame.sid
+
+
+class FrameReader:
+    """The frames of one connection. `markets` is what is followed now, by ticker; who owns it may change it between frames."""
+
+    def __init__(
+        self,
+        markets: Mapping[str, Followed],
+        subscriptions: Subscriptions,
+        listener: Listener,
+        tally: Tally,
+        fees_changed: Callable[[wire.FeeBody], None],
+    ) -> None:
+        self._markets = markets
+        self._subscriptions = subscriptions
+        self._listener = listener
+        self._tally = tally
+        self._fees_changed = fees_changed
+        self.touched: set[str] = set()
+        """Markets whose book changed since somebody last looked."""
+        self.arrived: set[str] = set()
+        """Markets whose book came since somebody last looked."""
+
+    def read(self, frame: bytes) -> bool:
+        """Take in one frame; True where it told the listener of a book or something else, which proves life by itself.
+
+        Raises MalformedFrame and SequenceGap (all books are in doubt), BadBook (one is), SubscriptionFailed.
+        """
+        message = wire.decode(frame)
+        if type(message) is wire.Delta:
+            if self._subscriptions.counts(message.sid, message.seq):
+                return self._delta(message.msg)
+            return False
+        return self._other(message)
+
+    def _other(self, message: wire.Frame) -> bool:
+        match message:
+            case wire.Error():
+                raise SubscriptionFailed(message)
+            case wire.Subscribed():
+                self._subscriptions.confirmed(message)
+                return False
+            case wire.Unsubscribed() if message.sid and not self._subscriptions.counts(message.sid, message.seq):
+                self._subscriptions.ended(message)
+                return False
+        if message.sid and not self._subscriptions.counts(message.sid, message.seq):
+            return False
+        match message:
+            case wire.Snapshot():
+                return self._snapshot(message.msg)
+            case wire.Trade():
+                return self._trade(message.msg)
+            case wire.TickerFrame():
+                return self._ticker(message.msg)
+            case wire.LifeFrame():
+                return self._life(message.msg)
+            case wire.FeeFrame():
+                self._fees_changed(message.msg)
+            case wire.Ok():
+                self._subscriptions.ok(message)
+            case wire.Unknown():
+                self._tally.unknown(message.type)
+        return False
+
+    # -- books --
+
+    def _delta(self, body: wire.DeltaBody) -> bool:
+        ticker = body.market_ticker
+        followed = self._markets.get(ticker)
+        if followed is None:
+            return False
+        yes, no = followed.yes, followed.no
+        if not yes.trusted:
+            return False
+        try:
+            price, change = price_micros(body.price_dollars), change_micros(body.delta_fp)
+            complement = _COMPLEMENTS.get(price)
+            if complement is None:
+                complement = _COMPLEMENTS[price] = Micros(ONE - price)
+            if body.side == "yes":
+                yes.bid_side.add(price, change)
+                no.ask_side.add(complement, change)
+            elif body.side == "no":
+                no.bid_side.add(price, change)
+                yes.ask_side.add(complement, change)
+            else:
+                raise ValueError(f"side {body.side[:20]!r}")
+        except ValueError as error:  # BrokenBook is one
+            raise BadBook(ticker, str(error)) from None
+        self.touched.add(ticker)
+        listener = self._listener
+        listener.changed(yes, body.ts_ms)
+        listener.changed(no, body.ts_ms)
+        return True
+
+    def _snapshot(self, body: wire.SnapshotBody) -> bool:
+        ticker = body.market_ticker
+        followed = self._markets.get(ticker)
+        if followed is None:
+            return False
+        try:
+            yes, no = _levels(body.yes_dollars_fp), _levels(body.no_dollars_fp)
+        except ValueError as error:
+            raise BadBook(ticker, str(error)) from None
+        followed.yes.replace(yes, _complement(no))
+        followed.no.replace(no, _complement(yes))
+        self.touched.add(ticker)
+        self.arrived.add(ticker)
+        self._listener.changed(followed.yes, 0)
+        self._listener.changed(followed.no, 0)
+        return True
+
+    # -- everything else --
+
+    def _trade(self, body: wire.TradeBody) -> bool:
+        """Block trades are made elsewhere and say nothing of the book."""
+        followed = self._markets.get(body.market_ticker)
+        if followed is None or body.is_block_trade:
+            return False
+        try:
+            trade = read_trade(body, followed.market)
+        except ValueError as error:
+            raise MalformedFrame(str(error)) from None
+        if trade is None:
+            self._tally.unknown("trade without a side")
+            return False
+        self._listener.tell(trade)
+        return True
+
+    def _ticker(self, body: wire.TickerBody) -> bool:
+        followed = self._markets.get(body.market_ticker)
+        if followed is None:
+            return False
+        try:
+            ticker = Ticker(
+                followed.market.key,
+                _optional(body.yes_bid_dollars, price_micros),
+                _optional(body.yes_ask_dollars, price_micros),
+                _optional(body.price_dollars, price_micros),
+                _optional(body.volume_fp, size_micros),
+                _optional(body.open_interest_fp, size_micros),
+                body.ts_ms,
+            )
+        except ValueError as error:
+            raise MalformedFrame(str(error)) from None
+        self._listener.tell(ticker)
+        return True
+
+    def _life(self, body: wire.LifeBody) -> bool:
+        """Of markets that are not followed only the birth matters."""
+        key = MarketKey(KALSHI, MarketId(body.market_ticker))
+        followed = body.market_ticker in self._markets
+        tell = self._listener.tell
+        match body.event_type:
+            case "created":
+                tell(MarketListed(KALSHI, key.market))
+            case _ if not followed:
+                return False
+            case "activated":
+                tell(StatusChanged(key, MarketStatus.OPEN))
+            case "deactivated":
+                tell(StatusChanged(key, MarketStatus.PAUSED))
+            case "close_date_updated":
+                tell(StatusChanged(key, None, _from_seconds(body.close_ts)))
+            case "determined" | "settled":
+                self._resolved(key, body)
+            case "price_level_structure_updated" if body.price_ranges:
+                try:
+                    tell(GridChanged(key, read_grid(body.price_ranges)))
+                except ValueError as error:
+                    raise MalformedFrame(str(error)) from None
+            case "metadata_updated" | "price_level_structure_updated":
+                tell(MarketListed(KALSHI, key.market))
+            case other:
+                self._tally.unknown(f"{wire.LIFE} {other}")
+                return False
+        return True
+
+    def _resolved(self, key: MarketKey, body: wire.LifeBody) -> None:
+        """`settled` need not repeat what was determined; it is read then."""
+        final = body.event_type == "settled"
+        at = _from_seconds(body.settled_ts or body.determination_ts)
+        try:
+            resolution = resolution_of(body.result or "", body.settlement_value, final=final, at=at)
+        except ValueError as error:
+            raise MalformedFrame(str(error)) from None
+        if resolution is None:
+            self._listener.tell(StatusChanged(key, MarketStatus.CLOSED))
+            self._listener.tell(MarketListed(KALSHI, key.market))
+        else:
+            self._listener.tell(MarketResolved(key, resolution))
+
+
+def read_trade(body: wire.TradeBody, market: Market) -> PublicTrade | None:
+    """What the taker bought: YES or NO, at that outcome's own price. None without a side. ValueError for numbers that are none."""
+    side = body.taker_outcome_side or body.taker_side
+    if side not in ("yes", "no"):
+        return None
+    outcome, price = (market.yes_key, body.yes_price_dollars) if side == "yes" else (market.no_key, body.no_price_dollars)
+    return PublicTrade(outcome, price_micros(price), size_micros(body.count_fp), Side.BUY, body.ts_ms, body.trade_id)
+
+
+def _levels(rows: list[tuple[str, str]] | None) -> list[Level]:
+    return [Level(price_micros(price), size_micros(size)) for price, size in rows or ()]
+
+
+def _complement(bids: list[Level]) -> list[Level]:
+    return [Level(Micros(ONE - price), size) for price, size in bids]
+
+
+def _optional(text: str | None, read: Callable[[str], Micros]) -> Micros | None:
+    return read(text) if text else None
+
+
+def _from_seconds(seconds: int | None) -> datetime | None:
+    return None if not seconds or not 0 < seconds < 1 << 40 else datetime.fromtimestamp(seconds, UTC)

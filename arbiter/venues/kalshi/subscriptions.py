@@ -1,0 +1,109 @@
+"""Which subscriptions a connection has, and whether their sequence is unbroken. Pure; the commands it returns are to be sent.
+
+`seq` runs per `sid` over every frame that carries one, `ok` and `unsubscribed` included, and all markets of the `sid` share it
+(B8). A subscription that is given up is retired: what still comes of it means nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from arbiter.venues.kalshi import wire
+
+
+class SequenceGap(Exception):
+    """A frame is missing, repeated or out of order: every book of the subscription is invalid."""
+
+    def __init__(self, sid: int, seq: int, expected: int) -> None:
+        super().__init__(f"sequence {seq} of subscription {sid}, expected {expected}")
+        self.sid = sid
+
+
+class Subscriptions:
+    """The subscriptions of one connection."""
+
+    def __init__(self, tickers_per_command: int) -> None:
+        self._portion = tickers_per_command
+        self._numbers = count(1)  # 0 counts as absent
+        self._wanted: dict[int, tuple[str, tuple[str, ...]]] = {}
+        """Commands to subscribe that were not answered yet: channel and markets."""
+        self._sids: dict[str, int] = {}
+        """The living subscription of each channel."""
+        self._sequences: dict[int, int] = {}
+        self._retired: set[int] = set()
+
+    def channel_of(self, sid: int) -> str | None:
+        return next((channel for channel, known in self._sids.items() if known == sid), None)
+
+    # -- commands --
+
+    def subscribe(self, channel: str, tickers: Iterable[str] = ()) -> list[bytes]:
+        """In portions; later ones merge into the first one's subscription."""
+        wanted = tuple(tickers)
+        portions = [wanted[start : start + self._portion] for start in range(0, len(wanted), self._portion)] or [()]
+        return [self._subscribe(channel, portion) for portion in portions]
+
+    def _subscribe(self, channel: str, tickers: tuple[str, ...]) -> bytes:
+        number = next(self._numbers)
+        self._wanted[number] = channel, tickers
+        return wire.subscribe(number, channel, tickers)
+
+    def delete(self, channel: str, tickers: Sequence[str]) -> list[bytes]:
+        """Nothing more of these markets."""
+        sid = self._sids.get(channel)
+        return [] if sid is None or not tickers else [wire.delete_markets(next(self._numbers), sid, tickers)]
+
+    def ask_again(self, tickers: Sequence[str]) -> list[bytes]:
+        """These markets' books once more, while the subscription goes on."""
+        sid = self._sids.get(wire.BOOKS)
+        return [] if sid is None or not tickers else [wire.get_snapshot(next(self._numbers), sid, tickers)]
+
+    def retire(self, channel: str) -> list[bytes]:
+        """Give up this channel's subscription; subscribe anew after it."""
+        self._wanted = {number: each for number, each in self._wanted.items() if each[0] != channel}
+        sid = self._sids.pop(channel, None)
+        if sid is None:
+            return []
+        self._retired.add(sid)
+        self._sequences.pop(sid, None)
+        return [wire.unsubscribe(next(self._numbers), [sid])]
+
+    # -- what the venue says of them --
+
+    def confirmed(self, frame: wire.Subscribed) -> None:
+        """It subscribed us. A `sid` that was retired lives again if the venue gives it anew."""
+        channel, _ = self._wanted.pop(frame.id, (frame.msg.channel, ()))
+        sid = frame.msg.sid
+        if sid in self._retired:
+            self._retired.discard(sid)
+            self._sequences.pop(sid, None)
+        self._sids[channel] = sid
+
+    def ok(self, frame: wire.Ok) -> None:
+        """It did as it was told."""
+        self._wanted.pop(frame.id, None)
+
+    def ended(self, frame: wire.Unsubscribed) -> None:
+        """Its last word of this subscription."""
+        self._retired.discard(frame.sid)
+        self._sequences.pop(frame.sid, None)
+
+    def refused(self, number: int) -> tuple[str, tuple[str, ...]] | None:
+        """Which subscription the venue refused: channel and markets. None where the command was another."""
+        return self._wanted.pop(number, None)
+
+    def counts(self, sid: int, seq: int) -> bool:
+        """Whether this frame is of a living subscription and the next in its sequence; False where it is of a retired one.
+
+        Raises SequenceGap. Frames without `seq` are in no sequence.
+        """
+        expected = self._sequences.get(sid, 0) + 1
+        if seq != expected:
+            if sid in self._retired:
+                return False
+            if not seq:
+                return True
+            raise SequenceGap(sid, seq, expected)
+        if sid in self._retired:
+            return False
+        self._sequences[sid] = seq
+        return True
