@@ -120,7 +120,7 @@ class Kalshi:
     async def _keep_connected(self, follow: FollowList, listener: Listener) -> NoReturn:
         async def run() -> None:
             headers = self._signer.headers("GET", SOCKET_PATH, self._surroundings.unix_ms())
-            async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers) as socket:
+            async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers, tally=self._tally) as socket:
                 self._tally.connections += 1
 
                 def fees_changed(body: wire.FeeBody) -> None:
