@@ -1,36 +1,55 @@
-"""Polymarket's market data over its real protocols: pages of Gamma, and market sockets sharded by token."""
+"""Polymarket's market data: `Venue`, put together from its parts.
 
-from collections.abc import Sequence
+The map: `catalogue` and `metadata` read Gamma; `lines` holds the market sockets, each a `line`, whose frames `wire` decodes
+and `frames` writes into the books; `repairs` has wrong books come anew, `proofs` compares quiet ones with REST,
+`hash_alarms` settles wrong hashes; `data_api` reads trades, wallets and resolutions.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from heapq import nsmallest
 from typing import NoReturn
 
 import trio
 
-from arbiter.domain.ids import POLYMARKET, OutcomeKey
-from arbiter.domain.market import Market, MarketStatus
+from arbiter.domain.ids import POLYMARKET, MarketId, OutcomeId
+from arbiter.domain.market import Market, Resolution
+from arbiter.domain.market_events import MarketResolved, PublicTrade
+from arbiter.domain.money import ONE
 from arbiter.errors import VenueRejected, VenueUnavailable
-from arbiter.venues.base import Capabilities, Emit, Network, Surroundings
-from arbiter.venues.limiter import Limiter
-from arbiter.venues.one_error import one_error
-from arbiter.venues.polymarket.connection import Connection, Shared
+from arbiter.venues.base import Capabilities, CataloguePage, FollowList, Listener, Network, Selection, Surroundings
+from arbiter.venues.polymarket.catalogue import Catalogue, read_one
+from arbiter.venues.polymarket.counters import Counters
+from arbiter.venues.polymarket.data_api import DataApi
+from arbiter.venues.polymarket.data_rows import WalletTrade
+from arbiter.venues.polymarket.hash_alarms import HashAlarms
 from arbiter.venues.polymarket.hosts import PolymarketHosts, PolymarketPace
-from arbiter.venues.polymarket.limits import CLOB, GAMMA
-from arbiter.venues.polymarket.metadata import MarketsPage, read_market
-from arbiter.venues.reconnecting import shards
+from arbiter.venues.polymarket.line import Shared
+from arbiter.venues.polymarket.lines import Lines
+from arbiter.venues.polymarket.proofs import Proofs
+from arbiter.venues.polymarket.resolution import Resolutions
+from arbiter.venues.polymarket.tokens import FollowedMarket
 from arbiter.venues.rest import RestClient
-from arbiter.venues.tally import Tally
 
 __all__ = ["Polymarket", "PolymarketHosts", "PolymarketPace"]
 
-PAGE = 100
-"""The most that `/markets/keyset` gives at once (A1)."""
-_ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
+ENDED_AT_ONCE = 20
+"""Markets past their end of which the outcome is asked in one go."""
 
 
 class Polymarket:
-    """`Venue`, market data. See `venues/base.py` for the contract of each method."""
+    """See `venues/base.py` for the contract of each method."""
 
     name = POLYMARKET
-    capabilities = Capabilities(nets_outcomes=False, sequenced=False)
+    capabilities = Capabilities(
+        nets_outcomes=False,
+        sequenced=False,
+        line_proves_books=False,
+        mirrored_books=True,
+        announces_resolution=False,
+        trade_ids=False,
+    )
 
     def __init__(
         self,
@@ -43,52 +62,93 @@ class Polymarket:
         self._network = network
         self._surroundings = surroundings
         self._pace = pace
-        self._tally = Tally(self.name, surroundings)
-        self._gamma_limits = Limiter(self.name, GAMMA, surroundings)
-        self._clob_limits = Limiter(self.name, CLOB, surroundings)
+        self._counters = Counters(self.name, surroundings)
 
     def statistics(self) -> dict[str, int]:
-        return self._tally.statistics()
+        return self._counters.statistics()
 
-    def _client(self, base_url: str, limiter: Limiter) -> RestClient:
-        return RestClient(self.name, base_url, self._network, self._surroundings, limiter=limiter, tally=self._tally)
+    def rest(self, base_url: str) -> RestClient:
+        """A client of one of the venue's hosts; use it as a context."""
+        return RestClient(self.name, base_url, self._network, self._surroundings.random)
 
-    async def catalogue(self) -> list[Market]:
-        found: dict[str, Market] = {}
-        cursors: set[str] = set()
+    # -- what is listed --
+
+    async def catalogue(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
+        async with self.rest(self._hosts.gamma_url) as gamma, aclosing(Catalogue(gamma, self._counters, selection).pages()) as pages:
+            async for page in pages:
+                yield page
+
+    async def market(self, market: MarketId) -> Market:
+        async with self.rest(self._hosts.gamma_url) as gamma:
+            return await read_one(gamma, market)
+
+    # -- what happened --
+
+    async def public_trades(self, market: Market, since_ms: int, limit: int) -> tuple[PublicTrade, ...]:
+        """The takers' side of each trade; the Data API's times are whole seconds."""
+        found: list[PublicTrade] = []
         cursor = ""
-        async with self._client(self._hosts.gamma_url, self._gamma_limits) as gamma:
-            while True:
-                params = [("limit", str(PAGE)), ("closed", "false"), *([("after_cursor", cursor)] if cursor else [])]
-                page = await gamma.get("/markets/keyset", MarketsPage, params)
-                found.update((market.key.market, market) for market in self._readable(page))
-                cursor = page.next_cursor or ""
-                if not cursor:
-                    return list(found.values())
-                if cursor in cursors:
-                    raise VenueRejected(self.name, "the catalogue's cursor does not move on")
-                cursors.add(cursor)
+        async with self.rest(self._hosts.data_url) as rest:
+            data = DataApi(rest)
+            while len(found) < limit:
+                page = await data.trades(markets=[market.key.market], taker_only=True, start=since_ms // 1000, limit=limit, cursor=cursor)
+                found += [trade for row in page.rows if (trade := _public_trade(market, row, since_ms)) is not None]
+                if not page.cursor or page.cursor == cursor:
+                    break
+                cursor = page.cursor
+        return tuple(sorted(found, key=lambda trade: -trade.venue_ms)[:limit])
 
-    def _readable(self, page: MarketsPage) -> list[Market]:
-        markets = []
-        for raw in page.markets or ():
-            try:
-                market = read_market(raw)
-            except ValueError:
-                self._tally.unreadable_markets += 1
-                continue
-            if market is not None:
-                markets.append(market)
-        return markets
+    async def resolution(self, market: Market) -> Resolution | None:
+        async with self._resolutions() as resolutions:
+            return await resolutions.of(market)
 
-    async def stream_books(self, markets: Sequence[Market], emit: Emit) -> NoReturn:
-        followed = [market for market in markets if market.status not in _ENDED]
-        lines = shards([(market.yes_key, market.no_key) for market in followed], self._pace.tokens_per_socket)
-        async with self._client(self._hosts.clob_url, self._clob_limits) as clob:
-            shared = Shared(self._hosts.ws_url, self._network, self._surroundings, self._pace, self._tally, clob, emit)
-            with one_error():
-                async with trio.open_nursery() as nursery:
-                    for line, keys in enumerate(lines):
-                        shard: dict[str, OutcomeKey] = {key.outcome: key for key in keys}
-                        nursery.start_soon(Connection(shared, line, shard).run)
-        raise VenueUnavailable(self.name, "there is nothing to follow")
+    @asynccontextmanager
+    async def _resolutions(self) -> AsyncIterator[Resolutions]:
+        async with self.rest(self._hosts.data_url) as data, self.rest(self._hosts.clob_url) as clob:
+            yield Resolutions(DataApi(data), clob, self.market)
+
+    # -- the stream --
+
+    async def stream(self, follow: FollowList, listener: Listener) -> NoReturn:
+        pace, counters = self._pace, self._counters
+        alarms = HashAlarms(counters, pace.compared_at_once)
+        async with self.rest(self._hosts.clob_url) as clob, self._resolutions() as resolutions, trio.open_nursery() as nursery:
+            shared = Shared(self._hosts.ws_url, self._network, self._surroundings, pace, counters, listener, alarms.on_wrong_hash)
+            lines = Lines(shared, nursery)
+            proofs = Proofs(clob, listener, self._surroundings, pace, counters, lines.tokens)
+            nursery.start_soon(proofs.run)
+            nursery.start_soon(alarms.run, proofs.books)
+            nursery.start_soon(self._ask_how_it_ended, lines, resolutions, listener)
+            await lines.keep(follow)
+        raise AssertionError("a stream without an end ended")
+
+    async def _ask_how_it_ended(self, lines: Lines, resolutions: Resolutions, listener: Listener) -> NoReturn:
+        """Of followed markets past their end: `market_resolved` may not come (A12). The one asked longest ago first."""
+        asked_at: dict[FollowedMarket, int] = {}
+        while True:
+            await trio.sleep(self._pace.ended)
+            now_ms = self._surroundings.unix_ms()
+            now = datetime.fromtimestamp(now_ms / 1000, UTC)
+            asked_at = {market: asked_at.get(market, 0) for market in lines.markets.values() if _is_past(market, now)}
+            for market in nsmallest(ENDED_AT_ONCE, asked_at, key=lambda each: asked_at[each]):
+                asked_at[market] = now_ms
+                try:
+                    resolution = await resolutions.of(market.market)
+                except (VenueUnavailable, VenueRejected):
+                    continue
+                if resolution is not None and resolution != market.resolution:
+                    market.resolution = resolution
+                    listener.tell(MarketResolved(market.market.key, resolution))
+
+
+def _is_past(followed: FollowedMarket, now: datetime) -> bool:
+    closes_at, known = followed.market.closes_at, followed.resolution
+    return closes_at is not None and closes_at < now and not (known is not None and known.final)
+
+
+def _public_trade(market: Market, row: WalletTrade, since_ms: int) -> PublicTrade | None:
+    """None for what is of another market, older, or odd: it moves nothing."""
+    ours = row.outcome in (market.yes.id, market.no.id)
+    if not ours or row.side is None or row.seconds * 1000 < since_ms // 1000 * 1000 or not 0 <= row.price <= ONE or row.size < 0:
+        return None
+    return PublicTrade(market.outcome_key(OutcomeId(row.outcome)), row.price, row.size, row.side, row.seconds * 1000)

@@ -9,6 +9,7 @@ class PolymarketHosts(msgspec.Struct, frozen=True):
     gamma_url: str = "https://gamma-api.polymarket.com"
     clob_url: str = "https://clob.polymarket.com"
     ws_url: str = "wss://ws-subscriptions-clob.polymarket.com"
+    data_url: str = "https://data-api.polymarket.com"
 
 
 PRODUCTION = PolymarketHosts()
@@ -17,20 +18,36 @@ KNOWN = (PRODUCTION,)
 
 
 class PolymarketPace(msgspec.Struct, frozen=True):
-    """How sockets are filled and watched (A7.1, A12). Seconds."""
+    """How sockets are filled and watched (A7.1, A10, A12). Seconds where nothing else is said."""
 
     tokens_per_socket: int = 400
-    """Silent stalls are reported above 200 to 500 tokens a connection."""
-    ping: float = 10.0
-    pong: float = 30.0
+    """Silent stalls are reported above 200 to 500 tokens a connection. At least 2: both tokens of a market share a socket."""
+    ping: float = 5.0
+    """Twice as often as the venue's own client, so that one lost PONG leaves books fresh."""
+    pong: float = 15.0
     """Without a PONG for this long the socket is dead."""
-    first_book: float = 30.0
-    """A subscription that brought nothing for this long is dead; a single token's is made anew."""
+    first_book: float = 15.0
+    """A subscription that brought nothing for this long is dead."""
+    again: float = 5.0
+    """A token whose book has not come by then is subscribed anew; the next time it waits twice as long, up to `longest_again`."""
+    longest_again: float = 60.0
     after_tick_change: float = 1.0
     """The venue sends the new book by itself; a token whose book has not come by then is subscribed anew."""
-    quiet: float = 5.0
-    """A socket that told nothing for this long is compared with REST: a PONG alone proves nothing (silent freeze)."""
-    audit: float = 30.0
-    """One that does tell something is compared this often: single tokens may freeze, too."""
+    doubt: float = 2.0
+    """A crossed book, or one that another message of the venue contradicts, may right itself for so long."""
+    first_pause: float = 0.25
+    longest_pause: float = 30.0
+    """Between two attempts to connect: doubled each time, jittered."""
+    proof: float = 6.0
+    """A book of which nothing was told for this long is compared with REST: a PONG alone proves nothing (silent freeze)."""
+    audit: float = 60.0
+    """One of which something is told is compared this often: single messages may be lost, too."""
     recheck: float = 1.0
     """Before a contradiction counts: a frame may have been on its way."""
+    compared_at_once: int = 100
+    """Tokens of one comparison; and the pause between two is such that they take a fifth of what A10 allows."""
+    between_comparisons: float = 0.1
+    late: float = 12.0
+    """A proof older than this is counted as late: the book is not fresh any more."""
+    ended: float = 60.0
+    """How often it is asked how a followed market that is past its end came out."""

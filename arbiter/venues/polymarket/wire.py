@@ -1,197 +1,214 @@
-"""The market socket's frames, bytes -> domain events. Pure; remembers only what the socket told last of each asset.
+"""The market socket's frames and the CLOB's books, bytes -> typed events. Pure.
 
-A7.1, A7.2: a frame is an object or an array of objects, there are no sequence numbers, sizes are absolute.
+A7.1, A7.2: a frame is an object or an array of objects, there are no sequence numbers, sizes are absolute. What the typed
+decoder refuses is read once more, loosely: events that nobody knows, numbers where text is usual, and what makes no sense.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from hashlib import sha1
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from arbiter.domain.book import BookDelta, BookSnapshot, Level, LevelChange, MarketEvent, PublicTrade, Side, TickSizeChanged
-from arbiter.domain.ids import OutcomeKey
-from arbiter.domain.money import ONE, ZERO, parse_micros
-from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, numbers_as_text, price_micros, size_micros
+from arbiter.domain.ladder import Level
+from arbiter.domain.money import ONE, ZERO, Micros
+from arbiter.venues.wire_numbers import UNDECODABLE, numbers_as_text, price_micros, size_micros
 
 PONG = b"PONG"
-_SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-_KNOWN_EVENTS = frozenset({"book", "price_change", "last_trade_price", "tick_size_change"})
+MOST_LEVELS = 10_000
+"""Of one side: the finest grid has fewer."""
+LARGEST_ODD_FRAME = 1024 * 1024
+"""What the typed decoder refused is looked at closer only up to this size."""
+_UNITS = (1_000_000, 100_000, 10_000, 1_000, 100, 10, 1)
+"""What the last digit of a number with so many decimals is worth."""
+_TIME_DIGITS = 16
+_SHORT = 12
+"""Digits of a size that is surely in range."""
 
 
-class _Level(msgspec.Struct, gc=False):
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, lt=10**16)]
+"""Decimal text on the wire."""
+
+
+class WireLevel(msgspec.Struct, gc=False):
     price: str
     size: str
 
 
-class _Book(msgspec.Struct, gc=False, tag_field="event_type", tag="book"):
+class BookObject(msgspec.Struct, gc=False, kw_only=True):
+    """A whole book (A4.1). The order of the fields is that of the venue's hash."""
+
+    market: str = ""
     asset_id: str
-    bids: list[_Level] | None = None
-    asks: list[_Level] | None = None
-    hash: str = ""
-    timestamp: str = "0"
+    timestamp: str = ""
+    hash: str | None = ""
+    bids: list[WireLevel] | None = None
+    asks: list[WireLevel] | None = None
+    min_order_size: str | None = None
+    tick_size: str | None = None
+    neg_risk: bool | None = None
+    last_trade_price: str | None = None
 
 
-class _Change(msgspec.Struct, gc=False):
+class BookEvent(BookObject, gc=False, tag_field="event_type", tag="book"):
+    pass
+
+
+class Change(msgspec.Struct, gc=False):
     asset_id: str
     price: str
     size: str
     side: str
-    hash: str = ""
-    best_bid: str = ""
-    best_ask: str = ""
+    best_bid: str | None = ""
+    best_ask: str | None = ""
 
 
-class _PriceChange(msgspec.Struct, gc=False, tag_field="event_type", tag="price_change"):
-    price_changes: list[_Change] | None = None
-    timestamp: str = "0"
+class PriceChange(msgspec.Struct, gc=False, tag_field="event_type", tag="price_change"):
+    price_changes: list[Change] | None = None
+    timestamp: Milliseconds = 0
 
 
-class _LastTrade(msgspec.Struct, gc=False, tag_field="event_type", tag="last_trade_price"):
+class LastTrade(msgspec.Struct, gc=False, tag_field="event_type", tag="last_trade_price"):
     asset_id: str
     price: str
     size: str
-    side: str
-    timestamp: str = "0"
+    side: str = ""
+    timestamp: Milliseconds = 0
 
 
-class _TickSize(msgspec.Struct, tag_field="event_type", tag="tick_size_change"):
+class TickSizeChange(msgspec.Struct, gc=False, tag_field="event_type", tag="tick_size_change"):
     asset_id: str
     new_tick_size: str
 
 
-class RestBook(msgspec.Struct):
-    """What `POST /books` says of one asset, as far as it is compared with the socket."""
-
+class BestBidAsk(msgspec.Struct, gc=False, tag_field="event_type", tag="best_bid_ask"):
     asset_id: str
-    hash: str = ""
-    timestamp: str = ""
-    bids: list[_Level] | None = None
-    asks: list[_Level] | None = None
+    best_bid: str | None = ""
+    best_ask: str | None = ""
+    timestamp: Milliseconds = 0
 
 
-_Event = _Book | _PriceChange | _LastTrade | _TickSize
-_new = tuple.__new__
-_decode = msgspec.json.Decoder(_Event | list[_Event]).decode
+class NewMarket(msgspec.Struct, tag_field="event_type", tag="new_market"):
+    market: str | None = ""
+    condition_id: str | None = ""
+
+
+class Resolved(msgspec.Struct, tag_field="event_type", tag="market_resolved"):
+    winning_asset_id: str | None = ""
+    assets_ids: list[str] | None = None
+    timestamp: Milliseconds = 0
+
+
+SocketEvent = BookEvent | PriceChange | LastTrade | TickSizeChange | BestBidAsk | NewMarket | Resolved
+_KNOWN_EVENTS = frozenset(
+    ("book", "price_change", "last_trade_price", "tick_size_change", "best_bid_ask", "new_market", "market_resolved"),
+)
+
+
+class UnknownEvent(NamedTuple):
+    """An event of a name that nobody knows. The name is the peer's word."""
+
+    name: str
+
+
+class Oddity(NamedTuple):
+    """What makes no sense: `kind` is one of a few words of ours, `assets` the tokens that it names."""
+
+    kind: str
+    problem: str
+    assets: tuple[str, ...] = ()
+
+
+decode = msgspec.json.Decoder(SocketEvent | list[SocketEvent], strict=False).decode
+"""Raises what UNDECODABLE lists. Not strict, so that it makes integers of the times, which are text."""
 _decode_loosely = msgspec.json.Decoder(float_hook=str).decode
+_encode = msgspec.json.encode
+_BOOK_TAG = b'"event_type":"book",'
 
 
-class FrameDecoder:
-    """Decodes the frames of one connection, whose assets are known. Counts what it does not know."""
-
-    def __init__(self, outcomes: Mapping[str, OutcomeKey]) -> None:
-        self._outcomes = outcomes
-        self._told: dict[str, _Book | _PriceChange] = {}
-        """The event that told of each asset last."""
-        self.unknown_events = 0
-
-    def decode(self, frame: bytes) -> list[MarketEvent]:
-        """The events of one frame (an object or an array of objects). Raises MalformedFrame."""
-        try:
-            decoded = _decode(frame)
-        except msgspec.ValidationError:
-            decoded = self._decode_unusual(frame)
-        except UNDECODABLE as error:
-            raise MalformedFrame(str(error)) from None
-        try:
-            if isinstance(decoded, list):
-                return [event for each in decoded if (event := self._event(each)) is not None]
-            event = self._event(decoded)
-        except (ValueError, KeyError) as error:
-            raise MalformedFrame(f"{type(error).__name__}: {error}") from None
-        return [] if event is None else [event]
-
-    def _decode_unusual(self, frame: bytes) -> list[_Event]:
-        """Events of a type we do not know, numbers where text is usual: take what can be taken."""
-        try:
-            loose = _decode_loosely(frame)
-            return [event for each in (loose if isinstance(loose, list) else [loose]) if (event := self._convert(each)) is not None]
-        except UNDECODABLE as error:
-            raise MalformedFrame(str(error)) from None
-
-    def _convert(self, event: Any) -> _Event | None:
-        if not isinstance(event, dict) or not isinstance(event.get("event_type"), str):
-            raise MalformedFrame("an event without event_type")
-        if event["event_type"] not in _KNOWN_EVENTS:
-            self.unknown_events += 1
-            return None
-        known: _Event = msgspec.convert(numbers_as_text(event), _Event)
-        return known
-
-    def _event(self, event: _Event) -> MarketEvent | None:
-        if isinstance(event, _PriceChange):
-            return self._delta(event)
-        outcome = self._outcomes.get(event.asset_id)
-        if outcome is None:
-            self.unknown_events += 1
-            return None
-        match event:
-            case _Book():
-                book = BookSnapshot(outcome, _levels(event.bids), _levels(event.asks), _ms(event.timestamp))
-                event.bids = event.asks = None  # of what is remembered only the hash is needed
-                self._told[event.asset_id] = event
-                return book
-            case _LastTrade():
-                if event.side not in _SIDES:  # REST says "" where it does not know; a trade without a side moves nothing
-                    self.unknown_events += 1
-                    return None
-                return PublicTrade(outcome, price_micros(event.price), size_micros(event.size), _SIDES[event.side], _ms(event.timestamp))
-            case _TickSize():
-                tick = price_micros(event.new_tick_size)
-                if not 0 < tick < ONE:
-                    raise MalformedFrame(f"a tick size of {event.new_tick_size[:20]!r}")
-                return TickSizeChanged(outcome.market_key, tick)
-
-    def _delta(self, event: _PriceChange) -> BookDelta | None:
-        changes = []
-        outcomes, told = self._outcomes, self._told
-        for change in event.price_changes or ():
-            asset = change.asset_id
-            outcome = outcomes.get(asset)
-            if outcome is None:
-                self.unknown_events += 1
-                continue
-            changes.append(LevelChange(outcome, _SIDES[change.side], price_micros(change.price), size_micros(change.size)))
-            told[asset] = event
-        return BookDelta(tuple(changes), _ms(event.timestamp)) if changes else None
-
-    # -- is silence true? --
-
-    @property
-    def told(self) -> Iterable[str]:
-        """The assets whose book the socket has told, and which can therefore be compared."""
-        return self._told
-
-    def forget(self, assets: Iterable[str]) -> None:
-        """These assets' books are invalid: nothing that was told of them holds."""
-        for asset in assets:
-            self._told.pop(asset, None)
-
-    def contradicts(self, book: RestBook) -> bool:
-        """Whether REST shows a newer and another book than the one the socket told last. Raises MalformedFrame.
-
-        An equal hash settles it. A hash that differs says something only after a `book`: whether the hash of a
-        `price_change` is that of the whole book, the venue's pages do not agree, so there the best prices decide.
-        """
-        told = self._told.get(book.asset_id)
-        if told is None or (book.timestamp and _ms(book.timestamp) <= _ms(told.timestamp)):
-            return False
-        if isinstance(told, _Book):
-            return told.hash not in ("", book.hash)
-        last = next(each for each in reversed(told.price_changes or ()) if each.asset_id == book.asset_id)
-        if last.hash == book.hash or not (last.best_bid and last.best_ask):
-            return False
-        try:
-            best_bid = max((price_micros(level.price) for level in book.bids or ()), default=ZERO)
-            best_ask = min((price_micros(level.price) for level in book.asks or ()), default=ONE)
-            return (parse_micros(last.best_bid), parse_micros(last.best_ask) or ONE) != (best_bid, best_ask)
-        except ValueError as error:
-            raise MalformedFrame(str(error)) from None
+def read_unusual(frame: bytes) -> Iterator[SocketEvent | UnknownEvent | Oddity]:
+    """Whatever is in a frame that `decode` refused."""
+    if len(frame) > LARGEST_ODD_FRAME:
+        yield Oddity("too_large", f"{len(frame)} bytes")
+        return
+    try:
+        loose = _decode_loosely(frame)
+    except UNDECODABLE as error:
+        yield Oddity("not_json", str(error))
+        return
+    for each in loose if isinstance(loose, list) else [loose]:
+        yield _converted(each)
 
 
-def _levels(levels: list[_Level] | None) -> tuple[Level, ...]:
-    # a NamedTuple's own constructor takes twice as long, and a book has forty levels
-    return tuple([_new(Level, (price_micros(level.price), size_micros(level.size))) for level in levels or ()])
+def _converted(event: Any) -> SocketEvent | UnknownEvent | Oddity:
+    if not isinstance(event, dict) or not isinstance(event.get("event_type"), str):
+        return Oddity("no_event", f"an event without event_type: {type(event).__name__}", tuple(_named_assets(event)))
+    if event["event_type"] not in _KNOWN_EVENTS:
+        return UnknownEvent(event["event_type"])
+    if not str(event.get("timestamp")).isdecimal():
+        event.pop("timestamp", None)  # no reason to do without the rest
+    try:
+        known: SocketEvent = msgspec.convert(numbers_as_text(event), SocketEvent, strict=False)
+    except UNDECODABLE as error:
+        return Oddity("bad_field", str(error), tuple(_named_assets(event)))
+    if isinstance(known, BookEvent):
+        known.hash = ""  # what was written as a number is hashed in a form that is not known
+    return known
 
 
-def _ms(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) <= 16 else 0
+def _named_assets(event: Any) -> Iterator[str]:
+    """The tokens that an event names, in the places where events name them."""
+    if not isinstance(event, dict):
+        return
+    changes = event.get("price_changes")
+    for each in (event, *(changes if isinstance(changes, list) else ())):
+        asset = each.get("asset_id") if isinstance(each, dict) else None
+        if isinstance(asset, str | int):
+            yield str(asset)
+
+
+# -- values --
+
+
+def fast_size(text: str) -> Micros:
+    """`size_micros`, quicker for what nearly all sizes look like. Raises ValueError."""
+    dot = text.find(".")
+    digits = text if dot < 0 else text.replace(".", "", 1)
+    decimals = 0 if dot < 0 else len(text) - dot - 1
+    if dot and len(digits) <= _SHORT and decimals < 7 and digits.isdecimal():
+        return int(digits) * _UNITS[decimals]  # type: ignore[return-value]  # calling a NewType takes longer than the rest
+    return size_micros(text)
+
+
+def levels_of(levels: list[WireLevel] | None) -> list[Level]:
+    """Raises ValueError."""
+    if levels is None:
+        return []
+    if len(levels) > MOST_LEVELS:
+        raise ValueError(f"{len(levels)} levels")
+    make = tuple.__new__  # a NamedTuple's own constructor takes twice as long, and a book has forty levels
+    return [make(Level, (price_micros(level.price), fast_size(level.size))) for level in levels]
+
+
+def milliseconds(text: str) -> int:
+    """A book's time; 0 where it says nothing that could be one."""
+    return int(text) if text.isdecimal() and len(text) <= _TIME_DIGITS else 0
+
+
+def best_price(text: str | None) -> Micros | None:
+    """A best bid or ask; None for an empty side, which the venue writes as nothing, 0, or 1 for an ask. Raises ValueError."""
+    if not text:
+        return None
+    price = price_micros(text)
+    return None if price in (ZERO, ONE) else price
+
+
+def hash_of(book: BookObject) -> str | None:
+    """The hash that the venue should have given this book (A4.1): SHA-1 of compact JSON. None where a field that it covers is missing."""
+    fields: Iterable[object] = (book.bids, book.asks, book.min_order_size, book.tick_size, book.neg_risk, book.last_trade_price)
+    if not book.market or not book.timestamp or any(field is None for field in fields):
+        return None
+    told, book.hash = book.hash, ""
+    text = _encode(book)
+    book.hash = told
+    return sha1(text.replace(_BOOK_TAG, b"", 1), usedforsecurity=False).hexdigest()

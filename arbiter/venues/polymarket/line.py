@@ -1,0 +1,228 @@
+"""One market socket: its tokens, its subscription, and what keeps it alive. It connects again by itself, and no other notices."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import msgspec
+import trio
+
+from arbiter.domain.ids import POLYMARKET
+from arbiter.domain.market_events import Connected, Disconnected
+from arbiter.errors import VenueUnavailable
+from arbiter.venues.base import Listener, Network, Surroundings
+from arbiter.venues.one_error import one_error
+from arbiter.venues.polymarket.counters import Counters
+from arbiter.venues.polymarket.frames import FrameReader
+from arbiter.venues.polymarket.hosts import PolymarketPace
+from arbiter.venues.polymarket.repairs import Repairs
+from arbiter.venues.polymarket.tokens import Token
+from arbiter.venues.polymarket.wire import BookEvent
+from arbiter.venues.websocket import WebSocket, connected
+
+LOOK_SECONDS = 0.5
+SETTLED_SECONDS = 10.0
+"""A connection that lived for this long ends the backoff."""
+MOST_TOKENS_A_MESSAGE = 500
+"""Of a later subscription, so that no message of ours grows beyond what a venue may take."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the lines of one stream have in common."""
+
+    ws_url: str
+    network: Network
+    surroundings: Surroundings
+    pace: PolymarketPace
+    counters: Counters
+    listener: Listener
+    on_wrong_hash: Callable[[Token, BookEvent], None]
+    listed: dict[str, None] = field(default_factory=dict)
+    """New markets that were told, by whichever line heard of them first."""
+
+
+class Line:
+    """Lives until cancelled; its tokens may change at any time."""
+
+    def __init__(self, shared: Shared, number: int) -> None:
+        self.number = number
+        self.tokens: dict[str, Token] = {}
+        self.scope = trio.CancelScope()
+        self._shared = shared
+        self._pace = shared.pace
+        self._monotonic = shared.surroundings.monotonic
+        self._repairs = Repairs(shared.listener, shared.pace, shared.counters)
+        self._reader = FrameReader(
+            *(self.tokens, shared.listener, self._repairs, shared.counters, shared.listed, self._on_pong, shared.on_wrong_hash)
+        )
+        self._subscribed: dict[str, None] = {}
+        """What the venue was asked for on this connection."""
+        self._up = False
+        self._to_say = trio.Event()
+        """There is something to subscribe to, or to drop."""
+        self._again: list[Token] = []
+        self._failed = trio.Event()
+        self._failure = ""
+        self._began = self._pong_at = 0.0
+
+    # -- what is followed --
+
+    @property
+    def told_at(self) -> float:
+        """When a frame came last, to half a second."""
+        return self._reader.told_at
+
+    def add(self, tokens: Iterable[Token]) -> None:
+        """Follow these, too. Call `changed` after the last."""
+        for token in tokens:
+            token.line = self
+            self.tokens[token.id] = token
+            if self._up:
+                self._repairs.wait_for((token,), self._monotonic() + self._pace.first_book)
+
+    def drop(self, tokens: Iterable[Token]) -> None:
+        """Follow these no longer. Call `changed` after the last."""
+        for token in tokens:
+            del self.tokens[token.id]
+            self._repairs.forget(token)
+            token.line = None
+            token.book.trusted = False
+
+    def changed(self, *, more: bool) -> None:
+        """The tokens are others now; `more`: there are new ones among them."""
+        if self._up and more:
+            self._tell_connected()
+        self._to_say.set()
+
+    # -- what others see of it --
+
+    def distrust(self, token: Token, reason: str, seconds: float | None = None) -> None:
+        """Its book is wrong: it is subscribed anew, as soon as its patience allows or after so many seconds."""
+        if self._up:
+            self._repairs.distrust((token,), reason, self._monotonic(), seconds)
+
+    def accept(self, token: Token, venue_ms: int) -> None:
+        """Its book has just been replaced by one to be trusted, from elsewhere."""
+        self._reader.accept(token, venue_ms)
+
+    def fail(self, reason: str) -> None:
+        """The connection is no good: make another."""
+        self._failure = reason
+        self._failed.set()
+
+    # -- its life --
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled by `scope`."""
+        failures = 0
+        with self.scope:
+            while True:
+                try:
+                    await self._connect_once()
+                except VenueUnavailable as error:
+                    settled = self._up and self._monotonic() - self._began >= SETTLED_SECONDS
+                    failures = 1 if settled else failures + 1
+                    self._lose(error.problem)
+                await trio.sleep(self._pause(failures))
+        self._lose("nothing is followed over it any more")
+
+    def _pause(self, failures: int) -> float:
+        longest = min(self._pace.longest_pause, self._pace.first_pause * 2.0 ** min(failures - 1, 20))
+        return longest * (0.5 + self._shared.surroundings.random.random() / 2)
+
+    def _lose(self, reason: str) -> None:
+        """What came over this connection is worth nothing from now on."""
+        self._up = False
+        self._reader.look(self._monotonic())
+        self._repairs.clear()
+        self._shared.listener.tell(Disconnected(POLYMARKET, self.number, reason))
+        for token in self.tokens.values():
+            token.book.invalidate()
+            token.patience = 0.0
+
+    async def _connect_once(self) -> NoReturn:
+        """Until the connection ends; always with VenueUnavailable."""
+        async with connected(POLYMARKET, self._shared.network, f"{self._shared.ws_url}/ws/market") as socket:
+            self._begin()
+            with one_error():
+                async with trio.open_nursery() as nursery:
+                    for task in (self._subscribe, self._keep_alive, self._watch):
+                        nursery.start_soon(task, socket)
+                    nursery.start_soon(self._end_when_failed)
+                    await socket.listen(self._reader.read, _ignore)
+        raise VenueUnavailable(POLYMARKET, "the connection ended")
+
+    def _begin(self) -> None:
+        now = self._monotonic()
+        self._shared.counters.connections += 1
+        self._up = True
+        self._began = self._pong_at = now
+        self._reader.books = 0
+        self._reader.look(now)
+        self._failed, self._again, self._subscribed = trio.Event(), [], {}
+        self._repairs.wait_for(self.tokens.values(), now + self._pace.first_book)
+        self._tell_connected()
+
+    def _tell_connected(self) -> None:
+        self._shared.listener.tell(Connected(POLYMARKET, self.number, tuple(token.key for token in self.tokens.values())))
+
+    # -- what is said --
+
+    async def _subscribe(self, socket: WebSocket) -> None:
+        """The first message names all tokens; later ones what is new, what is gone, and what is wanted anew."""
+        self._subscribed = dict.fromkeys(self.tokens)
+        await _send(socket, {"type": "market", "assets_ids": list(self._subscribed)})
+        while True:
+            await self._to_say.wait()
+            self._to_say = trio.Event()
+            again = [token.id for token in self._again if token.id in self.tokens]
+            gone = [token for token in self._subscribed if token not in self.tokens]
+            new = [token for token in self.tokens if token not in self._subscribed]
+            self._again, self._subscribed = [], dict.fromkeys(self.tokens)
+            await _send_all(socket, "unsubscribe", gone + again)
+            await _send_all(socket, "subscribe", new + again)
+
+    async def _keep_alive(self, socket: WebSocket) -> None:
+        """Text PINGs: protocol-level ones are no substitute (A7.1)."""
+        while True:
+            await socket.send_text(b"PING")
+            await trio.sleep(self._pace.ping)
+            if self._monotonic() - self._pong_at > self._pace.pong:
+                raise VenueUnavailable(POLYMARKET, f"no PONG for {self._pace.pong:g} s")
+
+    def _on_pong(self) -> None:
+        self._pong_at = self._monotonic()
+        self._shared.listener.alive(self.number)
+
+    # -- what watches --
+
+    async def _watch(self, socket: WebSocket) -> None:
+        """No book at all: the connection is dead. One that is missing or wrong: subscribe to it anew, others are none the worse for it."""
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            now = self._monotonic()
+            self._reader.look(now)
+            if not self._reader.books and self.tokens and now - self._began > self._pace.first_book:
+                raise VenueUnavailable(POLYMARKET, f"no book within {self._pace.first_book:g} s")
+            due = self._repairs.due(now) if len(self._repairs) else []
+            if due:
+                self._again += due
+                self._to_say.set()
+
+    async def _end_when_failed(self) -> None:
+        await self._failed.wait()
+        raise VenueUnavailable(POLYMARKET, self._failure)
+
+
+async def _send_all(socket: WebSocket, operation: str, tokens: list[str]) -> None:
+    for start in range(0, len(tokens), MOST_TOKENS_A_MESSAGE):
+        await _send(socket, {"operation": operation, "assets_ids": tokens[start : start + MOST_TOKENS_A_MESSAGE]})
+
+
+async def _send(socket: WebSocket, message: dict[str, object]) -> None:
+    await socket.send_text(msgspec.json.encode({**message, "custom_feature_enabled": True}))
+
+
+def _ignore() -> None:
+    """Protocol pings and pongs prove nothing here."""
