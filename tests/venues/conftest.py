@@ -4,7 +4,7 @@ On the stage the real connectors talk to the sandbox's engines over memory, unde
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -17,16 +17,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from arbiter.actors.market_feed import MarketData, MarketFeed
-from arbiter.domain.book import Book, BookDelta, BooksInvalid, BookSnapshot, Level, LevelChange, Levels, MarketEvent, Side
+from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.market import KalshiFees, Market, Outcome, PolymarketFees, TickRange
+from arbiter.domain.market_events import BooksInvalid, Disconnected, MarketEvent
 from arbiter.domain.money import ONE, ZERO, Micros, parse_micros
-from arbiter.errors import VenueUnavailable
 from arbiter.runtime import Child, Environment, Group, Supervisor
 from arbiter.sandbox.exchange import Sandbox
 from arbiter.sandbox.shells import MemoryNetwork, Shell, Wake
 from arbiter.sandbox.world import WorldEvent
-from arbiter.venues.base import Venue
+from arbiter.venues.base import Followed, FollowList, Selection, Venue
 from arbiter.venues.kalshi.client import Kalshi, KalshiHosts, KalshiPace
 from arbiter.venues.kalshi.signing import KalshiSigner
 from arbiter.venues.polymarket.client import Polymarket, PolymarketHosts, PolymarketPace
@@ -173,30 +173,51 @@ class FreezableNetwork:
 
 
 class Follower:
-    """What one `stream_books` told, with the second of each event, and the books that follow from it."""
+    """A `Listener`: what one `stream` told, with the second of each event, and the books that it keeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, markets: Sequence[Market]) -> None:
+        self._listed = {market.key: Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets}
+        self.list = FollowList(self._listed.values())
         self.told: list[tuple[float, MarketEvent]] = []
-        self.books: dict[OutcomeKey, Book] = {}
-        self.first: dict[OutcomeKey, type] = {}
-        """The kind of each outcome's first event."""
-        self.error: VenueUnavailable | None = None
-        self.lost_at = float("inf")
-        self._lost = trio.Event()
+        self.changes: list[tuple[float, OutcomeKey, bool]] = []
+        """Of each change: when, of which book, whether that was trusted."""
+        self.alive_at: list[float] = []
+        self.proved_at: list[tuple[float, OutcomeKey]] = []
 
-    async def follow(self, venue: Venue, markets: Sequence[Market]) -> None:
-        """Until the stream ends. Anything but VenueUnavailable ends the test."""
-        try:
-            await venue.stream_books(markets, self._on_event)
-        except VenueUnavailable as error:
-            self.error, self.lost_at = error, trio.current_time()
-            self._lost.set()
+    def changed(self, book: Book, venue_ms: int) -> None:
+        self.changes.append((trio.current_time(), book.outcome, book.trusted))
 
-    async def lost(self, seconds: float) -> str:
-        """Why it ended, which it does within these seconds."""
-        with trio.fail_after(seconds):
-            await self._lost.wait()
-        return str(self.error)
+    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
+        self.proved_at += [(trio.current_time(), outcome) for outcome in outcomes]
+
+    def alive(self, line: int) -> None:
+        self.alive_at.append(trio.current_time())
+
+    def tell(self, event: MarketEvent) -> None:
+        self.told.append((trio.current_time(), event))
+        if isinstance(event, BooksInvalid):
+            for outcome in event.outcomes:
+                self._book(outcome).invalidate()
+        elif isinstance(event, Disconnected):
+            for each in self._listed.values():
+                each.yes.invalidate()
+                each.no.invalidate()
+
+    def follow(self, markets: Sequence[Market]) -> None:
+        """These from now on."""
+        self._listed = {
+            market.key: self._listed.get(market.key) or Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets
+        }
+        self.list.set(self._listed.values())
+
+    def _book(self, outcome: OutcomeKey) -> Book:
+        followed = self._listed[outcome.market_key]
+        return followed.yes if outcome == followed.market.yes_key else followed.no
+
+    @property
+    def books(self) -> dict[OutcomeKey, Book]:
+        """Those that can be trusted."""
+        return {book.outcome: book for each in self._listed.values() for book in (each.yes, each.no) if book.trusted}
 
     @property
     def events(self) -> list[MarketEvent]:
@@ -207,24 +228,15 @@ class Follower:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
-    def longest_silence(self) -> float:
-        """Between two events, or the last one and now."""
-        times = [at for at, _ in self.told] + [min(self.lost_at, trio.current_time())]
-        return max(later - earlier for earlier, later in pairwise(times))
+    def lost(self) -> list[str]:
+        """Why connections were lost."""
+        return [event.reason for event in self.of(Disconnected)]
 
-    def _on_event(self, event: MarketEvent) -> None:
-        self.told.append((trio.current_time(), event))
-        match event:
-            case BookSnapshot():
-                self.first.setdefault(event.outcome, BookSnapshot)
-                self.books.setdefault(event.outcome, Book(event.outcome)).apply_snapshot(event)
-            case BookDelta():
-                for change in event.changes:
-                    self.first.setdefault(change.outcome, BookDelta)
-                    self.books[change.outcome].apply_change(change)
-            case BooksInvalid():
-                for outcome in event.outcomes or tuple(self.books):
-                    self.books.pop(outcome, None)
+    @property
+    def longest_silence(self) -> float:
+        """Between two proofs of life, or the last one and now."""
+        times = sorted([*self.alive_at, *(at for at, _, _ in self.changes), trio.current_time()])
+        return max(later - earlier for earlier, later in pairwise(times))
 
 
 class Stage:
@@ -262,10 +274,14 @@ class Stage:
 
     async def follow(self, venue: Venue, markets: Sequence[Market] = ()) -> Follower:
         """Follow these markets, or the catalogue's; half a second later their books have come."""
-        follower = Follower()
-        self.nursery.start_soon(follower.follow, venue, markets or await venue.catalogue())
+        follower = Follower(markets or await self.listed(venue))
+        self.nursery.start_soon(venue.stream, follower.list, follower)
         await trio.sleep(0.5)
         return follower
+
+    async def listed(self, venue: Venue, **selection: Any) -> list[Market]:
+        """The catalogue's markets."""
+        return [market async for page in venue.catalogue(Selection(**selection)) for market in page.markets]
 
     def truth(self, venue: str) -> dict[OutcomeKey, tuple[Levels, Levels]]:
         """Every book as the venue itself has it."""

@@ -10,13 +10,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.domain.market import KalshiFees, Market, MarketStatus, TickRange
+from arbiter.domain.market import KalshiFees, Market, MarketStatus, Resolution, TickRange
 from arbiter.domain.money import ONE, Micros
-from arbiter.venues.kalshi.metadata import EventsPage, KalshiEvent, KalshiSeries, SeriesAnswer, SeriesList, read_event, to_market
+from arbiter.venues.kalshi.fee_rules import FeeRules
+from arbiter.venues.kalshi.metadata import (
+    EventsPage,
+    KalshiEvent,
+    KalshiSeries,
+    SeriesAnswer,
+    SeriesList,
+    Source,
+    read_event,
+    read_market,
+    to_event,
+)
+from arbiter.venues.kalshi.metadata import to_market as convert
 
 CENTS = [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]
 EVENT = KalshiEvent("KXTEST-26", "KXTEST", "Who wins?", "Sports")
-SERIES = KalshiSeries("KXTEST", "quadratic", Decimal(1))
+SERIES = KalshiSeries("KXTEST", fee_type="quadratic", fee_multiplier=Decimal(1))
+
+
+def to_market(raw: bytes | msgspec.Raw, event: KalshiEvent, series: KalshiSeries | None) -> Market | None:
+    """With the fees that the rules give who know this event and this series."""
+    rules = FeeRules(Micros(10_000))
+    rules.learn_event(event)
+    if series is not None:
+        rules.learn_series(series, 0)
+    market = read_market(raw)
+    return convert(market, event, series, rules.of(market.ticker, event.event_ticker, 0))
 
 
 def raw(**fields: Any) -> bytes:
@@ -85,6 +107,39 @@ def test_a_recorded_settled_market_is_resolved(recording: Callable[[str], Path])
     assert market is not None
     assert market.status is MarketStatus.RESOLVED
     assert market.fees is None, "no series was given"
+    assert market.resolution == Resolution(Micros(0), True, datetime(2026, 8, 11, 2, 0, 5, market.resolution.at.microsecond, UTC))
+    assert market.settlement_sources == ("Pyth - Gold",)
+    assert "rounded to the nearest 2 decimal places" in market.rules, "the secondary rules, too"
+    assert (market.opens_at, market.settlement_seconds) == (datetime(2026, 8, 11, 1, 45, tzinfo=UTC), 1)
+
+
+def test_an_event_says_at_most_one_only_where_the_venue_does_and_never_at_least_one() -> None:
+    market = read(close_time="2026-12-01T00:00:00Z")
+    sources = [Source("AP", "https://ap.example"), Source(None, "https://only.example")]
+    exclusive = KalshiEvent("KXTEST-26", "KXTEST", "Who wins?", mutually_exclusive=True, settlement_sources=sources)
+    found = to_event(exclusive, SERIES, [market])
+    assert (found.at_most_one, found.at_least_one) == (True, False)
+    assert (found.series, found.markets, found.closes_at) == ("KXTEST", (market.key.market,), market.closes_at)
+    assert found.settlement_sources == ("AP", "https://only.example")
+    assert not to_event(EVENT, SERIES, []).at_most_one
+
+
+@pytest.mark.parametrize(
+    ("fields", "resolution"),
+    [
+        ({}, None),
+        ({"result": ""}, None),
+        ({"result": "yes", "status": "determined"}, Resolution(ONE, False)),
+        ({"result": "no", "status": "finalized"}, Resolution(Micros(0), True)),
+        ({"result": "yes", "status": "disputed"}, Resolution(ONE, False)),
+        ({"result": "scalar", "settlement_value_dollars": "0.3300", "status": "finalized"}, Resolution(Micros(330_000), True)),
+        ({"result": "scalar", "status": "finalized"}, None),
+        ({"result": "void", "status": "finalized"}, Resolution(None, True)),
+        ({"result": "newly_invented", "status": "finalized"}, None),
+    ],
+)
+def test_how_a_market_came_out_is_final_only_when_it_is_finalized(fields: dict[str, Any], resolution: Resolution | None) -> None:
+    assert read(**fields).resolution == resolution
 
 
 # -- fees fail closed --
@@ -105,12 +160,12 @@ def test_the_event_overrides_its_series_field_by_field() -> None:
     [
         None,
         KalshiSeries("KXTEST"),
-        KalshiSeries("KXTEST", "flat", Decimal(1)),
-        KalshiSeries("KXTEST", "quadratic", None),
-        KalshiSeries("KXTEST", "quadratic", Decimal(-1)),
-        KalshiSeries("KXTEST", "quadratic", Decimal("NaN")),
-        KalshiSeries("KXTEST", "quadratic", Decimal("1e999999")),
-        KalshiSeries("KXTEST", "newly_invented", Decimal(1)),
+        KalshiSeries("KXTEST", fee_type="flat", fee_multiplier=Decimal(1)),
+        KalshiSeries("KXTEST", fee_type="quadratic", fee_multiplier=None),
+        KalshiSeries("KXTEST", fee_type="quadratic", fee_multiplier=Decimal(-1)),
+        KalshiSeries("KXTEST", fee_type="quadratic", fee_multiplier=Decimal("NaN")),
+        KalshiSeries("KXTEST", fee_type="quadratic", fee_multiplier=Decimal("1e999999")),
+        KalshiSeries("KXTEST", fee_type="newly_invented", fee_multiplier=Decimal(1)),
     ],
 )
 def test_an_unknown_fee_type_or_multiplier_is_unknown_fees_and_never_zero(series: KalshiSeries | None) -> None:
