@@ -374,6 +374,7 @@ _bodies = st.fixed_dictionaries(
         for name in ("price_dollars", "delta_fp", "side", "ts_ms", "yes_dollars_fp", "no_dollars_fp", "code", "msg")
     },
 )
+KINDS = ["orderbook_delta", "orderbook_snapshot", "trade", "ticker", "market_lifecycle_v2", "event_fee_update", "error", "subscribed", "x"]
 _likely = st.fixed_dictionaries(
     {
         "type": st.sampled_from(

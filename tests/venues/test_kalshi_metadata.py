@@ -36,7 +36,7 @@ def to_market(raw: bytes | msgspec.Raw, event: KalshiEvent, series: KalshiSeries
     rules = FeeRules(Micros(10_000))
     rules.learn_event(event)
     if series is not None:
-        rules.learn_series(series, 0)
+        rules.learn_series(msgspec.structs.replace(series, ticker=event.series_ticker), 0)  # the recorded ones are of two series
     market = read_market(raw)
     return convert(market, event, series, rules.of(market.ticker, event.event_ticker, 0))
 
@@ -107,7 +107,7 @@ def test_a_recorded_settled_market_is_resolved(recording: Callable[[str], Path])
     assert market is not None
     assert market.status is MarketStatus.RESOLVED
     assert market.fees is None, "no series was given"
-    assert market.resolution == Resolution(Micros(0), True, datetime(2026, 8, 11, 2, 0, 5, market.resolution.at.microsecond, UTC))
+    assert market.resolution == Resolution(ONE, True, datetime(2026, 8, 11, 2, 0, 5, 466162, UTC))
     assert market.settlement_sources == ("Pyth - Gold",)
     assert "rounded to the nearest 2 decimal places" in market.rules, "the secondary rules, too"
     assert (market.opens_at, market.settlement_seconds) == (datetime(2026, 8, 11, 1, 45, tzinfo=UTC), 1)

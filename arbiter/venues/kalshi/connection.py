@@ -175,9 +175,12 @@ class Connection:
         """A refused portion is asked for in halves, so that one bad market does not cost the others; what ended is made anew (B8)."""
         if error.code == AUTH_REQUIRED:
             raise VenueUnavailable(KALSHI, f"the key was refused ({error})") from None
-        refused = self._subscriptions.refused(error.number)
-        if refused is None:
+        if not error.number:
             self._ended(self._subscriptions.channel_of(error.sid), str(error))
+            return
+        refused = self._subscriptions.refused(error.number)
+        if refused is None:  # it did not give up, or repeat, what it does not know; what is missing for it is looked after
+            self._tally.unknown(f"refusal {error.code}")
             return
         channel, tickers = refused
         self._tally.refused(f"{channel} of {len(tickers)} markets: {error}")
@@ -190,11 +193,12 @@ class Connection:
 
     def _ended(self, channel: str | None, reason: str) -> None:
         """Error 10 or 25: what ended is made anew; where the venue does not say what did, everything (B8)."""
+        if channel is not None:
+            self._subscriptions.lost(channel)
         if channel == wire.BOOKS:
             self._tally.gaps += 1
             self._doubt_all(reason)
         elif channel is not None:
-            self._subscriptions.retire(channel)
             self._send(self._subscriptions.subscribe(channel, () if channel == wire.LIFE else self._markets))
         else:
             raise VenueUnavailable(KALSHI, reason)

@@ -80,10 +80,9 @@ class FrameReader:
             case wire.Subscribed():
                 self._subscriptions.confirmed(message)
                 return False
-            case wire.Unsubscribed() if message.sid and not self._subscriptions.counts(message.sid, message.seq):
+        if (message.seq or isinstance(message, wire.Snapshot)) and not self._subscriptions.counts(message.sid, message.seq):
+            if isinstance(message, wire.Unsubscribed):
                 self._subscriptions.ended(message)
-                return False
-        if message.sid and not self._subscriptions.counts(message.sid, message.seq):
             return False
         match message:
             case wire.Snapshot():

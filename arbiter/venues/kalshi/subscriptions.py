@@ -67,6 +67,11 @@ class Subscriptions:
         self._sequences.pop(sid, None)
         return [wire.unsubscribe(next(self._numbers), [sid])]
 
+    def lost(self, channel: str) -> None:
+        """The venue itself ended this channel's subscription."""
+        sid = self._sids.pop(channel)
+        self._sequences.pop(sid, None)
+
     # -- what the venue says of them --
 
     def confirmed(self, frame: wire.Subscribed) -> None:
@@ -94,14 +99,12 @@ class Subscriptions:
     def counts(self, sid: int, seq: int) -> bool:
         """Whether this frame is of a living subscription and the next in its sequence; False where it is of a retired one.
 
-        Raises SequenceGap. Frames without `seq` are in no sequence.
+        Raises SequenceGap. To be asked of every frame that carries a `seq` or ought to.
         """
         expected = self._sequences.get(sid, 0) + 1
         if seq != expected:
             if sid in self._retired:
                 return False
-            if not seq:
-                return True
             raise SequenceGap(sid, seq, expected)
         if sid in self._retired:
             return False
