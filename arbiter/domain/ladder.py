@@ -41,30 +41,31 @@ class BrokenBook(ValueError):
 class Ladder:
     """Mutable; `packed()` is an immutable copy, made once for each change."""
 
-    __slots__ = ("_flat", "_packed", "_prices")
+    __slots__ = ("_flat", "_packed", "prices")
 
     def __init__(self) -> None:
-        self._prices: list[Micros] = []
+        self.prices: list[Micros] = []
+        """Ascending. For reading alone: the lowest is the first, the highest the last."""
         self._flat = array("q")
         self._packed: Packed | None = b""
 
     @property
     def lowest(self) -> Micros | None:
         """The lowest price."""
-        prices = self._prices
+        prices = self.prices
         return prices[0] if prices else None
 
     @property
     def highest(self) -> Micros | None:
         """The highest price."""
-        prices = self._prices
+        prices = self.prices
         return prices[-1] if prices else None
 
     def level(self, price: Micros | None) -> Level | None:
         """What rests at this price."""
-        if price is None or price not in self._prices:
+        if price is None or price not in self.prices:
             return None
-        return Level(price, Micros(self._flat[2 * bisect_left(self._prices, price) + 1]))
+        return Level(price, Micros(self._flat[2 * bisect_left(self.prices, price) + 1]))
 
     def packed(self) -> Packed:
         packed = self._packed
@@ -75,13 +76,13 @@ class Ladder:
     def replace(self, levels: Iterable[Level]) -> None:
         """Levels in any order. A size of 0 is none; of one price the last counts. Sizes are within MAX_MICROS."""
         kept = {price: size for price, size in levels if size > 0}
-        self._prices = sorted(kept)
-        self._flat = array("q", [number for price in self._prices for number in (price, kept[price])])
+        self.prices = sorted(kept)
+        self._flat = array("q", [number for price in self.prices for number in (price, kept[price])])
         self._packed = None
 
     def put(self, price: Micros, size: Micros) -> None:
         """The level at this price holds `size` from now on, 0 for none. Sizes are within MAX_MICROS, as the parsers give them."""
-        prices, flat = self._prices, self._flat
+        prices, flat = self.prices, self._flat
         index = bisect_left(prices, price)
         if index < len(prices) and prices[index] == price:
             if size:
@@ -95,7 +96,7 @@ class Ladder:
 
     def add(self, price: Micros, change: int) -> None:
         """The level at this price holds so much more, or less. BrokenBook, and nothing is changed, where that cannot be."""
-        prices, flat = self._prices, self._flat
+        prices, flat = self.prices, self._flat
         index = bisect_left(prices, price)
         known = index < len(prices) and prices[index] == price
         size = flat[2 * index + 1] + change if known else change
@@ -110,3 +111,32 @@ class Ladder:
             prices.insert(index, price)
             flat[2 * index : 2 * index] = array("q", (price, size))
         self._packed = None
+
+
+def add_mirrored(bids: Ladder, asks: Ladder, price: Micros, complement: Micros, change: int) -> None:
+    """`add` to both sides of a mirrored book: a bid at `price` of one outcome is an ask at `complement` of the other.
+
+    The two ladders always hold the same levels, one backwards, so the place is looked for once. BrokenBook as in `add`.
+    """
+    prices, flat = bids.prices, bids._flat
+    index = bisect_left(prices, price)
+    at = 2 * index + 1
+    if index < len(prices) and prices[index] == price:
+        size = flat[at] + change
+        if 0 < size <= MAX_MICROS:
+            flat[at] = asks._flat[-at] = size
+        elif size:
+            raise BrokenBook(f"the level at {price} would hold {size}")
+        else:
+            del prices[index], flat[at - 1 : at + 1]
+            other = len(asks.prices) - index - 1
+            del asks.prices[other], asks._flat[2 * other : 2 * other + 2]
+    elif 0 < change <= MAX_MICROS:
+        other = len(prices) - index
+        prices.insert(index, price)
+        flat[at - 1 : at - 1] = array("q", (price, change))
+        asks.prices.insert(other, complement)
+        asks._flat[2 * other : 2 * other] = array("q", (complement, change))
+    elif change:
+        raise BrokenBook(f"the level at {price} would hold {change}")
+    bids._packed = asks._packed = None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.domain.ladder import BrokenBook, Ladder, Level, unpack
+from arbiter.domain.ladder import BrokenBook, Ladder, Level, add_mirrored, unpack
 from arbiter.domain.money import MAX_MICROS, Micros
 
 PRICES = st.integers(1, 9).map(lambda cents: Micros(cents * 10_000))
@@ -76,3 +76,20 @@ def test_a_level_that_does_not_rest_is_none():
 def test_half_a_level_cannot_be_read():
     with pytest.raises(ValueError, match="shorter"):
         unpack(array("q", (10, 1, 20)).tobytes())
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(-6, 6)), max_size=60))
+def test_mirrored_ladders_hold_what_two_single_ones_would(changes):
+    bids, asks, alone = Ladder(), Ladder(), Ladder()
+    for cents, change in changes:
+        price, complement = Micros(cents * 10_000), Micros(1_000_000 - cents * 10_000)
+        try:
+            alone.add(price, change)
+        except BrokenBook:
+            with pytest.raises(BrokenBook):
+                add_mirrored(bids, asks, price, complement, change)
+        else:
+            add_mirrored(bids, asks, price, complement, change)
+        assert bids.packed() == alone.packed()
+        assert unpack(asks.packed()) == tuple((1_000_000 - price, size) for price, size in unpack(alone.packed(), descending=True))
+        assert asks.prices == [price for price, _ in unpack(asks.packed())]

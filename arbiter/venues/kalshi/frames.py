@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from arbiter.domain.book import Level, PublicTrade, Side
 from arbiter.domain.ids import KALSHI, MarketId, MarketKey
+from arbiter.domain.ladder import add_mirrored
 from arbiter.domain.market import Market, MarketStatus
 from arbiter.domain.market_events import GridChanged, MarketListed, MarketResolved, StatusChanged, Ticker
 from arbiter.domain.money import ONE, Micros
@@ -16,10 +17,14 @@ from arbiter.venues.kalshi import wire
 from arbiter.venues.kalshi.metadata import read_grid, resolution_of
 from arbiter.venues.kalshi.subscriptions import Subscriptions
 from arbiter.venues.tally import Tally
-from arbiter.venues.wire_numbers import MalformedFrame, change_micros, price_micros, size_micros
+from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, change_micros, price_micros, size_micros
 
-_COMPLEMENTS: dict[Micros, Micros] = {}
-"""1 - p of the prices that came: a lookup is cheaper than the arithmetic with its new integer."""
+_decode, _Delta = wire.decode_known, wire.Delta
+_REMEMBERED = 65_536
+_prices: dict[str, tuple[Micros, Micros]] = {}
+"""What texts mean that came before: the price and its complement."""
+_changes: dict[str, Micros] = {}
+"""Likewise of changes."""
 
 
 class BadBook(Exception):
@@ -53,6 +58,7 @@ class FrameReader:
     ) -> None:
         self._markets = markets
         self._subscriptions = subscriptions
+        self._expected = subscriptions.expected
         self._listener = listener
         self._tally = tally
         self._fees_changed = fees_changed
@@ -66,12 +72,44 @@ class FrameReader:
 
         Raises MalformedFrame and SequenceGap (all books are in doubt), BadBook (one is), SubscriptionFailed.
         """
-        message = wire.decode(frame)
-        if type(message) is wire.Delta:
-            if self._subscriptions.counts(message.sid, message.seq):
-                return self._delta(message.msg)
+        try:
+            message = _decode(frame)
+        except UNDECODABLE:
+            message = wire.decode(frame)  # it knows what can be made of it
+        if type(message) is not _Delta:
+            return self._other(message)
+        # nearly all frames come here, so what else would be a function of its own stands in line
+        sid, seq, body = message.sid, message.seq, message.msg
+        expected = self._expected
+        if expected.get(sid) == seq:
+            expected[sid] = seq + 1
+        elif not self._subscriptions.counts(sid, seq):
             return False
-        return self._other(message)
+        ticker = body.market_ticker
+        followed = self._markets.get(ticker)
+        if followed is None or not followed.yes.trusted:
+            return False
+        yes, no = followed.yes, followed.no
+        try:
+            prices = _prices.get(body.price_dollars)
+            price, complement = prices if prices is not None else _price(body.price_dollars)
+            change = _changes.get(body.delta_fp)
+            if change is None:
+                change = _change(body.delta_fp)
+            side = body.side
+            if side == "yes":
+                add_mirrored(yes.bid_side, no.ask_side, price, complement, change)
+            elif side == "no":
+                add_mirrored(no.bid_side, yes.ask_side, price, complement, change)
+            else:
+                raise ValueError(f"side {side[:20]!r}")
+        except ValueError as error:  # BrokenBook is one
+            raise BadBook(ticker, str(error)) from None
+        self.touched.add(ticker)
+        changed, ms = self._listener.changed, body.ts_ms
+        changed(yes, ms)
+        changed(no, ms)
+        return True
 
     def _other(self, message: wire.Frame) -> bool:
         match message:
@@ -102,35 +140,6 @@ class FrameReader:
         return False
 
     # -- books --
-
-    def _delta(self, body: wire.DeltaBody) -> bool:
-        ticker = body.market_ticker
-        followed = self._markets.get(ticker)
-        if followed is None:
-            return False
-        yes, no = followed.yes, followed.no
-        if not yes.trusted:
-            return False
-        try:
-            price, change = price_micros(body.price_dollars), change_micros(body.delta_fp)
-            complement = _COMPLEMENTS.get(price)
-            if complement is None:
-                complement = _COMPLEMENTS[price] = Micros(ONE - price)
-            if body.side == "yes":
-                yes.bid_side.add(price, change)
-                no.ask_side.add(complement, change)
-            elif body.side == "no":
-                no.bid_side.add(price, change)
-                yes.ask_side.add(complement, change)
-            else:
-                raise ValueError(f"side {body.side[:20]!r}")
-        except ValueError as error:  # BrokenBook is one
-            raise BadBook(ticker, str(error)) from None
-        self.touched.add(ticker)
-        listener = self._listener
-        listener.changed(yes, body.ts_ms)
-        listener.changed(no, body.ts_ms)
-        return True
 
     def _snapshot(self, body: wire.SnapshotBody) -> bool:
         ticker = body.market_ticker
@@ -237,6 +246,22 @@ def read_trade(body: wire.TradeBody, market: Market) -> PublicTrade | None:
         return None
     outcome, price = (market.yes_key, body.yes_price_dollars) if side == "yes" else (market.no_key, body.no_price_dollars)
     return PublicTrade(outcome, price_micros(price), size_micros(body.count_fp), Side.BUY, body.ts_ms, body.trade_id)
+
+
+def _price(text: str) -> tuple[Micros, Micros]:
+    price = price_micros(text)
+    if len(_prices) >= _REMEMBERED:
+        _prices.clear()
+    _prices[text] = found = price, Micros(ONE - price)
+    return found
+
+
+def _change(text: str) -> Micros:
+    change = change_micros(text)
+    if len(_changes) >= _REMEMBERED:
+        _changes.clear()
+    _changes[text] = change
+    return change
 
 
 def _levels(rows: list[tuple[str, str]] | None) -> list[Level]:

@@ -28,7 +28,8 @@ class Subscriptions:
         """Commands to subscribe that were not answered yet: channel and markets."""
         self._sids: dict[str, int] = {}
         """The living subscription of each channel."""
-        self._sequences: dict[int, int] = {}
+        self.expected: dict[int, int] = {}
+        """The next `seq` of each subscription that has begun; of what is not in here the next is 1."""
         self._retired: set[int] = set()
 
     def channel_of(self, sid: int) -> str | None:
@@ -64,13 +65,13 @@ class Subscriptions:
         if sid is None:
             return []
         self._retired.add(sid)
-        self._sequences.pop(sid, None)
+        self.expected.pop(sid, None)
         return [wire.unsubscribe(next(self._numbers), [sid])]
 
     def lost(self, channel: str) -> None:
         """The venue itself ended this channel's subscription."""
         sid = self._sids.pop(channel)
-        self._sequences.pop(sid, None)
+        self.expected.pop(sid, None)
 
     # -- what the venue says of them --
 
@@ -80,7 +81,7 @@ class Subscriptions:
         sid = frame.msg.sid
         if sid in self._retired:
             self._retired.discard(sid)
-            self._sequences.pop(sid, None)
+            self.expected.pop(sid, None)
         self._sids[channel] = sid
 
     def ok(self, frame: wire.Ok) -> None:
@@ -90,7 +91,7 @@ class Subscriptions:
     def ended(self, frame: wire.Unsubscribed) -> None:
         """Its last word of this subscription."""
         self._retired.discard(frame.sid)
-        self._sequences.pop(frame.sid, None)
+        self.expected.pop(frame.sid, None)
 
     def refused(self, number: int) -> tuple[str, tuple[str, ...]] | None:
         """Which subscription the venue refused: channel and markets. None where the command was another."""
@@ -99,14 +100,12 @@ class Subscriptions:
     def counts(self, sid: int, seq: int) -> bool:
         """Whether this frame is of a living subscription and the next in its sequence; False where it is of a retired one.
 
-        Raises SequenceGap. To be asked of every frame that carries a `seq` or ought to.
+        Raises SequenceGap. To be asked of every frame that carries a `seq` or ought to; who is in a hurry looks at `expected` first.
         """
-        expected = self._sequences.get(sid, 0) + 1
-        if seq != expected:
-            if sid in self._retired:
-                return False
-            raise SequenceGap(sid, seq, expected)
         if sid in self._retired:
             return False
-        self._sequences[sid] = seq
+        expected = self.expected.get(sid, 1)
+        if seq != expected:
+            raise SequenceGap(sid, seq, expected)
+        self.expected[sid] = seq + 1
         return True

@@ -162,14 +162,15 @@ class Unknown(msgspec.Struct):
 Known = Delta | Snapshot | Trade | TickerFrame | LifeFrame | EventLifeFrame | FeeFrame | Subscribed | Ok | Unsubscribed | Error
 Frame = Known | Unknown
 _KNOWN_TYPES = frozenset(each.__struct_config__.tag for each in Known.__args__)
-_decode = msgspec.json.Decoder(Known).decode
+decode_known = msgspec.json.Decoder(Known).decode
+"""A frame as the venue documents it. For who is in a hurry: `decode` takes what this refuses."""
 _decode_loosely = msgspec.json.Decoder(float_hook=str).decode
 
 
 def decode(frame: bytes) -> Frame:
     """One frame. Raises MalformedFrame."""
     try:
-        known: Known = _decode(frame)
+        known: Known = decode_known(frame)
     except msgspec.ValidationError as error:
         return _decode_unusual(frame, error)
     except UNDECODABLE as error:
