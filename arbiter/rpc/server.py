@@ -21,6 +21,7 @@ from arbiter.rpc.housekeeping import look_after
 from arbiter.rpc.listener import peer_of
 from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
 from arbiter.rpc.places import Place, Places
+from arbiter.rpc.proxies import Proxies
 from arbiter.rpc.request import Request
 from arbiter.rpc.server_connection import ServerConnection
 from arbiter.rpc.server_limits import ServerLimits
@@ -74,6 +75,7 @@ class Server:
         never_refused: Container[tuple[str, str]] = (),
         limits: ServerLimits | None = None,
         tls: ServerTls | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         """`tls` is for connections over the network; those through a socket file are in clear."""
         self._methods = methods_of({service.name: service for service in services})
@@ -84,6 +86,7 @@ class Server:
         self.new_correlation_id = new_correlation_id
         self.limits = limits or ServerLimits()
         self._tls = tls
+        self.proxies = proxies or Proxies()
         self._drops = Drops()
         self._connections: set[ServerConnection] = set()
         self.places = Places()

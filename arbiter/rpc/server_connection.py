@@ -25,6 +25,7 @@ from arbiter.rpc.messages import HEAD, IDENTITY
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.pipe import Lost, Pipe
 from arbiter.rpc.places import Place, Places
+from arbiter.rpc.proxies import Proxies
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.status import own_status
@@ -48,6 +49,8 @@ class Host(call_runner.Host, Protocol):
     held: int
     """What is kept of unfinished requests, of all connections."""
     places: Places
+
+    proxies: Proxies
 
     def read_head(self, headers: Headers) -> CallHead:
         """What a header block asks for."""
@@ -75,6 +78,7 @@ class ServerConnection(CallRunner):
         self.peer = peer
         self.place = place
         self._verified_peer = verified_peer
+        self._is_proxy = host.proxies.knows(peer)
         self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
         self.heard_at = trio.current_time()
         self.pinged_at = math.inf
@@ -212,7 +216,9 @@ class ServerConnection(CallRunner):
 
     def opened(self, stream_id: int, head: CallHead, ended: bool) -> None:
         call = Call(stream_id, self.wire.first_window, ended, head, self, self.peer)
-        call.request.verified_peer = self._verified_peer
+        call.request.verified_peer = self._verified_peer and head.forwarded is None
+        if head.forwarded and self._is_proxy:
+            call.request.peer = head.forwarded
         self.wire.streams[stream_id] = call
         if head.malformed or (not head.service and not head.refused and head.failure is None):
             self.wire.reset(call, Code.PROTOCOL_ERROR)
