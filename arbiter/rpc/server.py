@@ -16,6 +16,7 @@ from purerpc.grpclib.status import StatusCode
 from arbiter.rpc.call_head import CallHead, methods_of, read_head
 from arbiter.rpc.call_runner import only
 from arbiter.rpc.client_address import is_loopback
+from arbiter.rpc.flusher import Flusher
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.housekeeping import look_after
 from arbiter.rpc.listener import peer_of
@@ -87,6 +88,7 @@ class Server:
         self.limits = limits or ServerLimits()
         self._tls = tls
         self.proxies = proxies or Proxies()
+        self.flusher = Flusher()
         self._drops = Drops()
         self._connections: set[ServerConnection] = set()
         self.places = Places()
@@ -121,6 +123,7 @@ class Server:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_after)
             nursery.start_soon(self._measure)
+            nursery.start_soon(self.flusher.run)
             with trio.CancelScope() as scope, self._until_stop(scope):
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:

@@ -18,6 +18,7 @@ from arbiter.rpc import answer_blocks, call_runner, failures
 from arbiter.rpc.call import Call
 from arbiter.rpc.call_head import CallHead, Metadata
 from arbiter.rpc.call_runner import CallRunner, ending_of
+from arbiter.rpc.flusher import Flusher
 from arbiter.rpc.follow import Following
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import Headers
@@ -49,6 +50,7 @@ class Host(call_runner.Host, Protocol):
     held: int
     """What is kept of unfinished requests, of all connections."""
     places: Places
+    flusher: Flusher
 
     proxies: Proxies
 
@@ -161,6 +163,11 @@ class ServerConnection(CallRunner):
     def soon(self) -> None:
         """See that what is in `out` is sent with all that this turn of the loop brings."""
         self._writer.wake()
+
+    def soon_with_others(self) -> None:
+        """The same, where other connections have something to send too."""
+        if not self._server.flusher.add(self):
+            self._writer.wake()
 
     def _send_now(self) -> None:
         """Only while the writer waits, since it has no backlog then."""
