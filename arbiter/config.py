@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grpc_tls_cert: str = ""
     grpc_tls_key: str = ""
     grpc_tls_client_ca: str = ""
+    grpc_proxies: str = ""
     grpc_reflection: Literal["auto", "on", "off"] = "auto"
     grpc_connections: Connections = 1_000
     grpc_connections_per_address: Connections = 500

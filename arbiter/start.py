@@ -27,6 +27,7 @@ from arbiter.rpc.client_address import LOCAL_PREFIX, is_loopback
 from arbiter.rpc.client_tls import ClientTls
 from arbiter.rpc.front import Access
 from arbiter.rpc.listener import address_of, open_listener, open_local_listener, port_of
+from arbiter.rpc.proxies import read_proxies
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.tls import PemFiles, ServerTls
 from arbiter.rpc.tokens import Keys
@@ -82,7 +83,7 @@ async def _serve(settings: Settings, stop: Stop) -> None:
                 fresh_seconds=fresh,
                 make_bot=make_bot,
                 stop_marker=marker,
-                access=Access(tls, local, limits_of(settings)),
+                access=Access(tls, local, limits_of(settings), read_proxies(settings.grpc_proxies)),
                 reflection=offers_reflection(settings),
                 totp=TotpPolicy(settings.mode),
             )

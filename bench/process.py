@@ -38,11 +38,15 @@ class Process:
             raise RuntimeError(f"bench.{self._module} ended")
         return json.loads(line)
 
+    def say(self, value: object) -> None:
+        """Any one thing."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(value) + "\n")
+        self._process.stdin.flush()
+
     def tell(self, **order: object) -> None:
         """An order, without waiting for what it says to that."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        self.say(order)
 
     def ask(self, **order: object) -> Any:
         self.tell(**order)

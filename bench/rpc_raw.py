@@ -83,7 +83,10 @@ class RawConnection:
 
     def receive(self) -> list[tuple[int, int, int, bytes]]:
         """Wait for bytes; the whole frames among what came: kind, flags, stream, payload. Answers what must be answered."""
-        data = self.socket.recv(262_144)
+        return self.frames(self.socket.recv(262_144))
+
+    def frames(self, data: bytes) -> list[tuple[int, int, int, bytes]]:
+        """The whole frames there are now that this has come too; see `receive`."""
         if not data:
             raise CallFailed("the server hung up")
         self._buffer += data

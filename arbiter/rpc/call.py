@@ -39,6 +39,9 @@ class Carrier(Protocol):
     def soon(self) -> None:
         """The same, with all that is made in this turn."""
 
+    def soon_with_others(self) -> None:
+        """The same, where other connections have something to send too."""
+
     def pump_soon(self, following: Following) -> None:
         """See `follow.py`."""
 

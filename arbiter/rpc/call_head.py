@@ -16,6 +16,7 @@ from purerpc.grpclib.status import Status, StatusCode
 
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.messages import ENCODINGS, IDENTITY
+from arbiter.rpc.proxies import FORWARDED, FORWARDED_FOR, forwarded_for
 from arbiter.rpc.status import METADATA_TOO_LONG, own_status
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -59,7 +60,10 @@ def methods_of(services: Mapping[str, Service]) -> Methods:
 class CallHead:
     """A header block of a request."""
 
-    __slots__ = ("authority", "encoding", "failure", "malformed", "metadata", "method", "name", "refused", "service", "timeout")
+    __slots__ = (
+        *("authority", "encoding", "failure", "forwarded", "malformed", "metadata", "method", "name", "refused", "service"),
+        "timeout",
+    )
 
     def __init__(self) -> None:
         self.service = ""
@@ -70,6 +74,8 @@ class CallHead:
         self.timeout = math.inf
         """In seconds."""
         self.encoding = IDENTITY
+        self.forwarded: str | None = None
+        """For which address a proxy says that it made the call; None where it came through none."""
         self.malformed = ""
         """Why it is no HTTP request; empty where it is one."""
         self.refused = 0
@@ -130,6 +136,8 @@ def _read_fields(head: CallHead, fields: Headers) -> None:
             head.encoding = value
             if value not in ENCODINGS:
                 _fail(head, StatusCode.UNIMPLEMENTED, f"compression {_shown(value)} is not offered; send identity or gzip")
+        elif name in FORWARDED:
+            head.forwarded = forwarded_for(value) if name == FORWARDED_FOR else head.forwarded or ""
         if name in _NOT_METADATA:
             continue
         size += len(name) + len(value)

@@ -12,7 +12,7 @@ misses nothing. It may be told again what it knows.
 
 Whoever writes the stream (`follow.py`) sets `deliver` (called at each change, while it is published: never waits, never raises) and
 `wake`: it writes what `next` gives as long as it can, and otherwise calls `hold` and, once there is room again, `take` until that gives
-None. `take` first too.
+None. `take` first too. Then `join` lets the feed write by itself, with others that are told the same (`in_step.py`), until `fall_behind`.
 """
 
 import math
@@ -20,10 +20,12 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from arbiter.rpc.encoded import bytes_field, tag, varint
+from arbiter.rpc.in_step import Carrier
 from arbiter.rpc.messages import framed
+from arbiter.rpc.sending import Stream
 from arbiter.runtime import Kept, Topic
 
 K = TypeVar("K", bound=Hashable)
@@ -88,6 +90,16 @@ class Change(Generic[K, E]):
         return message
 
 
+class Company(Protocol[K, E]):
+    """Feeds that are told together."""
+
+    @property
+    def members(self) -> "Iterable[Feed[K, E]]": ...
+
+    def tell(self, change: Change[K, E], /) -> None:
+        """All of them. Never raises."""
+
+
 class Source(Generic[K, E]):
     """One topic for any number of feeds: subscribed while there is one, each event encoded once.
 
@@ -111,7 +123,10 @@ class Source(Generic[K, E]):
         self._group_of = group_of
         self._by_key = by_key
         self._measure = measure
-        self._feeds: dict[Hashable, tuple[Feed[K, E], ...]] = {}
+        self._feeds: dict[Hashable, dict[Feed[K, E], None]] = {}
+        """Of each group those that are told by themselves."""
+        self.in_step: dict[Hashable, Company[K, E]] = {}
+        """Feeds of everybody's group that are told together, by what they have in common."""
         self._changes: dict[K, Change[K, E]] = {}
         """Of keys that were told: their encoding serves the next snapshot too."""
         self._subscription = ExitStack()
@@ -153,25 +168,33 @@ class Source(Generic[K, E]):
         if not self.feeds:
             self._subscription.enter_context(self.topic.follow_on(self._tell, self._start_over))
         self.feeds += 1
+        self.alone(feed, groups)
+
+    def alone(self, feed: "Feed[K, E]", groups: tuple[Hashable, ...]) -> None:
+        """It is in no company (any more): `feed.deliver` is called."""
         for group in groups:
-            self._feeds[group] = (*self._feeds.get(group, ()), feed)
+            self._feeds.setdefault(group, {})[feed] = None
+
+    def not_alone(self, feed: "Feed[K, E]", groups: tuple[Hashable, ...]) -> None:
+        """It is in one of `in_step`."""
+        for group in groups:
+            feeds = self._feeds[group]
+            del feeds[feed]
+            if not feeds:
+                del self._feeds[group]
 
     def detach(self, feed: "Feed[K, E]", groups: tuple[Hashable, ...]) -> None:
-        """No longer."""
-        for group in groups:
-            left = tuple(each for each in self._feeds[group] if each is not feed)
-            if left:
-                self._feeds[group] = left
-            else:
-                del self._feeds[group]
+        """No longer; it is alone."""
+        self.not_alone(feed, groups)
         self.feeds -= 1
         if not self.feeds:
             self._subscription.close()
             self._changes.clear()
 
     def _tell(self, key: K, event: E) -> None:
-        feeds = self._feeds.get(key if self._by_key else None if self._group_of is None else self._group_of(event))
-        if not feeds:
+        group = key if self._by_key else None if self._group_of is None else self._group_of(event)
+        feeds, companies = tuple(self._feeds.get(group, ())), tuple(self.in_step.values())  # now: who falls behind changes over
+        if not feeds and not companies:
             self._changes.pop(key, None)
             return
         change = self.new_change(key, event, self.topic.sequence)
@@ -179,6 +202,8 @@ class Source(Generic[K, E]):
             self._changes[key] = change
         else:
             self._changes.pop(key, None)
+        for company in companies:
+            company.tell(change)
         for feed in feeds:
             try:
                 feed.deliver(change)
@@ -187,8 +212,11 @@ class Source(Generic[K, E]):
 
     def _start_over(self) -> None:
         self._changes.clear()
+        for company in tuple(self.in_step.values()):
+            for feed in company.members:
+                feed.fall_behind()
         for feeds in tuple(self._feeds.values()):
-            for feed in feeds:
+            for feed in tuple(feeds):
                 feed.start_over()
 
 
@@ -268,6 +296,14 @@ class Feed(ABC, Generic[K, E]):
     def waiting(self) -> bool:
         """Something is to be taken before anything else may be told."""
         return bool(self._waiting)
+
+    def join(self, stream: Stream, carrier: Carrier) -> bool:
+        """Nothing waits and the stream has room: whether the feed writes what comes by itself from now on, and `deliver` is not asked."""
+        return False
+
+    def fall_behind(self) -> None:
+        """Hold what comes."""
+        self.deliver = self.hold
 
     @abstractmethod
     def next(self, change: Change[K, E]) -> bytes | None:

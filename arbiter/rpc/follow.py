@@ -7,8 +7,9 @@ and that is written by the connection's writer once there is room.
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
+from arbiter.rpc import in_step
 from arbiter.rpc.messages import framed
-from arbiter.rpc.sending import Sender, Stream
+from arbiter.rpc.sending import Stream
 
 BATCH = 7 * 1024
 """So much of one stream is written in one go; then others have their turn."""
@@ -29,6 +30,10 @@ class Feed(Protocol):
 
     def take(self) -> bytes | None: ...
 
+    def join(self, stream: Stream, carrier: in_step.Carrier, /) -> bool: ...
+
+    def fall_behind(self) -> None: ...
+
     def look_again(self) -> None: ...
 
 
@@ -43,11 +48,8 @@ class Follow:
         self.feed = feed
 
 
-class Carrier(Protocol):
+class Carrier(in_step.Carrier, Protocol):
     """The connection of the stream."""
-
-    @property
-    def wire(self) -> Sender: ...
 
     def soon(self) -> None:
         """See that what is in `wire.out` is sent with all that this turn brings."""
@@ -72,26 +74,27 @@ class Following:
         self._carrier = carrier
         self._feed = feed
         self._look_at = 0.0
-        self._deliver = self._make_deliver()
+        self._deliver: Callable[[Any], None] | None = None
         feed.wake = self._wake
 
     def _make_deliver(self) -> Callable[[Any], None]:
         """What is called for each change and each reader: everything it needs is at hand."""
-        stream, feed, wire, tell, soon = self._stream, self._feed, self._carrier.wire, self._feed.next, self._carrier.soon
+        stream, feed, wire = self._stream, self._feed, self._carrier.wire
+        tell, soon = feed.next, self._carrier.soon_with_others
 
         def deliver(change: Any) -> None:
             message = tell(change)
             if message is not None:
                 first = not wire.out  # else whoever wrote before has seen to it
                 if not wire.send(stream, message):
-                    feed.deliver = feed.hold
+                    feed.fall_behind()
                 if first:
                     soon()
 
         return deliver
 
     def _wake(self) -> None:
-        self._feed.deliver = self._feed.hold  # something is to be taken before anything else may be told
+        self._feed.fall_behind()  # something is to be taken before anything else may be told
         self._carrier.pump_soon(self)
 
     def pump(self) -> None:
@@ -100,7 +103,7 @@ class Following:
         feed, stream, wire = self._feed, self._stream, self._carrier.wire
         if stream.ended_here:
             return  # the stream was over before its turn came
-        feed.deliver = feed.hold
+        feed.fall_behind()
         written = 0
         try:
             while not stream.pending:  # else there is no room, and `drained` tells when there is
@@ -109,7 +112,8 @@ class Following:
                     break
                 message = feed.take()
                 if message is None:
-                    feed.deliver = self._deliver
+                    if not feed.join(stream, self._carrier):
+                        self._deliver = feed.deliver = self._deliver or self._make_deliver()
                     break
                 data = framed(message)
                 written += len(data)

@@ -14,6 +14,7 @@ from arbiter.rpc.core import Core
 from arbiter.rpc.gate import STOPPING_METHODS, STOPS, Gate
 from arbiter.rpc.health_service import HealthService
 from arbiter.rpc.market_service import MarketService
+from arbiter.rpc.proxies import Proxies
 from arbiter.rpc.reflection_service import reflection_of
 from arbiter.rpc.request import Request
 from arbiter.rpc.server import Server
@@ -40,6 +41,8 @@ class Access:
     """A socket file, in clear, for this machine's own commands."""
     limits: ServerLimits | None = None
     """None: those that a server has by itself."""
+    proxies: Proxies | None = None
+    """Whose word counts about who they forward a call for; None: nobody's."""
 
 
 class Front:
@@ -71,6 +74,7 @@ class Front:
             never_refused=STOPPING_METHODS,
             limits=access.limits,
             tls=access.tls,
+            proxies=access.proxies,
         )
         self.gate.overloaded = lambda: self.server.overloaded
         self._listeners = (listener,) if access.local is None else (listener, access.local)

@@ -19,7 +19,7 @@ class Request:
     def __init__(self, head: CallHead, peer: str) -> None:
         self._head = head
         self.peer = peer
-        """The client's address, without its port; `local` through the socket file."""
+        """The client's address, without its port, also where it came through a proxy of ours; `local` through the socket file."""
         self.verified_peer = False
         """The connection itself proves who is there: it comes from this machine, or with a certificate that was asked for."""
         self.caller: Any = None

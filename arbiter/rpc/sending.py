@@ -5,6 +5,7 @@ a frame each.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from arbiter.rpc import frames
 from arbiter.rpc.frames import Code, head
@@ -143,6 +144,33 @@ class Sender:
             self._ready[stream.id] = stream
             self._drain()
         return not stream.pending
+
+    def send_each(self, streams: Sequence[Stream], messages: Sequence[bytes]) -> list[int]:
+        """Send to each stream its bytes, as `send` does. The places of those that did not go out, or not all."""
+        kept: list[int] = []
+        parts: list[bytes] = []
+        window, room = self._send_window, FULL - len(self.out)
+        for place, (stream, data) in enumerate(zip(streams, messages, strict=True)):
+            length = len(data)
+            if length <= stream.send_window and length <= window and length <= frames.LEAST_FRAME and room > 0 and not stream.pending:
+                stream.send_window -= length
+                window -= length
+                room -= frames.HEAD_SIZE + length
+                parts += (head(length >> 8, length & 0xFF, frames.DATA, 0, stream.id), data)
+            else:
+                self._put_parts(parts, window)
+                parts = []
+                if not self.send(stream, data):
+                    kept.append(place)
+                window, room = self._send_window, FULL - len(self.out)
+        self._put_parts(parts, window)
+        return kept
+
+    def _put_parts(self, parts: list[bytes], window: int) -> None:
+        """Frames of messages, each a head and its bytes; what is left of the connection's window after them."""
+        self._send_window = window
+        self._credit += 3 * (len(parts) // 2)
+        self.out += b"".join(parts)
 
     def answer(self, stream: Stream, block: bytes, data: bytes, trailer: bytes) -> None:
         """A whole answer: head, one message, trailers."""

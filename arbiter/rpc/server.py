@@ -16,11 +16,13 @@ from purerpc.grpclib.status import StatusCode
 from arbiter.rpc.call_head import CallHead, methods_of, read_head
 from arbiter.rpc.call_runner import only
 from arbiter.rpc.client_address import is_loopback
+from arbiter.rpc.flusher import Flusher
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.housekeeping import look_after
 from arbiter.rpc.listener import peer_of
 from arbiter.rpc.pipe import Lost, NoTls, Pipe, SocketPipe, TlsPipe
 from arbiter.rpc.places import Place, Places
+from arbiter.rpc.proxies import Proxies
 from arbiter.rpc.request import Request
 from arbiter.rpc.server_connection import ServerConnection
 from arbiter.rpc.server_limits import ServerLimits
@@ -74,6 +76,7 @@ class Server:
         never_refused: Container[tuple[str, str]] = (),
         limits: ServerLimits | None = None,
         tls: ServerTls | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         """`tls` is for connections over the network; those through a socket file are in clear."""
         self._methods = methods_of({service.name: service for service in services})
@@ -84,6 +87,8 @@ class Server:
         self.new_correlation_id = new_correlation_id
         self.limits = limits or ServerLimits()
         self._tls = tls
+        self.proxies = proxies or Proxies()
+        self.flusher = Flusher()
         self._drops = Drops()
         self._connections: set[ServerConnection] = set()
         self.places = Places()
@@ -118,6 +123,7 @@ class Server:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_after)
             nursery.start_soon(self._measure)
+            nursery.start_soon(self.flusher.run)
             with trio.CancelScope() as scope, self._until_stop(scope):
                 async with trio.open_nursery() as accepting:
                     for listener in listeners:

@@ -18,6 +18,7 @@ from arbiter.rpc import answer_blocks, call_runner, failures
 from arbiter.rpc.call import Call
 from arbiter.rpc.call_head import CallHead, Metadata
 from arbiter.rpc.call_runner import CallRunner, ending_of
+from arbiter.rpc.flusher import Flusher
 from arbiter.rpc.follow import Following
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import Headers
@@ -25,6 +26,7 @@ from arbiter.rpc.messages import HEAD, IDENTITY
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.pipe import Lost, Pipe
 from arbiter.rpc.places import Place, Places
+from arbiter.rpc.proxies import Proxies
 from arbiter.rpc.request import Request
 from arbiter.rpc.sending import Stream
 from arbiter.rpc.status import own_status
@@ -48,6 +50,9 @@ class Host(call_runner.Host, Protocol):
     held: int
     """What is kept of unfinished requests, of all connections."""
     places: Places
+    flusher: Flusher
+
+    proxies: Proxies
 
     def read_head(self, headers: Headers) -> CallHead:
         """What a header block asks for."""
@@ -75,6 +80,7 @@ class ServerConnection(CallRunner):
         self.peer = peer
         self.place = place
         self._verified_peer = verified_peer
+        self._is_proxy = host.proxies.knows(peer)
         self.wire: Wire[CallHead] = Wire(self, host.read_head, client=False, most_streams=host.limits.streams)
         self.heard_at = trio.current_time()
         self.pinged_at = math.inf
@@ -158,6 +164,11 @@ class ServerConnection(CallRunner):
         """See that what is in `out` is sent with all that this turn of the loop brings."""
         self._writer.wake()
 
+    def soon_with_others(self) -> None:
+        """The same, where other connections have something to send too."""
+        if not self._server.flusher.add(self):
+            self._writer.wake()
+
     def _send_now(self) -> None:
         """Only while the writer waits, since it has no backlog then."""
         try:
@@ -212,7 +223,9 @@ class ServerConnection(CallRunner):
 
     def opened(self, stream_id: int, head: CallHead, ended: bool) -> None:
         call = Call(stream_id, self.wire.first_window, ended, head, self, self.peer)
-        call.request.verified_peer = self._verified_peer
+        call.request.verified_peer = self._verified_peer and head.forwarded is None
+        if head.forwarded and self._is_proxy:
+            call.request.peer = head.forwarded
         self.wire.streams[stream_id] = call
         if head.malformed or (not head.service and not head.refused and head.failure is None):
             self.wire.reset(call, Code.PROTOCOL_ERROR)

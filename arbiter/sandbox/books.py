@@ -3,21 +3,35 @@
 Both venue engines keep one `MarketBooks` for each market. Nothing here knows a wire format.
 """
 
+import msgspec
+
 from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, PublicTrade, Side
 from arbiter.domain.ids import OutcomeId, OutcomeKey
 from arbiter.domain.market import Market
 from arbiter.domain.money import ZERO, Micros
-from arbiter.sandbox.world import WorldEvent
+from arbiter.sandbox.candles import Candles
+from arbiter.sandbox.world import PLAIN, STAGE_OF, BookEvent, Details, FeesChanged, Stage, StageChanged, TicksChanged
 
 Touch = tuple[Level | None, Level | None]
 """Best bid and best ask with their sizes."""
 
 
 class MarketBooks:
-    """One market with both its books, its last trade and its volume."""
+    """One market: both its books, its last trade, its volume, its past, and where it stands in its life."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, details: Details = PLAIN, listed_ms: int = 0) -> None:
         self.market = market
+        self.details = details
+        self.listed_ms = listed_ms
+        """When it appeared, Unix ms; 0: it was there from the start."""
+        self.stage = STAGE_OF.get(market.status, Stage.CLOSED)
+        self.since_ms: dict[Stage, int] = {}
+        """When it came to a stage, Unix ms; those that it came to while we looked."""
+        self.yes_pays: Micros | None = None
+        """What one YES pays, once that is determined."""
+        self.void = False
+        self.fees_overridden = False
+        self.candles = Candles()
         self.yes = Book(market.yes_key)
         self.no = Book(market.no_key)
         self.changed_ms = 0
@@ -25,6 +39,8 @@ class MarketBooks:
         self.last_price: Micros = ZERO
         """Of YES, at the last public trade; 0 when there was none."""
         self.last_size: Micros = ZERO
+        self.last_side: Side | None = None
+        """The taker's, at the last public trade."""
         self.volume: Micros = ZERO
         """Shares or contracts traded."""
         self.turnover_pico = 0
@@ -44,11 +60,37 @@ class MarketBooks:
         levels = self.yes.bids() if side is Side.BUY else self.yes.asks()
         return next((level.size for level in levels if level.price == price), ZERO)
 
-    def apply(self, event: WorldEvent, now_ms: int) -> None:
+    @property
+    def over(self) -> bool:
+        """Nobody trades it any more."""
+        return self.stage in (Stage.CLOSED, Stage.DETERMINED, Stage.DISPUTED, Stage.SETTLED)
+
+    def live(self, event: StageChanged | TicksChanged | FeesChanged, now_ms: int) -> None:
+        """Something happened in its life."""
+        if isinstance(event, TicksChanged):
+            self.market = msgspec.structs.replace(self.market, ticks=event.ticks)
+        elif isinstance(event, FeesChanged):
+            self.market, self.fees_overridden = msgspec.structs.replace(self.market, fees=event.fees), True
+        else:
+            self.stage = event.stage
+            self.since_ms[event.stage] = now_ms
+            if event.yes_pays is not None:
+                self.yes_pays, self.void = event.yes_pays, event.void
+
+    def apply(self, event: BookEvent, now_ms: int) -> None:
         """Fold a world event into both books. A public trade alone changes no book: the world says what is left."""
         payout = self.market.payout
+        before = self.touch
+        self._fold(event, now_ms, payout)
         if isinstance(event, PublicTrade):
-            self.last_price, self.last_size = event.price, event.size
+            self.candles.trade(now_ms, event.price, event.size)
+        elif (after := self.touch) != before:
+            bid, ask = after
+            self.candles.quote(now_ms, bid.price if bid else ZERO, ask.price if ask else payout)
+
+    def _fold(self, event: BookEvent, now_ms: int, payout: Micros) -> None:
+        if isinstance(event, PublicTrade):
+            self.last_price, self.last_size, self.last_side = event.price, event.size, event.side
             self.volume = Micros(self.volume + event.size)
             self.turnover_pico += event.price * event.size
             return

@@ -7,7 +7,7 @@ from arbiter.sandbox.faults.script import Player, Script
 from arbiter.sandbox.kalshi.auth import TOLERANCE_MS, Authenticator
 from arbiter.sandbox.kalshi.engine import KalshiEngine
 from arbiter.sandbox.polymarket.engine import PolymarketEngine
-from arbiter.sandbox.world import World
+from arbiter.sandbox.world import World, venue_of
 
 NOTHING = Script()
 
@@ -35,6 +35,6 @@ class Sandbox:
         for step in self._player.due(now_ms):
             (self.polymarket if step.venue == POLYMARKET else self.kalshi).faults.begin(step.fault, now_ms)
         for event in self.world.advance(now_ms):
-            engine = self.polymarket if event.outcome.venue == POLYMARKET else self.kalshi
-            engine.apply(event, now_ms)
+            (self.polymarket if venue_of(event) == POLYMARKET else self.kalshi).apply(event, now_ms)
+        self.polymarket.tick(now_ms)
         self.kalshi.tick(now_ms)

@@ -15,7 +15,10 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Requests and what they take. A path that ends in `/` stands for all below it; no method for every one."""
+    """Requests and what they take.
+
+    A path that ends in `/` stands for all below it, a segment `*` for any one; no method stands for every one.
+    """
 
     path: str
     charges: tuple[Charge, ...]
@@ -24,6 +27,9 @@ class Rule(msgspec.Struct, frozen=True):
     def covers(self, method: str, path: str) -> bool:
         if self.method and self.method != method:
             return False
+        if "*" in self.path:
+            wanted, given = self.path.split("/"), path.split("/")
+            return len(wanted) == len(given) and all(each in ("*", segment) for each, segment in zip(wanted, given, strict=True))
         return path.startswith(self.path) if self.path.endswith("/") else path == self.path
 
 

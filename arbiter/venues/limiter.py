@@ -136,6 +136,11 @@ class Limiter:
         self._go()
         self._wake_first()
 
+    def recost(self, table: LimitTable) -> None:
+        """The venue told what requests cost. The table's limits are those that there are; what was learnt of them stays."""
+        self._limits = {limit.name: limit for limit in table.limits} | self._limits
+        self._table = table
+
     # -- what answers tell --
 
     def learn(self, passage: Passage, status: int, headers: Mapping[str, str]) -> int | None:

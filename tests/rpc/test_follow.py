@@ -36,6 +36,12 @@ class Feed:
         self.waiting = [change]
         self.wake()
 
+    def join(self, stream, carrier):
+        return False
+
+    def fall_behind(self):
+        self.deliver = self.hold
+
     def take(self):
         if self.failure is not None:
             raise self.failure

@@ -170,7 +170,7 @@ def test_gamma_markets_have_arrays_in_text_and_numbers_as_numbers(get):
     assert market["feeSchedule"] == {"exponent": 1, "rate": "0.05", "takerOnly": True, "rebateRate": "0.25"}
     assert market["endDate"] == "2026-02-01T12:00:00Z"
     assert (market["active"], market["closed"], market["acceptingOrders"], market["enableOrderBook"]) == (True, False, True, True)
-    assert market["events"] == [{"id": "100000", "slug": "event-1", "title": "Will number 1 win?"}]
+    assert market["events"] == [{"id": "100000", "slug": "event-1", "title": "Will number 1 win?", "negRisk": False}]
 
 
 def test_fees_that_are_not_known_do_not_look_free(get):

@@ -2,42 +2,66 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
 from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade, Side
-from arbiter.domain.ids import MarketId, OutcomeKey
+from arbiter.domain.ids import MarketId, MarketKey
 from arbiter.domain.market import Market
 from arbiter.domain.money import MICRO, ZERO, Micros
 from arbiter.sandbox.books import MarketBooks
 from arbiter.sandbox.faults import Fault, Faults, Special
 from arbiter.sandbox.http import Deferred, Request, Response, Socket, json_response
-from arbiter.sandbox.kalshi import wire
+from arbiter.sandbox.kalshi import lifecycle, wire
 from arbiter.sandbox.kalshi.auth import KEY_HEADER, Authenticator
-from arbiter.sandbox.kalshi.rest import KalshiReads, error
+from arbiter.sandbox.kalshi.cache import EdgeCache
+from arbiter.sandbox.kalshi.listing import Listing
+from arbiter.sandbox.kalshi.paging import error
+from arbiter.sandbox.kalshi.rest import BASE, KalshiReads
 from arbiter.sandbox.kalshi.session import KalshiSession
-from arbiter.sandbox.world import WorldEvent
+from arbiter.sandbox.world import PLAIN, BookEvent, Details, FeesChanged, LifeEvent, Listed, StageChanged, TicksChanged, WorldEvent
 
 SOCKET_PATH = "/trade-api/ws/v2"
 KEPT_TRADES = 1000
 BUFFER_OVERFLOW = 25
+ARCHIVED_MS = 10 * 60_000
+"""A market that settled so long ago is historical. The venue's own is about two to three months."""
+NO_DETAILS: Mapping[MarketKey, Details] = {}
 
 
 class KalshiEngine:
     """All of the venue: markets, books, sessions. The `fault_*` methods do what the real one sometimes does."""
 
-    def __init__(self, markets: Iterable[Market], authenticator: Authenticator) -> None:
-        self.books: dict[MarketId, MarketBooks] = {market.key.market: MarketBooks(market) for market in markets}
+    def __init__(
+        self,
+        markets: Iterable[Market],
+        authenticator: Authenticator,
+        details: Mapping[MarketKey, Details] = NO_DETAILS,
+        *,
+        cache_ms: int = 0,
+        archived_ms: int = ARCHIVED_MS,
+    ) -> None:
+        """`cache_ms`: how long REST books are answered from the edge cache; 0: each is fresh."""
+        self.listing = Listing(archived_ms)
+        self.books: dict[MarketId, MarketBooks] = self.listing.books
         self.sessions: dict[KalshiSession, None] = {}
         """In the order in which they came, so that a run can be repeated."""
-        self._by_outcome: dict[OutcomeKey, MarketBooks] = {b.market.yes_key: b for b in self.books.values()}
-        self._ids = {ticker: hashlib.sha256(ticker.encode()).hexdigest()[:32] for ticker in self.books}
+        self._ids: dict[MarketId, str] = {}
         self._authenticator = authenticator
         self._trades: deque[wire.Trade] = deque(maxlen=KEPT_TRADES)
         self._trade_count = 0
-        self._reads = KalshiReads(self.books, self._trades)
+        self.reads = KalshiReads(self.listing, self._trades, EdgeCache(cache_ms))
         self.faults = Faults(_refused, self._special_faults())
+        for market in markets:
+            self._list(MarketBooks(market, details.get(market.key, PLAIN)))
+
+    def _list(self, books: MarketBooks) -> bool:
+        """Whether its event is new with it."""
+        ticker = books.market.key.market
+        self._ids[ticker] = hashlib.sha256(ticker.encode()).hexdigest()[:32]
+        return self.listing.add(books)
 
     def snapshot(self, ticker: str, *, yes_prices: bool) -> bytes:
         """The `msg` of a known market's `orderbook_snapshot`."""
@@ -53,7 +77,15 @@ class KalshiEngine:
 
     def apply(self, event: WorldEvent, now_ms: int) -> None:
         """Fold in what happened and tell who subscribed."""
-        books = self._by_outcome[event.outcome]
+        if isinstance(event, Listed):
+            self._begin(event, now_ms)
+        elif isinstance(event, LifeEvent):
+            self._live(event, now_ms)
+        else:
+            self._apply_to_book(event, now_ms)
+
+    def _apply_to_book(self, event: BookEvent, now_ms: int) -> None:
+        books = self.books[event.outcome.market]
         market, before = books.market, books.touch
         resting = books.yes_size_at(event.side, event.price) if isinstance(event, LevelChange) else 0
         books.apply(event, now_ms)
@@ -65,6 +97,39 @@ class KalshiEngine:
             self._push_trade(market, event, now_ms)
         if isinstance(event, PublicTrade) or books.touch != before:
             self._push(market, "ticker", "ticker", lambda _: self.ticker(market.key.market, now_ms))
+
+    def _begin(self, event: Listed, now_ms: int) -> None:
+        """A market appears, and with it perhaps its event."""
+        books = MarketBooks(event.listing, event.details, now_ms)
+        is_new_event = self._list(books)
+        if is_new_event:
+            self._push_life(event.listing, "event_lifecycle", lifecycle.event_created(books))
+        self._push_life(event.listing, lifecycle.CHANNEL, lifecycle.created(books, now_ms))
+
+    def _live(self, event: StageChanged | TicksChanged | FeesChanged, now_ms: int) -> None:
+        books = self.books[event.market.market]
+        before = books.stage
+        books.live(event, now_ms)
+        if isinstance(event, TicksChanged):
+            self._push_life(books.market, lifecycle.CHANNEL, lifecycle.grid_changed(books, now_ms))
+        elif isinstance(event, StageChanged):
+            if told := lifecycle.stage_changed(books, before, now_ms):
+                self._push_life(books.market, lifecycle.CHANNEL, told)
+        else:
+            self._change_fees(books.market, event, now_ms)
+
+    def _change_fees(self, market: Market, event: FeesChanged, now_ms: int) -> None:
+        """An override is the whole event's: its other markets have it too."""
+        for books in self.books.values():
+            if books.market.event == market.event:
+                books.live(event, now_ms)
+        body = lifecycle.fee_update(market, self.listing.series_market(market))
+        number = len(self.reads.event_fee_changes) + 1
+        self.reads.event_fee_changes.append({"id": f"event-fee-{number:06d}", **body, "scheduled_ts": wire.rfc3339(now_ms)})
+        self._push_life(market, "event_fee_update", body)
+
+    def _push_life(self, market: Market, type_: str, body: dict[str, Any]) -> None:
+        self._push(market, lifecycle.CHANNEL, type_, lambda _: msgspec.json.encode(body))
 
     def _push_change(self, market: Market, change: LevelChange, delta: int, now_ms: int) -> None:
         market_id = self._ids[market.key.market]
@@ -118,7 +183,9 @@ class KalshiEngine:
         """Public reads need no key; who names one all the same must sign for it."""
         if KEY_HEADER in request.headers and not self._authenticator.accepts(request.headers, request.method, request.path, now_ms):
             return error("unauthorized", "Unauthorized", 401)
-        return self._reads.answer(request, now_ms)
+        if request.path.startswith(f"{BASE}/account/") and KEY_HEADER not in request.headers:
+            return error("unauthorized", "Unauthorized", 401)
+        return self.reads.answer(request, now_ms)
 
     # -- what the real one sometimes does --
 

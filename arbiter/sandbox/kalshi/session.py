@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 SEQUENCED = ("orderbook_delta", "trade", "market_lifecycle_v2", "order_group_updates")
 UNSEQUENCED = ("ticker", "fill", "user_orders", "market_positions", "communications")
-"""Nothing happens in the private ones, nor in the life cycle: the sandbox takes no orders here and opens no markets."""
+"""Nothing happens in the private ones: the sandbox takes no orders here."""
+UNFILTERED = ("market_lifecycle_v2",)
+"""They tell of every market, whatever tickers are named."""
 HEARTBEAT_MS = 10_000
+MOST_COMMANDS = 10_000
+"""In one second."""
 ERRORS = {
     1: "Unable to process message",
     2: "Params required",
@@ -29,6 +33,7 @@ ERRORS = {
     15: "Action required",
     16: "Market not found",
     25: "Subscription buffer overflow",
+    27: "Too many commands",
 }
 
 
@@ -41,6 +46,7 @@ class _Params(msgspec.Struct):
     action: str = ""
     use_yes_price: bool | None = None
     send_initial_snapshot: bool = False
+    skip_ticker_ack: bool = False
 
     @property
     def tickers(self) -> list[str]:
@@ -88,9 +94,15 @@ class KalshiSession:
         self._by_sid: dict[int, Subscription] = {}
         self._last_sid = 0
         self._next_heartbeat_ms = now_ms + HEARTBEAT_MS
+        self._commands = (0, 0)
 
     def receive(self, text: str, now_ms: int) -> None:
         """A command of the client."""
+        second, count = self._commands
+        self._commands = (second, count + 1) if second == now_ms // 1000 else (now_ms // 1000, 1)
+        if self._commands[1] > MOST_COMMANDS:
+            self._error(0, 27)
+            return
         try:
             command = _decode(text)
         except msgspec.ValidationError:
@@ -139,7 +151,7 @@ class KalshiSession:
         """A second subscription to a channel merges into the first one's sid."""
         if channel not in SEQUENCED + UNSEQUENCED:
             raise _Refused(8)
-        tickers = self._known(params.tickers)
+        tickers = [] if channel in UNFILTERED else self._known(params.tickers)
         if channel == "orderbook_delta" and not tickers:
             raise _Refused(14)
         existing = next((s for s in self._by_sid.values() if s.channel == channel), None)
@@ -154,7 +166,7 @@ class KalshiSession:
             if params.use_yes_price is not None:
                 existing.yes_prices = params.use_yes_price
             added = _add(existing, tickers)
-            self._ok(command_id, existing)
+            self._ok(command_id, existing, params)
             self._begin(existing, added, params, now_ms)
 
     def _begin(self, subscription: Subscription, tickers: list[str], params: _Params, now_ms: int) -> None:
@@ -189,16 +201,16 @@ class KalshiSession:
         match params.action:
             case "add_markets":
                 added = _add(subscription, tickers)
-                self._ok(command_id, subscription)
+                self._ok(command_id, subscription, params)
                 self._begin(subscription, added, params, now_ms)
             case "delete_markets" if subscription.markets is not None:
                 for ticker in tickers:
                     subscription.markets.pop(ticker, None)
-                self._ok(command_id, subscription)
+                self._ok(command_id, subscription, params)
             case "get_snapshot" if subscription.channel == "orderbook_delta":
                 if subscription.markets is None or any(ticker not in subscription.markets for ticker in tickers):
                     raise _Refused(11)
-                self._ok(command_id, subscription)
+                self._ok(command_id, subscription, params)
                 self._snapshots(subscription, tickers)
             case _:
                 raise _Refused(13)
@@ -247,13 +259,10 @@ class KalshiSession:
         for ticker in tickers:
             self.tell(subscription, "orderbook_snapshot", self._engine.snapshot(ticker, yes_prices=subscription.yes_prices))
 
-    def _ok(self, command_id: int, subscription: Subscription) -> None:
-        body = {
-            "type": "ok",
-            "sid": subscription.sid,
-            **_next_seq(subscription),
-            "msg": {"market_tickers": list(subscription.markets or ())},
-        }
+    def _ok(self, command_id: int, subscription: Subscription, params: _Params) -> None:
+        """With the markets that the subscription has now, unless the client does without them."""
+        message = {} if params.skip_ticker_ack else {"market_tickers": list(subscription.markets or ())}
+        body = {"type": "ok", "sid": subscription.sid, **_next_seq(subscription), "msg": message}
         self._reply(command_id, body)
 
     def _error(self, command_id: int, code: int) -> None:

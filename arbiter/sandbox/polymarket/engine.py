@@ -1,12 +1,12 @@
 """The Polymarket engine: requests in, responses out; world events in, socket messages out. No I/O, no clock."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from arbiter.domain.book import LevelChange, PublicTrade, Side
-from arbiter.domain.ids import MarketId, OutcomeId
+from arbiter.domain.ids import POLYMARKET, MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import Market, TickRange
 from arbiter.domain.money import ONE, ZERO, Micros
 from arbiter.sandbox.books import MarketBooks, mirrored
@@ -14,30 +14,75 @@ from arbiter.sandbox.faults import Fault, Faults, Special
 from arbiter.sandbox.http import Deferred, Request, Response, Socket, json_response
 from arbiter.sandbox.polymarket import wire
 from arbiter.sandbox.polymarket.clob import ClobReads, error
+from arbiter.sandbox.polymarket.data_api import DataReads, Lags
 from arbiter.sandbox.polymarket.gamma import GammaReads
+from arbiter.sandbox.polymarket.gamma_shapes import fee_fields
+from arbiter.sandbox.polymarket.ledger import Ledger
+from arbiter.sandbox.polymarket.people import People
 from arbiter.sandbox.polymarket.session import MarketSession
-from arbiter.sandbox.world import WorldEvent
+from arbiter.sandbox.world import PLAIN, BookEvent, Details, FeesChanged, LifeEvent, Listed, Stage, StageChanged, TicksChanged, WorldEvent
 
 SOCKET_PATH = "/ws/market"
+NO_DETAILS: Mapping[MarketKey, Details] = {}
+LAGS = Lags()
+PAST_ENTRIES = 400
+_SMALL_GAMMA = ("tags", "series", "sports", "teams", "public-search", "public-profile")
+_HOSTS = {"gamma": "gamma", "gamma-api": "gamma", "clob": "clob", "data": "data", "data-api": "data"}
 
 
 class PolymarketEngine:
     """All of the venue: markets, books, sessions. The `fault_*` methods do what the real one sometimes does."""
 
-    def __init__(self, markets: Iterable[Market]) -> None:
-        listed = [MarketBooks(market) for market in markets]
-        self.by_asset: dict[OutcomeId, MarketBooks] = {o.id: b for b in listed for o in (b.market.yes, b.market.no)}
+    def __init__(
+        self,
+        markets: Iterable[Market],
+        details: Mapping[MarketKey, Details] = NO_DETAILS,
+        *,
+        seed: int = 1,
+        lags: Lags = LAGS,
+        clob_lag_ms: int = 0,
+        lost_resolutions: int = 0,
+    ) -> None:
+        """`seed`: of who trades. `clob_lag_ms`: how long Gamma has a new market before the CLOB. `lost_resolutions`: each
+        so-many-th `market_resolved` is not delivered (0: none)."""
+        self.by_asset: dict[OutcomeId, MarketBooks] = {}
         self.sessions: dict[MarketSession, None] = {}
         """In the order in which they came, so that a run can be repeated."""
-        self._by_condition = {b.market.key.market: b for b in listed}
-        self._clob = ClobReads(self.by_asset)
-        self._gamma = GammaReads(listed)
+        self._by_condition: dict[MarketId, MarketBooks] = {}
+        self._listed: list[MarketBooks] = []
+        self._untold: list[MarketBooks] = []
+        self._lost_resolutions, self._resolutions = lost_resolutions, 0
+        people = People(seed)
+        self.ledger = Ledger(people, seed)
+        self._has_past = False
+        self._clob = ClobReads(self.by_asset, clob_lag_ms)
+        self._gamma = GammaReads(self._clob.has, people.profile)
+        self._data = DataReads(self.ledger, lags, self.by_asset.get, self._listed)
         self.faults = Faults(_refused, self._special_faults())
+        for market in markets:
+            self._list(MarketBooks(market, details.get(market.key, PLAIN)))
+
+    def _list(self, books: MarketBooks) -> None:
+        self._listed.append(books)
+        self._by_condition[books.market.key.market] = books
+        for outcome in (books.market.yes, books.market.no):
+            self.by_asset[outcome.id] = books
+        self._gamma.add(books)
 
     # -- the world --
 
     def apply(self, event: WorldEvent, now_ms: int) -> None:
         """Fold in what happened and tell who subscribed."""
+        if isinstance(event, Listed):
+            books = MarketBooks(event.listing, event.details, now_ms)
+            self._list(books)
+            self._untold.append(books)
+        elif isinstance(event, LifeEvent):
+            self._live(event, now_ms)
+        else:
+            self._apply_to_book(event, now_ms)
+
+    def _apply_to_book(self, event: BookEvent, now_ms: int) -> None:
         books = self.by_asset[event.outcome.outcome]
         before = books.touch
         books.apply(event, now_ms)
@@ -45,10 +90,50 @@ class PolymarketEngine:
             self._push_changes(books, [event, mirrored(event, books.market.no_key, books.market.payout)], now_ms)
         else:
             if isinstance(event, PublicTrade):
+                self.ledger.trade(books, event, now_ms)
                 self._push(books.market.yes.id, wire.trade_event(books.market, event, now_ms))
             self._push_books(books)
         if books.touch != before:
             self._push_best(books, now_ms)
+
+    def _live(self, event: StageChanged | TicksChanged | FeesChanged, now_ms: int) -> None:
+        books = self._by_condition[event.market.market]
+        old = wire.tick_of(books.market)
+        books.live(event, now_ms)
+        if isinstance(event, TicksChanged):
+            new = wire.tick_of(books.market)
+            for outcome in (books.market.yes.id, books.market.no.id):
+                self._push(outcome, wire.tick_size_event(books.market, outcome, old, new, now_ms))
+            self._push_books(books)
+        elif isinstance(event, StageChanged) and event.stage is Stage.SETTLED:
+            self._resolve(books, now_ms)
+
+    def _resolve(self, books: MarketBooks, now_ms: int) -> None:
+        """Told to who follows the market and asked for the custom features; not always delivered (sheet, A4.2)."""
+        self.ledger.resolve(books, now_ms)
+        self._resolutions += 1
+        if self._lost_resolutions and self._resolutions % self._lost_resolutions == 0:
+            return
+        event = wire.resolved_event(books, self._gamma.id_of(books.market.key.market), now_ms)
+        frame = msgspec.json.encode(event)
+        for session in self.sessions:
+            if session.custom and not session.assets.isdisjoint((books.market.yes.id, books.market.no.id)):
+                session.push(frame)
+
+    def tick(self, now_ms: int) -> None:
+        """Tell of new markets once the CLOB has them. The first call makes up the past of who trades."""
+        if not self._has_past:
+            self._has_past = True
+            self.ledger.make_past(self._listed, PAST_ENTRIES, now_ms)
+        ready = [books for books in self._untold if self._clob.has(books, now_ms)]
+        for books in ready:
+            self._untold.remove(books)
+            market_id = self._gamma.id_of(books.market.key.market)
+            fees = fee_fields(books.market)["feeSchedule"] or {}
+            frame = msgspec.json.encode(wire.new_market_event(books, market_id, fees, now_ms))
+            for session in self.sessions:
+                if session.custom:
+                    session.push(frame)
 
     def _push_changes(self, books: MarketBooks, changes: list[LevelChange], now_ms: int) -> None:
         """One message for both outcomes, less what a session did not subscribe to; encoded once for each such cut."""
@@ -82,6 +167,11 @@ class PolymarketEngine:
             if outcome in session.assets:
                 session.push(frame)
 
+    def follows(self, asset: str, now_ms: int) -> bool:
+        """Whether a socket can subscribe to it."""
+        books = self.by_asset.get(OutcomeId(asset))
+        return books is not None and self._clob.has(books, now_ms)
+
     def book_events(self, assets: Iterable[str]) -> list[dict[str, Any]]:
         """A `book` for each of these known assets, for one array frame."""
         return [wire.book_event(self.by_asset[outcome], outcome) for outcome in map(OutcomeId, assets)]
@@ -103,10 +193,19 @@ class PolymarketEngine:
         return self.faults.answer(request, now_ms, lambda: self._answer(request, now_ms))
 
     def _answer(self, request: Request, now_ms: int) -> Response:
-        """Gamma and CLOB share a port here; `/markets/{x}` is the CLOB's where x is a condition."""
+        """Three interfaces on one port. A first path segment (`/gamma`, `/clob`, `/data`) or the host's name says which is
+        meant; without either the path decides, and `/markets` is Gamma's unless it has the CLOB's `next_cursor`."""
+        host, request = _told_host(request)
         _, first, *rest = (request.path + "/").split("/")
-        is_gamma = first in ("markets", "events") and not (rest and (rest[0].startswith("0x") or self._clob.knows(rest[0])))
-        return (self._gamma if is_gamma else self._clob).answer(request, now_ms)
+        if not host:
+            if self._data.knows(request.path):
+                host = "data"
+            else:
+                is_condition = bool(rest) and (rest[0].startswith("0x") or MarketId(rest[0]) in self._by_condition)
+                is_gamma = first in ("markets", "events") and not is_condition and "next_cursor" not in request.query
+                host = "gamma" if is_gamma or first in _SMALL_GAMMA else "clob"
+        reads: dict[str, GammaReads | ClobReads | DataReads] = {"gamma": self._gamma, "clob": self._clob, "data": self._data}
+        return reads[host].answer(request, now_ms)
 
     # -- what the real one sometimes does --
 
@@ -187,12 +286,16 @@ class PolymarketEngine:
 
     def change_tick(self, condition: MarketId, tick: Micros, now_ms: int) -> None:
         """A market's price grid changes; a fresh `book` follows at once."""
-        books = self._by_condition[condition]
-        old = wire.tick_of(books.market)
-        books.market = msgspec.structs.replace(books.market, ticks=(TickRange(tick, Micros(ONE - tick), tick),))
-        for outcome in (books.market.yes.id, books.market.no.id):
-            self._push(outcome, wire.tick_size_event(books.market, outcome, old, tick, now_ms))
-        self._push_books(books)
+        ticks = (TickRange(tick, Micros(ONE - tick), tick),)
+        self.apply(TicksChanged(MarketKey(POLYMARKET, condition), ticks), now_ms)
+
+
+def _told_host(request: Request) -> tuple[str, Request]:
+    """Which interface a request names, if it does, and the request without that name."""
+    _, first, *_ = (request.path + "/").split("/")
+    if first in ("gamma", "clob", "data"):
+        return first, msgspec.structs.replace(request, path=request.path.removeprefix(f"/{first}") or "/")
+    return _HOSTS.get(request.headers.get("host", "").partition(".")[0], ""), request
 
 
 def _refused(status: int, retry_after_s: int) -> Response:

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from arbiter.domain.market import MarketStatus
 from arbiter.domain.money import MICRO, floor_to
 from arbiter.sandbox.books import MarketBooks
 from arbiter.sandbox.http import Request, whole_number
+from arbiter.sandbox.polymarket import wire
+from arbiter.sandbox.world import Stage
 
 CENT = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,13 +28,14 @@ class Listed(msgspec.Struct):
 
     @property
     def closed(self) -> bool:
-        return self.books.market.status in (MarketStatus.CLOSED, MarketStatus.RESOLVED)
+        """Also while it is being decided: prices are final only with the resolution."""
+        return self.books.over
 
 
 Test = Callable[[Listed], bool]
 
 
-def tests_of(request: Request, *, hide_closed: bool, of_event: bool) -> list[Test]:
+def tests_of(request: Request, now_ms: int, *, hide_closed: bool, of_event: bool) -> list[Test]:
     """What a market must be. Array parameters are repeated or a comma list; any of their values will do."""
     tests: list[Test] = []
     closed = _flag(request, "closed")
@@ -41,8 +43,10 @@ def tests_of(request: Request, *, hide_closed: bool, of_event: bool) -> list[Tes
         closed = False
     if closed is not None:
         tests.append(lambda m: m.closed is closed)
-    if _flag(request, "active") is False or _flag(request, "archived") or request.first("version") == "v2":
+    if _flag(request, "archived"):
         tests.append(lambda _: False)
+    if (active := _flag(request, "active")) is not None:
+        tests.append(lambda m: (m.books.stage is not Stage.UPCOMING) is active)
     for name, values_of in _ARRAYS.items():
         if wanted := set(request.every(name)):
             tests.append(_any_of(wanted, values_of))
@@ -50,6 +54,7 @@ def tests_of(request: Request, *, hide_closed: bool, of_event: bool) -> list[Tes
         tests.append(lambda m: str(m.event_id if of_event else m.id) in ids)
     for name, value_of in _RANGES.items():
         tests += _bounds(request, name, value_of)
+    tests += _bounds(request, "start_date", lambda m: started_ms(m, now_ms) // 1000)
     return tests
 
 
@@ -58,7 +63,7 @@ def _any_of(wanted: set[str], values_of: Callable[[Listed], set[str]]) -> Test:
 
 
 def _bounds(request: Request, name: str, value_of: Callable[[Listed], int]) -> list[Test]:
-    read = _date if name == "end_date" else _dollars
+    read = _date if name.endswith("_date") else _dollars
     tests: list[Test] = []
     if lowest := request.first(f"{name}_min"):
         least = read(lowest)
@@ -122,10 +127,41 @@ def liquidity_of(market: Listed) -> int:
     return floor_to((bids + asks) // MICRO, CENT)
 
 
+def started_ms(market: Listed, now_ms: int) -> int:
+    """When it appeared; today's midnight where it always was there."""
+    return market.books.listed_ms or now_ms - now_ms % 86_400_000
+
+
+def uma_of(market: Listed) -> str | None:
+    """How far the oracle is."""
+    return _UMA.get(market.books.stage)
+
+
+def resolution_of(market: Listed) -> str:
+    return {Stage.UPCOMING: "inactive", Stage.SETTLED: "resolved"}.get(market.books.stage, "active")
+
+
+def tag_id(tag: str) -> str:
+    """A number that follows from the tag's name."""
+    return str(100_000 + int(wire.made_hash("tag", tag)[2:8], 16) % 100_000)
+
+
+def _outcomes(market: Listed, generation: str) -> set[str]:
+    books = market.books
+    return {books.market.yes.id, books.market.no.id} if books.details.generation == generation else set()
+
+
+_UMA = {Stage.CLOSED: "requested", Stage.DETERMINED: "proposed", Stage.DISPUTED: "disputed", Stage.SETTLED: "resolved"}
 _ARRAYS: dict[str, Callable[[Listed], set[str]]] = {
     "condition_ids": lambda m: {m.books.market.key.market},
-    "clob_token_ids": lambda m: {m.books.market.yes.id, m.books.market.no.id},
-    "slug": lambda m: {m.books.market.event},
+    "clob_token_ids": lambda m: _outcomes(m, "v1"),
+    "position_ids": lambda m: _outcomes(m, "v2"),
+    "question_ids": lambda m: {wire.question_id(m.books)},
+    "slug": lambda m: {m.books.market.event, wire.slug_of(m.books)},
+    "tag_id": lambda m: {tag_id(tag) for tag in wire.tags_of(m.books)},
+    "uma_resolution_status": lambda m: {uma_of(m) or ""},
+    "resolution_status": lambda m: {resolution_of(m)},
+    "version": lambda m: {m.books.details.generation},
 }
 _RANGES: dict[str, Callable[[Listed], int]] = {"end_date": _end_of, "volume_num": volume_of, "liquidity_num": liquidity_of}
 _ORDERS: dict[str, Callable[[Listed], int]] = {

@@ -2,40 +2,47 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from arbiter.domain.ids import EventId
-from arbiter.domain.market import Market, MarketStatus, PolymarketFees
-from arbiter.domain.money import MICRO
+from arbiter.domain.ids import EventId, MarketId
 from arbiter.sandbox.books import MarketBooks
 from arbiter.sandbox.http import Request, Response, json_response, last_segment, whole_number
 from arbiter.sandbox.polymarket import wire
-from arbiter.sandbox.polymarket.filters import InvalidQuery, Listed, liquidity_of, ordered, tests_of, volume_of
+from arbiter.sandbox.polymarket.filters import InvalidQuery, Listed, ordered, tests_of
+from arbiter.sandbox.polymarket.gamma_shapes import event_object, market_object, tag_object
 
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
 FIRST_MARKET_ID, FIRST_EVENT_ID = 500_000, 100_000
-_DAY_MS = 86_400_000
-
-
-_Event = tuple[int, list[Listed]]
+MOST_FOUND = 20
 
 
 class GammaReads:
-    """Answers below `/markets` and `/events`. Ids are given at the start, in the world's order."""
+    """Answers below `/markets` and `/events`, and the small reads beside them. Ids are given in the order of listing.
 
-    def __init__(self, listed: Sequence[MarketBooks]) -> None:
-        event_ids: dict[EventId, int] = {}
-        for books in listed:
-            event_ids.setdefault(books.market.event, FIRST_EVENT_ID + len(event_ids))
-        self._markets = [Listed(FIRST_MARKET_ID + n, event_ids[books.market.event], books) for n, books in enumerate(listed)]
+    `on_clob`: whether the CLOB has a market already. `profile`: name and pseudonym of a wallet.
+    """
+
+    def __init__(self, on_clob: Callable[[MarketBooks, int], bool], profile: Callable[[str], dict[str, Any] | None]) -> None:
+        self._on_clob = on_clob
+        self._profile = profile
+        self._markets: list[Listed] = []
+        self._ids: dict[MarketId, str] = {}
+        self._event_ids: dict[EventId, int] = {}
         self._events: dict[int, list[Listed]] = {}
-        for market in self._markets:
-            self._events.setdefault(market.event_id, []).append(market)
+
+    def add(self, books: MarketBooks) -> None:
+        """List a market."""
+        event_id = self._event_ids.setdefault(books.market.event, FIRST_EVENT_ID + len(self._event_ids))
+        market = Listed(FIRST_MARKET_ID + len(self._markets), event_id, books)
+        self._markets.append(market)
+        self._ids[books.market.key.market] = str(market.id)
+        self._events.setdefault(event_id, []).append(market)
+
+    def id_of(self, condition: MarketId) -> str:
+        """Gamma's own id of a listed market."""
+        return self._ids[condition]
 
     def answer(self, request: Request, now_ms: int) -> Response:
         """`/markets` and `/events`, their keyset forms, and single ones by id or slug."""
@@ -49,10 +56,31 @@ class GammaReads:
                     return self._offset(what, request, now_ms)
                 case ["markets" | "events" as what, _] | ["markets" | "events" as what, "slug", _]:
                     return self._one(what, last_segment(request.path), "/slug/" in request.path, now_ms)
+                case [what]:
+                    return self._small_read(what, request, now_ms)
                 case _:
                     return _error("not found", 404)
         except InvalidQuery as invalid:
             return _error(str(invalid), 422)
+
+    def _small_read(self, what: str, request: Request, now_ms: int) -> Response:
+        """What the venue has beside: tags are those of the markets; the sandbox has no series, sports or teams."""
+        match what:
+            case "tags":
+                tags = dict.fromkeys(tag for market in self._markets for tag in wire.tags_of(market.books))
+                return json_response([tag_object(tag) for tag in tags])
+            case "series" | "sports" | "teams":
+                return json_response([])
+            case "public-search":
+                words = request.first("q").lower().split()
+                found = [m.event_id for m in self._markets if all(word in m.books.market.title.lower() for word in words)]
+                events = [self._event_object(event_id, now_ms) for event_id in list(dict.fromkeys(found))[:MOST_FOUND]]
+                return json_response({"events": events, "tags": [], "profiles": []})
+            case "public-profile":
+                profile = self._profile(request.first("address").lower())
+                return json_response(profile) if profile else _error("profile not found", 404)
+            case _:
+                return _error("not found", 404)
 
     # -- pages --
 
@@ -76,19 +104,27 @@ class GammaReads:
         return json_response(found[offset : offset + limit])
 
     def _found(self, what: str, request: Request, now_ms: int, *, hide_closed: bool) -> list[dict[str, Any]]:
-        tests = tests_of(request, hide_closed=hide_closed, of_event=what == "events")
+        tests = tests_of(request, now_ms, hide_closed=hide_closed, of_event=what == "events")
         chosen = ordered([m for m in self._markets if all(test(m) for test in tests)], request)
         if what == "markets":
-            return [_market_object(market, now_ms) for market in chosen]
-        return [_event_object((event_id, self._events[event_id]), now_ms) for event_id in dict.fromkeys(m.event_id for m in chosen)]
+            return [self._market_object(market, now_ms) for market in chosen]
+        return [self._event_object(event_id, now_ms) for event_id in dict.fromkeys(m.event_id for m in chosen)]
+
+    def _market_object(self, market: Listed, now_ms: int, *, nested: bool = False) -> dict[str, Any]:
+        return market_object(market, now_ms, nested=nested, on_clob=self._on_clob(market.books, now_ms))
+
+    def _event_object(self, event_id: int, now_ms: int) -> dict[str, Any]:
+        markets = self._events[event_id]
+        return event_object(event_id, markets, [self._market_object(market, now_ms, nested=True) for market in markets])
 
     def _one(self, what: str, name: str, by_slug: bool, now_ms: int) -> Response:
         number = None if by_slug else whole_number(name)
         for market in self._markets:
-            if name == market.books.market.event if by_slug else number == (market.id if what == "markets" else market.event_id):
+            slug = wire.slug_of(market.books) if what == "markets" else market.books.market.event
+            if name == slug if by_slug else number == (market.id if what == "markets" else market.event_id):
                 if what == "markets":
-                    return json_response(_market_object(market, now_ms))
-                return json_response(_event_object((market.event_id, self._events[market.event_id]), now_ms))
+                    return json_response(self._market_object(market, now_ms))
+                return json_response(self._event_object(market.event_id, now_ms))
         return _error("id not found" if not by_slug else "slug not found", 404)
 
 
@@ -114,105 +150,6 @@ def _read_cursor(cursor: str) -> int:
     if name != "after" or number is None:
         raise InvalidQuery("invalid after_cursor")
     return number
-
-
-# -- shapes --
-
-
-def _market_object(market: Listed, now_ms: int, *, nested: bool = False) -> dict[str, Any]:
-    """Some arrays are JSON inside a string; prices, sizes and rates are JSON numbers."""
-    listing = market.books.market
-    yes, no = _indicative(market.books)
-    body: dict[str, Any] = {
-        "id": str(market.id),
-        "version": "v1",
-        "question": listing.title,
-        "slug": listing.event,
-        "groupItemTitle": "",
-        "conditionId": listing.key.market,
-        "questionID": listing.key.market,
-        "description": listing.rules,
-        "category": listing.category,
-        "outcomes": _in_text([listing.yes.label, listing.no.label]),
-        "outcomePrices": _in_text([wire.text(yes), wire.text(no)]),
-        "clobTokenIds": _in_text([listing.yes.id, listing.no.id]),
-        "active": True,
-        "closed": market.closed,
-        "archived": False,
-        "acceptingOrders": listing.status is MarketStatus.OPEN,
-        "enableOrderBook": True,
-        "negRisk": False,
-        "orderPriceMinTickSize": wire.number(wire.tick_of(listing)),
-        "orderMinSize": wire.number(listing.min_size),
-        "startDate": _iso(datetime.fromtimestamp((now_ms - now_ms % _DAY_MS) // 1000, UTC)),
-        "endDate": _iso(listing.closes_at) if listing.closes_at else None,
-        "resolutionSource": "",
-        "umaResolutionStatus": None,
-        "resolutionStatus": "resolved" if listing.status is MarketStatus.RESOLVED else "active",
-    }
-    body |= _prices(market) | _fees(listing)
-    if not nested:
-        body["events"] = [{"id": str(market.event_id), "slug": listing.event, "title": listing.title}]
-    return body
-
-
-def _prices(market: Listed) -> dict[str, Any]:
-    books = market.books
-    bid, ask = books.touch
-    volume, liquidity = volume_of(market), liquidity_of(market)
-    return {
-        "bestBid": wire.number(bid.price) if bid else None,
-        "bestAsk": wire.number(ask.price) if ask else None,
-        "spread": wire.number(ask.price - bid.price) if bid and ask else None,
-        "lastTradePrice": wire.number(books.last_price),
-        "volume": wire.text(volume),
-        "volumeNum": wire.number(volume),
-        "liquidity": wire.text(liquidity),
-        "liquidityNum": wire.number(liquidity),
-    }
-
-
-def _fees(listing: Market) -> dict[str, Any]:
-    """No schedule where the fees are not known: a client must not read that as free."""
-    fees = listing.fees
-    if not isinstance(fees, PolymarketFees):
-        return {"feesEnabled": True, "feeType": None, "feeSchedule": None}
-    rate, rebate = wire.number(fees.rate), wire.number(MICRO // 4)
-    schedule = {"exponent": fees.exponent, "rate": rate, "takerOnly": True, "rebateRate": rebate}
-    return {"feesEnabled": fees.rate > 0, "feeType": listing.category or None, "feeSchedule": schedule}
-
-
-def _indicative(books: MarketBooks) -> tuple[int, int]:
-    """The prices Gamma shows: the middle, or whatever there is of it."""
-    known = [level.price for level in books.touch if level]
-    yes = sum(known) // len(known) if known else books.last_price
-    return yes, books.market.payout - yes
-
-
-def _event_object(event: _Event, now_ms: int) -> dict[str, Any]:
-    event_id, markets = event
-    first = markets[0].books.market
-    return {
-        "id": str(event_id),
-        "slug": first.event,
-        "ticker": first.event,
-        "title": first.title,
-        "category": first.category,
-        "active": True,
-        "closed": all(market.closed for market in markets),
-        "archived": False,
-        "negRisk": False,
-        "endDate": _iso(first.closes_at) if first.closes_at else None,
-        "markets": [_market_object(market, now_ms, nested=True) for market in markets],
-    }
-
-
-def _in_text(values: list[str]) -> str:
-    return msgspec.json.encode(values).decode()
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _error(message: str, status: int) -> Response:

@@ -52,17 +52,17 @@ class MarketSession:
             self.socket.send(REFUSAL)
             return
         if wanted.type == "market" or (self._joined and wanted.operation == "subscribe"):
-            self._subscribe(wanted)
+            self._subscribe(wanted, now_ms)
         elif self._joined and wanted.operation == "unsubscribe":
             self.assets.difference_update(wanted.assets_ids)
         else:
             self.socket.send(REFUSAL)
 
-    def _subscribe(self, wanted: _Subscription) -> None:
+    def _subscribe(self, wanted: _Subscription, now_ms: int) -> None:
         """A `book` for each asset named, also when it was subscribed before. Unknown assets are passed over."""
         self._joined = True
         self.custom = self.custom or wanted.custom_feature_enabled
-        known = [asset for asset in dict.fromkeys(wanted.assets_ids) if asset in self._engine.by_asset]
+        known = [asset for asset in dict.fromkeys(wanted.assets_ids) if self._engine.follows(asset, now_ms)]
         self.assets.update(known)
         if wanted.initial_dump:
             for start in range(0, len(known), DUMP_BOOKS):

@@ -10,6 +10,7 @@ from arbiter.domain.ids import OutcomeId
 from arbiter.domain.market import Market
 from arbiter.domain.money import ONE, format_micros
 from arbiter.sandbox.books import MarketBooks
+from arbiter.sandbox.world import Stage
 
 
 def text(micros: int) -> str:
@@ -50,7 +51,7 @@ def book_object(books: MarketBooks, outcome: OutcomeId) -> dict[str, Any]:
         "asks": levels(book.asks()),
         "min_order_size": text(market.min_size),
         "tick_size": text(tick_of(market)),
-        "neg_risk": False,
+        "neg_risk": books.details.exclusive,
         "last_trade_price": text(last) if last else "",
     }
     body["hash"] = book_hash(body)
@@ -131,3 +132,78 @@ def tick_size_event(market: Market, asset: str, old: int, new: int, now_ms: int)
         "new_tick_size": text(new),
         "timestamp": str(now_ms),
     }
+
+
+def new_market_event(books: MarketBooks, market_id: str, fees: dict[str, Any], now_ms: int) -> dict[str, Any]:
+    """A market appeared. For sockets that asked for the custom features, whatever they follow."""
+    market = books.market
+    ids = [market.yes.id, market.no.id]
+    return {
+        "event_type": "new_market",
+        "id": market_id,
+        "question": market.title,
+        "market": market.key.market,
+        "slug": slug_of(books),
+        "description": market.rules,
+        "assets_ids": ids,
+        "outcomes": [market.yes.label, market.no.label],
+        "event_message": {"id": market.event, "ticker": market.event, "slug": market.event, "title": market.title},
+        "condition_id": market.key.market,
+        "clob_token_ids": ids,
+        "active": True,
+        "order_price_min_tick_size": text(tick_of(market)),
+        "group_item_title": books.details.group,
+        "tags": list(tags_of(books)),
+        "fee_schedule": fees,
+        "timestamp": str(now_ms),
+    }
+
+
+def resolved_event(books: MarketBooks, market_id: str, now_ms: int) -> dict[str, Any]:
+    """A market is decided. A split one has no winner."""
+    market, final = books.market, final_prices(books)
+    winner = next((o for o, price in zip((market.yes, market.no), final, strict=False) if price == market.payout), None)
+    return {
+        "event_type": "market_resolved",
+        "id": market_id,
+        "market": market.key.market,
+        "assets_ids": [market.yes.id, market.no.id],
+        "winning_asset_id": winner.id if winner else "",
+        "winning_outcome": winner.label if winner else "",
+        "timestamp": str(now_ms),
+    }
+
+
+# -- what several interfaces say of a market --
+
+
+def final_prices(books: MarketBooks) -> tuple[int, ...]:
+    """What YES and NO pay, once that is final; empty before."""
+    if books.stage is not Stage.SETTLED or books.yes_pays is None:
+        return ()
+    return books.yes_pays, books.market.payout - books.yes_pays
+
+
+def slug_of(books: MarketBooks) -> str:
+    """A market's own slug: its event's, with what tells it apart inside."""
+    group = books.details.group.lower().replace(" ", "-")
+    return f"{books.market.event}-{group}" if group else books.market.event
+
+
+def tags_of(books: MarketBooks) -> tuple[str, ...]:
+    """The category is a tag too."""
+    return tuple(dict.fromkeys(tag for tag in (books.market.category, *books.details.tags) if tag))
+
+
+def question_id(books: MarketBooks) -> str:
+    return made_hash("question", books.market.key.market)
+
+
+def request_id(books: MarketBooks) -> str:
+    """`negRiskRequestID`."""
+    return made_hash("neg-risk request", books.market.key.market)
+
+
+def made_hash(*parts: str) -> str:
+    """32 bytes that follow from the parts, as 0x hex."""
+    return "0x" + hashlib.sha256(":".join(parts).encode()).hexdigest()

@@ -1,0 +1,42 @@
+"""What a venue's market data costs, and how soon it is whole again.
+
+    ./just bench venues [--quick] [--only NAME]
+
+Each part is a file of its own, `venues_NAME.py`, whose `measure(quick=...)` returns its figures and which says what to reach in
+`TARGETS`:
+
+- `reconnect`: from a lost connection, or a gap in Kalshi's sequence, to fresh books of 1,000 markets. The sandbox's venues are
+  another process, on loopback.
+"""
+
+import argparse
+from types import ModuleType
+from typing import Any
+
+import structlog
+
+from bench import venues_reconnect
+from bench.report import finish
+
+PARTS: dict[str, ModuleType] = {"reconnect": venues_reconnect}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, for a look")
+    parser.add_argument("--only", choices=PARTS, help="this part alone")
+    arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
+    print(__doc__)
+    figures: dict[str, Any] = {"quick": arguments.quick}
+    targets: dict[str, str] = {}
+    for name, part in PARTS.items():
+        if arguments.only in (None, name):
+            print(f"{name}:", flush=True)
+            figures |= part.measure(quick=arguments.quick)
+            targets |= part.TARGETS
+    finish("venues", figures, targets)
+
+
+if __name__ == "__main__":
+    main()
