@@ -196,7 +196,6 @@ class BookKeeper:
                 line = self._line(number)
                 self._distrust(outcome for outcome, book in self._books.items() if book.line is line)
                 line.tell(connected=False, problem=reason)
-                self._log.warning("feed lost", line=number, problem=reason)
             case BooksInvalid(reason, outcomes):
                 count = self._distrust(outcomes)
                 if count:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from arbiter.domain.book import BooksInvalid, MarketEvent
-from arbiter.domain.ids import POLYMARKET, MarketId, OutcomeId, OutcomeKey
+from arbiter.domain.ids import POLYMARKET
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.runtime import Environment
 from arbiter.venues.heartbeat import Heartbeat
@@ -24,11 +23,6 @@ from arbiter.venues.reconnecting import (
     keep_connected,
     shards,
 )
-
-
-def key(number: int) -> OutcomeKey:
-    return OutcomeKey(POLYMARKET, MarketId("0xaa"), OutcomeId(str(number)))
-
 
 # -- backoff --
 
@@ -63,7 +57,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.environment = Environment.simulated(1)
-        self.events: list[MarketEvent] = []
+        self.lost: list[tuple[int, str]] = []
         self.ran: list[tuple[int, float]] = []
 
     def runs(self, line: int) -> list[float]:
@@ -85,11 +79,11 @@ async def test_one_line_is_lost_and_comes_back_while_the_others_go_on(autojump_c
             for line in range(3):
                 nursery.start_soon(
                     lambda line=line: keep_connected(
-                        lambda: run(line), lines.events.append, lambda: [key(line)], lines.environment, venue=POLYMARKET, line=line
+                        lambda: run(line), lambda why: lines.lost.append((line, why)), lines.environment, venue=POLYMARKET, line=line
                     )
                 )
     assert [len(lines.runs(line)) for line in range(3)] == [1, 5, 1]
-    assert lines.events == [BooksInvalid(f"{POLYMARKET} is unavailable: cut", (key(1),))] * 4
+    assert lines.lost == [(1, f"{POLYMARKET} is unavailable: cut")] * 4
     assert all(20.25 <= later - earlier <= 20.5 for earlier, later in zip(lines.runs(1), lines.runs(1)[1:], strict=False))
 
 
@@ -103,11 +97,10 @@ async def test_whatever_ends_a_line_it_runs_again_and_not_before_the_venue_wishe
             raise error
 
     with trio.move_on_after(soonest + 0.6):
-        await keep_connected(run, lines.events.append, list, lines.environment, venue="v", on_lost=lost.append)
+        await keep_connected(run, lost.append, lines.environment, venue="v")
     assert len(lines.ran) >= 2
     assert lines.runs(0)[1] >= soonest
     assert len(lost) >= 1
-    assert lines.events == [], "a line that follows nothing invalidates nothing: no outcomes would mean all of them"
 
 
 async def test_a_bug_ends_the_line(autojump_clock: MockClock) -> None:
@@ -116,13 +109,13 @@ async def test_a_bug_ends_the_line(autojump_clock: MockClock) -> None:
 
     lines = Lines()
     with pytest.raises(LookupError):
-        await keep_connected(run, lines.events.append, list, lines.environment, venue="v")
+        await keep_connected(run, lambda why: None, lines.environment, venue="v")
 
 
 async def test_hours_of_losses_cost_no_memory_and_one_word_a_minute_in_the_log(autojump_clock: MockClock) -> None:
     told = 0
 
-    def emit(event: MarketEvent) -> None:
+    def lost(why: str) -> None:
         nonlocal told
         told += 1
 
@@ -133,7 +126,7 @@ async def test_hours_of_losses_cost_no_memory_and_one_word_a_minute_in_the_log(a
     backoff = Backoff(Random(1), longest=0.5)
     with structlog.testing.capture_logs() as logs, trio.move_on_after(3 * 3600):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: keep_connected(run, emit, lambda: [key(1)], Environment.simulated(1), venue="v", backoff=backoff))
+            nursery.start_soon(lambda: keep_connected(run, lost, Environment.simulated(1), venue="v", backoff=backoff))
             await trio.sleep(3600)
             tracemalloc.start()
             try:

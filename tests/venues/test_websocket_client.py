@@ -552,7 +552,7 @@ async def test_an_hour_of_peers_that_talk_nonsense_costs_no_memory_and_one_word_
             backoff = Backoff(environment.random, longest=4.0)
             nursery.start_soon(well)
             nursery.start_soon(
-                lambda: keep_connected(lambda: bad(nursery, rounds), lambda event: None, list, environment, venue="venue", backoff=backoff)
+                lambda: keep_connected(lambda: bad(nursery, rounds), lambda why: None, environment, venue="venue", backoff=backoff)
             )
             await trio.sleep(300)
             logs.clear()
