@@ -156,6 +156,7 @@ class FrameReader:
     def accept(self, token: Token, venue_ms: int) -> None:
         """Its book has just been replaced by one to be trusted."""
         token.venue_ms = venue_ms
+        token.told_at = token.proved_at = self.now
         token.doubted_at = None
         self._lately[token] = None
         self._repairs.came(token, self.now)
