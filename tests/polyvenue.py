@@ -18,14 +18,15 @@ from arbiter.domain.book import Book, Side
 from arbiter.domain.ids import POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.ladder import Level, Levels
 from arbiter.domain.market import Market, Outcome, TickRange
-from arbiter.domain.market_events import MarketEvent
+from arbiter.domain.market_events import Disconnected, MarketEvent
 from arbiter.domain.money import ONE, Micros, parse_micros
 from arbiter.runtime import Environment
 from arbiter.sandbox.http import Connection, Request, Response, Socket, json_response
 from arbiter.venues.base import Followed, FollowList
 from arbiter.venues.polymarket.client import Polymarket, PolymarketHosts, PolymarketPace
 
-TICK_SECONDS = 0.01
+DELAY_SECONDS = 0.01
+"""What the venue says is on its way for so long."""
 BIDS = "0.40x100 0.42x25.5"
 ASKS = "0.45x7 0.44x3.25"
 Rows = list[dict[str, str]]
@@ -95,6 +96,17 @@ class PolySession:
         if not self.silent:
             whole = events[0] if len(events) == 1 else list(events)
             self.socket.send(whole if isinstance(whole, bytes) else json.dumps(whole).encode())
+            self.venue.wake()
+
+    def drop(self) -> None:
+        """The connection breaks."""
+        self.socket.drop()
+        self.venue.wake()
+
+    def close(self) -> None:
+        """The venue says goodbye."""
+        self.socket.close()
+        self.venue.wake()
 
     def closed(self) -> None:
         self.venue.sessions.remove(self)
@@ -116,6 +128,15 @@ class PolyVenue:
         self.asked: list[Request] = []
         self.wrong_hash: set[str] = set()
         self.rest_away = False
+        self._written = trio.Event()
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._written.set()
+        self._written = trio.Event()
+
+    async def written(self) -> None:
+        await self._written.wait()
 
     def list(self, market: Market, bids: str = BIDS, asks: str = ASKS) -> None:
         """The market's books; NO has none of its own orders, so it is the mirror of YES."""
@@ -234,6 +255,11 @@ class PolyFollower:
         """The events of one kind."""
         return [event for _, event in self.told if isinstance(event, kind)]
 
+    @property
+    def losses(self) -> list[str]:
+        """Why lines were lost."""
+        return [event.reason.removeprefix("polymarket is unavailable: ") for event in self.of(Disconnected)]
+
     def oldest_proof(self, outcome: OutcomeKey, since: float) -> float:
         """The longest time between two proofs of this book, or the last one and now."""
         times = [since, *(at for at in self.proofs.get(outcome, ()) if at > since), trio.current_time()]
@@ -316,6 +342,7 @@ class PolyStage:
                 nursery.start_soon(self._write, connection, stream, nursery.cancel_scope)
                 while not connection.closed:
                     connection.receive(bytes(await stream.receive_some(65536)), self.environment.unix_ms())
+                    self.venue.wake()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
@@ -329,4 +356,5 @@ class PolyStage:
             elif connection.closed:
                 scope.cancel()
                 return
-            await trio.sleep(TICK_SECONDS)
+            await self.venue.written()
+            await trio.sleep(DELAY_SECONDS)

@@ -69,12 +69,12 @@ async def test_both_tokens_of_a_market_share_a_socket_and_each_socket_tells_whos
 async def test_a_line_that_ends_is_connected_again_by_itself_and_no_other_notices(autojump_clock, how):
     async with PolyStage(tokens_per_socket=2).running() as stage:
         await trio.sleep(20)
-        getattr(stage.venue.session_of("1001").socket, how)()
+        getattr(stage.venue.session_of("1001"), how)()
         await trio.sleep(0.05)
         (lost,) = stage.heard.of(Disconnected)
         assert (lost.venue, lost.line) == (POLYMARKET, 0)
         assert [stage.book(number).trusted for number in (1, 2, 3)] == [False, True, True]
-        await trio.sleep(0.25 + ROUND_TRIP)
+        await trio.sleep(0.5 + ROUND_TRIP)
         assert stage.all_trusted
         assert stage.shown() == stage.truth()
         assert len(stage.heard.of(Connected)) == 4
@@ -87,7 +87,7 @@ async def test_an_unreachable_venue_is_tried_again_ever_more_seldom_and_jittered
         await trio.sleep(300)
         attempts = [at for at, event in stage.heard.told if isinstance(event, Disconnected)]
         pauses = [later - earlier for earlier, later in pairwise(attempts)]
-        assert 0.12 <= pauses[0] <= 0.25
+        assert 0.25 <= pauses[0] <= 0.5
         assert 15 <= max(pauses) <= 30
         assert len({round(pause, 3) for pause in pauses}) == len(pauses)
         assert "no route" in stage.heard.of(Disconnected)[0].reason
@@ -101,7 +101,7 @@ async def test_a_venue_that_answers_no_ping_any_more_is_lost_within_the_limits_o
         await trio.sleep(30)
         stage.venue.sessions[0].silent = stage.venue.sessions[0].deaf = True
         await trio.sleep(15 + 5 + ROUND_TRIP)
-        assert [event.reason for event in stage.heard.of(Disconnected)] == ["no PONG for 15 s"]
+        assert stage.heard.losses == ["no PONG for 15 s"]
         await trio.sleep(1)
         assert stage.all_trusted
 
@@ -111,7 +111,7 @@ async def test_a_line_that_brings_no_book_at_all_is_lost_and_lives_are_told_as_p
     stage.venue.withheld = {"1001", "1002"}
     async with stage.running():
         await trio.sleep(16)
-        assert [event.reason for event in stage.heard.of(Disconnected)] == ["no book within 15 s"]
+        assert stage.heard.losses == ["no book within 15 s"]
         assert [line for _, line in stage.heard.lives[:3]] == [0, 0, 0]
 
 
