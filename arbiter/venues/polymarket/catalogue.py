@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -12,7 +11,7 @@ from arbiter.domain.market import Market, MarketStatus
 from arbiter.errors import NotFound, VenueRejected
 from arbiter.venues.base import CataloguePage, Selection
 from arbiter.venues.polymarket.counters import Counters
-from arbiter.venues.polymarket.metadata import EventsPage, GammaEvent, MarketsPage, read_event, read_listed, to_event
+from arbiter.venues.polymarket.metadata import GammaEvent, GammaPage, read_event, read_listed, to_event
 from arbiter.venues.rest import Params, RestClient
 
 PAGE = 100
@@ -22,8 +21,6 @@ IDS_AT_ONCE = 50
 _ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
 
 Listed = tuple[Market, GammaEvent]
-
-P = TypeVar("P", MarketsPage, EventsPage)
 
 
 class Catalogue:
@@ -82,7 +79,7 @@ class Catalogue:
         params += [("order", "volumeNum"), ("ascending", "false")] if selection.limit else []
         params += [("end_date_min", _iso(selection.closes_after))] if selection.closes_after else []
         params += [("end_date_max", _iso(selection.closes_before))] if selection.closes_before else []
-        async with aclosing(self._keyset("/markets/keyset", MarketsPage, [params])) as pages:
+        async with aclosing(self._keyset("/markets/keyset", [params])) as pages:
             async for page in pages:
                 yield list(self._readable(page.markets or (), None))
 
@@ -94,7 +91,7 @@ class Catalogue:
             [("slug", name) for name in names[start : start + IDS_AT_ONCE]] for start in range(0, len(names), IDS_AT_ONCE)
         ]
         chosen += [[("tag_id" if tag.isdecimal() else "tag_slug", tag)] for tag in selection.series]
-        async with aclosing(self._keyset("/events/keyset", EventsPage, chosen)) as pages:
+        async with aclosing(self._keyset("/events/keyset", chosen)) as pages:
             async for page in pages:
                 yield [each for raw in page.events or () for each in self._of_event(raw)]
 
@@ -116,14 +113,14 @@ class Catalogue:
             if market is not None:
                 yield market, its_event
 
-    async def _keyset(self, path: str, type_: type[P], chosen: Iterable[Params]) -> AsyncGenerator[P]:
+    async def _keyset(self, path: str, chosen: Iterable[Params]) -> AsyncGenerator[GammaPage]:
         """All pages of each choice. What is closed is asked for by itself: whether it is left out otherwise depends on the path (A1)."""
         for params in chosen:
             for closed in ("false", "true") if self._selection.ended else ("false",):
                 narrowed = [("limit", str(PAGE)), ("closed", closed), *params]
                 cursor, cursors = "", {""}
                 while True:
-                    page: P = await self._gamma.get(path, type_, [*narrowed, ("after_cursor", cursor)] if cursor else narrowed)
+                    page = await self._gamma.get(path, GammaPage, [*narrowed, ("after_cursor", cursor)] if cursor else narrowed)
                     yield page
                     cursor = page.next_cursor or ""
                     if not cursor:
@@ -136,7 +133,7 @@ class Catalogue:
 async def read_one(gamma: RestClient, market: MarketId) -> Market:
     """One market, open or not. NotFound; VenueUnavailable, VenueRejected."""
     for closed in ("false", "true"):
-        page = await gamma.get("/markets/keyset", MarketsPage, [("condition_ids", market), ("closed", closed), ("limit", "1")])
+        page = await gamma.get("/markets/keyset", GammaPage, [("condition_ids", market), ("closed", closed), ("limit", "1")])
         for raw in page.markets or ():
             try:
                 found, _ = read_listed(raw)

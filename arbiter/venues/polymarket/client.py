@@ -13,18 +13,21 @@ from typing import NoReturn
 
 import trio
 
+from arbiter.domain.book import PublicTrade
 from arbiter.domain.ids import POLYMARKET, MarketId, OutcomeId
 from arbiter.domain.market import Market, Resolution
-from arbiter.domain.market_events import MarketResolved, PublicTrade
+from arbiter.domain.market_events import MarketResolved
 from arbiter.domain.money import ONE
 from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Capabilities, CataloguePage, FollowList, Listener, Network, Selection, Surroundings
+from arbiter.venues.limiter import Limiter
 from arbiter.venues.polymarket.catalogue import Catalogue, read_one
 from arbiter.venues.polymarket.counters import Counters
 from arbiter.venues.polymarket.data_api import DataApi
 from arbiter.venues.polymarket.data_rows import WalletTrade
 from arbiter.venues.polymarket.hash_alarms import HashAlarms
 from arbiter.venues.polymarket.hosts import PolymarketHosts, PolymarketPace
+from arbiter.venues.polymarket.limits import CLOB, DATA, GAMMA
 from arbiter.venues.polymarket.line import Shared
 from arbiter.venues.polymarket.lines import Lines
 from arbiter.venues.polymarket.proofs import Proofs
@@ -63,13 +66,16 @@ class Polymarket:
         self._surroundings = surroundings
         self._pace = pace
         self._counters = Counters(self.name, surroundings)
+        tables = {hosts.gamma_url: GAMMA, hosts.data_url: DATA, hosts.clob_url: CLOB}
+        self._limiters = {url: Limiter(self.name, table, surroundings) for url, table in tables.items()}
 
     def statistics(self) -> dict[str, int]:
         return self._counters.statistics()
 
     def rest(self, base_url: str) -> RestClient:
         """A client of one of the venue's hosts; use it as a context."""
-        return RestClient(self.name, base_url, self._network, self._surroundings.random)
+        limiter = self._limiters[base_url]
+        return RestClient(self.name, base_url, self._network, self._surroundings, limiter=limiter, tally=self._counters)
 
     # -- what is listed --
 

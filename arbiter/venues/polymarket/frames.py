@@ -6,10 +6,10 @@ at later is left to `look`, which is called about twice a second.
 
 from collections.abc import Callable, Iterable
 
-from arbiter.domain.book import Side
+from arbiter.domain.book import PublicTrade, Side
 from arbiter.domain.ids import POLYMARKET, MarketId
 from arbiter.domain.market import Resolution, TickRange
-from arbiter.domain.market_events import GridChanged, MarketListed, MarketResolved, PublicTrade, Ticker
+from arbiter.domain.market_events import GridChanged, MarketListed, MarketResolved, Ticker
 from arbiter.domain.money import ONE, ZERO, Micros
 from arbiter.errors import VenueUnavailable
 from arbiter.venues.base import Listener
@@ -156,6 +156,7 @@ class FrameReader:
     def accept(self, token: Token, venue_ms: int) -> None:
         """Its book has just been replaced by one to be trusted."""
         token.venue_ms = venue_ms
+        token.told_at = token.proved_at = self.now
         token.doubted_at = None
         self._lately[token] = None
         self._repairs.came(token, self.now)
@@ -187,7 +188,7 @@ class FrameReader:
         try:
             agrees = wire.best_price(said.best_bid) == token.bids.highest and wire.best_price(said.best_ask) == token.asks.lowest
         except ValueError as error:
-            self._counters.malformed("bad_best_price", str(error))
+            self._counters.odd("bad_best_price", str(error))
             return
         if agrees:
             token.doubted_at = None
@@ -227,7 +228,7 @@ class FrameReader:
         """REST says "" for the side where it does not know; a trade without a side moves nothing."""
         side = _SIDES.get(event.side)
         if side is None:
-            self._counters.unknown_event("trade_without_side")
+            self._counters.unknown("trade_without_side")
             return
         price, size = price_micros(event.price), fast_size(event.size)
         self._listener.tell(PublicTrade(token.key, price, size, side, event.timestamp))
@@ -278,7 +279,7 @@ class FrameReader:
             return
         for event in wire.read_unusual(frame):
             if isinstance(event, wire.UnknownEvent):
-                self._counters.unknown_event(event.name)
+                self._counters.unknown(event.name)
             elif isinstance(event, wire.Oddity):
                 self._odd(event, frame)
             else:
@@ -286,11 +287,11 @@ class FrameReader:
 
     def _odd(self, oddity: wire.Oddity, frame: bytes) -> None:
         if not oddity.assets:
-            self._counters.malformed(oddity.kind, oddity.problem, frame)
+            self._counters.odd(oddity.kind, oddity.problem, frame)
             raise VenueUnavailable(POLYMARKET, "a malformed frame")
         known = {token.id: token for asset in oddity.assets if (token := self._tokens.get(asset)) is not None}
         self._bad_field(known.values(), ValueError(oddity.problem), frame)
 
     def _bad_field(self, tokens: Iterable[Token], error: ValueError, frame: bytes) -> None:
-        self._counters.malformed("bad_field", str(error), frame)
+        self._counters.odd("bad_field", str(error), frame)
         self._repairs.distrust(tokens, "a malformed frame", self.now)

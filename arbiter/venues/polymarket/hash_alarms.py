@@ -54,7 +54,7 @@ class HashAlarms:
         try:
             same = _levels(told) == _levels(book)
         except ValueError as error:
-            self._counters.malformed("bad_rest_books", str(error))
+            self._counters.odd("bad_rest_books", str(error))
             return
         if same:
             self._false += 1

@@ -35,9 +35,6 @@ class PolymarketPace(msgspec.Struct, frozen=True):
     """The venue sends the new book by itself; a token whose book has not come by then is subscribed anew."""
     doubt: float = 2.0
     """A crossed book, or one that another message of the venue contradicts, may right itself for so long."""
-    first_pause: float = 0.25
-    longest_pause: float = 30.0
-    """Between two attempts to connect: doubled each time, jittered."""
     proof: float = 6.0
     """A book of which nothing was told for this long is compared with REST: a PONG alone proves nothing (silent freeze)."""
     audit: float = 60.0

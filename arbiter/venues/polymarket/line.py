@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -11,6 +12,7 @@ from arbiter.domain.ids import POLYMARKET
 from arbiter.domain.market_events import Connected, Disconnected
 from arbiter.errors import VenueUnavailable
 from arbiter.venues.base import Listener, Network, Surroundings
+from arbiter.venues.heartbeat import Heartbeat
 from arbiter.venues.one_error import one_error
 from arbiter.venues.polymarket.counters import Counters
 from arbiter.venues.polymarket.frames import FrameReader
@@ -18,11 +20,13 @@ from arbiter.venues.polymarket.hosts import PolymarketPace
 from arbiter.venues.polymarket.repairs import Repairs
 from arbiter.venues.polymarket.tokens import Token
 from arbiter.venues.polymarket.wire import BookEvent
+from arbiter.venues.reconnecting import keep_connected
 from arbiter.venues.websocket import WebSocket, connected
 
 LOOK_SECONDS = 0.5
-SETTLED_SECONDS = 10.0
-"""A connection that lived for this long ends the backoff."""
+LARGEST_MESSAGE = 4 * 1024 * 1024
+"""The first books of a full line, all in one message, are about half of it."""
+PING = b"PING"
 MOST_TOKENS_A_MESSAGE = 500
 """Of a later subscription, so that no message of ours grows beyond what a venue may take."""
 
@@ -64,7 +68,8 @@ class Line:
         self._again: list[Token] = []
         self._failed = trio.Event()
         self._failure = ""
-        self._began = self._pong_at = 0.0
+        self._began = 0.0
+        self._beat: Callable[[], None] = _ignore
 
     # -- what is followed --
 
@@ -115,21 +120,9 @@ class Line:
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled by `scope`."""
-        failures = 0
         with self.scope:
-            while True:
-                try:
-                    await self._connect_once()
-                except VenueUnavailable as error:
-                    settled = self._up and self._monotonic() - self._began >= SETTLED_SECONDS
-                    failures = 1 if settled else failures + 1
-                    self._lose(error.problem)
-                await trio.sleep(self._pause(failures))
+            await keep_connected(self._connect_once, self._lose, self._shared.surroundings, venue=POLYMARKET, line=self.number)
         self._lose("nothing is followed over it any more")
-
-    def _pause(self, failures: int) -> float:
-        longest = min(self._pace.longest_pause, self._pace.first_pause * 2.0 ** min(failures - 1, 20))
-        return longest * (0.5 + self._shared.surroundings.random.random() / 2)
 
     def _lose(self, reason: str) -> None:
         """What came over this connection is worth nothing from now on."""
@@ -143,12 +136,19 @@ class Line:
 
     async def _connect_once(self) -> NoReturn:
         """Until the connection ends; always with VenueUnavailable."""
-        async with connected(POLYMARKET, self._shared.network, f"{self._shared.ws_url}/ws/market") as socket:
+        shared = self._shared
+        url = f"{shared.ws_url}/ws/market"
+        async with connected(POLYMARKET, shared.network, url, tally=shared.counters, largest=LARGEST_MESSAGE) as socket:
             self._begin()
+            heartbeat = Heartbeat(
+                POLYMARKET, self._monotonic, partial(socket.send_text, PING), every=self._pace.ping, dead=self._pace.pong, name="PONG"
+            )
+            self._beat = heartbeat.beat
             with one_error():
                 async with trio.open_nursery() as nursery:
-                    for task in (self._subscribe, self._keep_alive, self._watch):
-                        nursery.start_soon(task, socket)
+                    nursery.start_soon(self._subscribe, socket)
+                    nursery.start_soon(self._watch, socket)
+                    nursery.start_soon(heartbeat.watch)
                     nursery.start_soon(self._end_when_failed)
                     await socket.listen(self._reader.read, _ignore)
         raise VenueUnavailable(POLYMARKET, "the connection ended")
@@ -157,7 +157,7 @@ class Line:
         now = self._monotonic()
         self._shared.counters.connections += 1
         self._up = True
-        self._began = self._pong_at = now
+        self._began = now
         self._reader.books = 0
         self._reader.look(now)
         self._failed, self._again, self._subscribed = trio.Event(), [], {}
@@ -183,16 +183,9 @@ class Line:
             await _send_all(socket, "unsubscribe", gone + again)
             await _send_all(socket, "subscribe", new + again)
 
-    async def _keep_alive(self, socket: WebSocket) -> None:
-        """Text PINGs: protocol-level ones are no substitute (A7.1)."""
-        while True:
-            await socket.send_text(b"PING")
-            await trio.sleep(self._pace.ping)
-            if self._monotonic() - self._pong_at > self._pace.pong:
-                raise VenueUnavailable(POLYMARKET, f"no PONG for {self._pace.pong:g} s")
-
     def _on_pong(self) -> None:
-        self._pong_at = self._monotonic()
+        """Text PINGs and PONGs: protocol-level ones are no substitute (A7.1)."""
+        self._beat()
         self._shared.listener.alive(self.number)
 
     # -- what watches --

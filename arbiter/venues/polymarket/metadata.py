@@ -84,16 +84,13 @@ class GammaMarket(msgspec.Struct, rename="camel"):
     tags: list[Tag] | None = None
 
 
-class MarketsPage(msgspec.Struct):
-    """One page of `/markets/keyset`; no `next_cursor` on the last. Markets stay undecoded: an odd one must not hide the others."""
+class GammaPage(msgspec.Struct):
+    """One page of `/markets/keyset` or `/events/keyset`; no `next_cursor` on the last.
+
+    Its rows stay undecoded: an odd one must not hide the others.
+    """
 
     markets: list[msgspec.Raw] | None = None
-    next_cursor: str | None = None
-
-
-class EventsPage(msgspec.Struct):
-    """One page of `/events/keyset`, in the same way."""
-
     events: list[msgspec.Raw] | None = None
     next_cursor: str | None = None
 

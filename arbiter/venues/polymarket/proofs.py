@@ -120,7 +120,7 @@ class Proofs:
         except VenueUnavailable:
             return None
         except VenueRejected as error:
-            self._counters.malformed("bad_rest_books", str(error))
+            self._counters.odd("bad_rest_books", str(error))
             return None
         self._counters.compared += len(wanted)
         return {book.asset_id: book for book in answer}
@@ -134,7 +134,7 @@ class Proofs:
         try:
             same = is_same(token, book)
         except ValueError as error:
-            self._counters.malformed("bad_rest_books", str(error))
+            self._counters.odd("bad_rest_books", str(error))
             return False
         if same:
             self._contradicted.pop(token, None)

@@ -82,7 +82,7 @@ class Repairs:
         doubt = self.pace.doubt
         for token in tuple(self._suspected):
             if token.crossed_at is not None and now - token.crossed_at > doubt:
-                self._counters.crossed += 1
+                self._counters.crossed_books += 1
                 self.distrust((token,), "the book stays crossed", now)
             elif token.doubted_at is not None and now - token.doubted_at > doubt:
                 self._counters.contradicted += 1

@@ -100,7 +100,7 @@ class Resolved(msgspec.Struct, tag_field="event_type", tag="market_resolved"):
 
 
 SocketEvent = BookEvent | PriceChange | LastTrade | TickSizeChange | BestBidAsk | NewMarket | Resolved
-_KNOWN_EVENTS = frozenset(
+KNOWN_EVENTS = frozenset(
     ("book", "price_change", "last_trade_price", "tick_size_change", "best_bid_ask", "new_market", "market_resolved"),
 )
 
@@ -143,7 +143,7 @@ def read_unusual(frame: bytes) -> Iterator[SocketEvent | UnknownEvent | Oddity]:
 def _converted(event: Any) -> SocketEvent | UnknownEvent | Oddity:
     if not isinstance(event, dict) or not isinstance(event.get("event_type"), str):
         return Oddity("no_event", f"an event without event_type: {type(event).__name__}", tuple(_named_assets(event)))
-    if event["event_type"] not in _KNOWN_EVENTS:
+    if event["event_type"] not in KNOWN_EVENTS:
         return UnknownEvent(event["event_type"])
     if not str(event.get("timestamp")).isdecimal():
         event.pop("timestamp", None)  # no reason to do without the rest
