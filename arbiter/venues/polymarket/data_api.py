@@ -5,8 +5,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from arbiter.domain.ids import MarketId
+from arbiter.domain.ids import POLYMARKET, MarketId
 from arbiter.domain.money import Micros
+from arbiter.errors import VenueRejected
 from arbiter.venues.polymarket.data_rows import (
     LeaderboardRow,
     ResolutionRow,
@@ -52,7 +53,7 @@ class _Envelope(msgspec.Struct):
 
 
 class _Single(msgspec.Struct):
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class DataApi:
@@ -105,10 +106,14 @@ class DataApi:
     async def value(self, user: str) -> Micros | None:
         """What a wallet's positions are worth; None where the venue knows none."""
         answer = (await self._rest.get("/v2/value", _Single, [("user", user)])).data
-        rows = msgspec.json.decode(answer) if answer is not None else None
-        if not rows:
+        rows = msgspec.json.decode(answer)
+        row = rows[0] if isinstance(rows, list) and rows else rows
+        if not row:
             return None
-        return read_value(msgspec.json.encode(rows[0]) if isinstance(rows, list) else answer or b"")
+        try:
+            return read_value(msgspec.json.encode(row))
+        except ValueError as error:
+            raise VenueRejected(POLYMARKET, f"/v2/value is not what the API promises: {error}") from None
 
     async def leaderboard(
         self, *, category: str = "", period: str = "week", by_volume: bool = False, limit: int = 100, cursor: str = ""
