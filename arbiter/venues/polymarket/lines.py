@@ -58,10 +58,9 @@ class Lines:
 
     def _drop(self, key: MarketKey, touched: dict[Line, bool]) -> None:
         market = self._markets.pop(key)
-        line = market.yes.line
-        if line is not None:
-            line.drop(market.tokens)
-            touched.setdefault(line, False)
+        line = next(line for line in self._lines.values() if market.yes.id in line.tokens)
+        line.drop(market.tokens)
+        touched.setdefault(line, False)
 
     def _add(self, key: MarketKey, followed: Followed, touched: dict[Line, bool]) -> None:
         market = self._markets[key] = FollowedMarket(followed)

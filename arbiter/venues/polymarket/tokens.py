@@ -1,6 +1,6 @@
 """What is known of each followed token and its market. Plain data: frames, repairs and proofs work on it."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from arbiter.domain.book import Book
 from arbiter.domain.ids import OutcomeKey
@@ -8,10 +8,24 @@ from arbiter.domain.market import Resolution
 from arbiter.domain.money import Micros
 from arbiter.venues.base import Followed
 
-if TYPE_CHECKING:
-    from arbiter.venues.polymarket.line import Line
-
 NEVER = float("-inf")
+
+
+class Carrier(Protocol):
+    """The line that a token's book comes over, as those see it who judge the book."""
+
+    @property
+    def told_at(self) -> float:
+        """When any frame came last."""
+
+    def distrust(self, token: "Token", reason: str, seconds: float | None = None) -> None:
+        """Its book is wrong: it is subscribed anew, as soon as its patience allows or after so many seconds."""
+
+    def accept(self, token: "Token", venue_ms: int) -> None:
+        """Its book has just been replaced by one to be trusted, from elsewhere."""
+
+    def fail(self, reason: str) -> None:
+        """The connection is no good: make another."""
 
 
 class Token:
@@ -46,7 +60,7 @@ class Token:
         self.book = book
         self.bids = book.bid_side
         self.asks = book.ask_side
-        self.line: Line | None = None
+        self.line: Carrier | None = None
         self.venue_ms = 0
         """The venue's time of what was told last."""
         self.skipped = 0
