@@ -177,7 +177,10 @@ class BooksUpdate(msgspec.Struct, frozen=True):
 
 
 class OrderInfo(msgspec.Struct, frozen=True):
-    """An order. `idempotency_key` as it was placed; `strategy` is who placed it, "manual" the user."""
+    """An order. `idempotency_key` as it was placed; `strategy` is who placed it, "manual" the user.
+
+    Where the server is newer than this client: a `state` that is not known here is UNKNOWN, a `tif` None.
+    """
 
     order_id: str
     outcome: OutcomeKey
@@ -187,7 +190,7 @@ class OrderInfo(msgspec.Struct, frozen=True):
     filled: Micros
     state: OrderState
     reason: str
-    tif: TimeInForce
+    tif: TimeInForce | None
     created_ms: int
     updated_ms: int
     idempotency_key: str
