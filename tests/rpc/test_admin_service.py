@@ -58,7 +58,7 @@ def buy(client, program, key, price=450_000):
     return client.place_order(program.poly.yes_key, Side.BUY, price, 10 * MICRO, idempotency_key=key, tif=TimeInForce.GTC)
 
 
-METHODS = ("ListActors", "CreateUser", "SetTier", "ListUsers", "SuspendUser", "HaltAll", "ResumeAll")
+METHODS = ("ListActors", "CreateUser", "SetTier", "ListUsers", "SuspendUser", "ForgetAuthenticator", "HaltAll", "ResumeAll")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -67,6 +67,7 @@ async def test_each_method_is_for_operators_alone_and_changes_nothing_for_others
         "CreateUser": admin_pb2.CreateUserRequest(user_id="mallory", name="M", role="operator"),
         "SetTier": admin_pb2.SetTierRequest(user_id="free", tier="enterprise"),
         "SuspendUser": admin_pb2.SuspendUserRequest(user_id="pro", suspended=True),
+        "ForgetAuthenticator": admin_pb2.ForgetAuthenticatorRequest(user_id="pro"),
         "ResumeAll": admin_pb2.ResumeAllRequest(confirm=True),
     }
     for user in ("free", "enterprise"):
