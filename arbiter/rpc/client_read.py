@@ -131,7 +131,8 @@ def stop_report(m: trading_pb2.EmergencyStopResponse) -> StopReport:
 
 def overview(m: trading_pb2.OverviewResponse) -> Overview:
     positions = tuple(position(each) for each in m.positions)
-    return Overview(profile(m.profile), trading_state(m.trading), strategies(m.strategies), wallet(m.wallet), positions)
+    withdrawn = {each.name: each.disabled_reason for each in m.strategies if each.disabled_reason}
+    return Overview(profile(m.profile), trading_state(m.trading), strategies(m.strategies), wallet(m.wallet), positions, withdrawn)
 
 
 def strategies(listed: Iterable[strategy_pb2.Strategy]) -> dict[str, bool]:

@@ -130,13 +130,17 @@ class PositionInfo(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """What a dashboard shows. `strategies`: every one by name, and whether it is switched on."""
+    """What a dashboard shows. `strategies`: every one by name, and whether it is switched on.
+
+    `withdrawn`: those that were switched off for the user, and why: `tier` or `suspended`.
+    """
 
     profile: Profile
     trading: TradingStateInfo
     strategies: dict[str, bool]
     wallet: Wallet
     positions: tuple[PositionInfo, ...]
+    withdrawn: dict[str, str] = {}
 
 
 class PositionsUpdate(msgspec.Struct, frozen=True):

@@ -132,7 +132,7 @@ async def test_another_tier_holds_from_the_next_call_on(ask, refused, connect):
         assert (await ask("SetTier", admin_pb2.SetTierRequest(user_id="free", tier="pro"))).user.tier == "pro"
         assert await client.set_arb_enabled(True)
         lower = (await ask("SetTier", admin_pb2.SetTierRequest(user_id="free", tier="free"))).user
-        assert (lower.tier, list(lower.strategies)) == ("free", ["arbitrage"])  # it goes no further, and is not closed
+        assert (lower.tier, list(lower.strategies)) == ("free", [])  # switched off, and no position closed
         assert (await client.get_profile()).tier == "free"
     for request, code in (
         (admin_pb2.SetTierRequest(user_id="free"), grpc.StatusCode.INVALID_ARGUMENT),
@@ -140,6 +140,27 @@ async def test_another_tier_holds_from_the_next_call_on(ask, refused, connect):
         (admin_pb2.SetTierRequest(user_id="nobody", tier="pro"), grpc.StatusCode.NOT_FOUND),
     ):
         assert (await refused("SetTier", request))[0] is code
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "reason"),
+    [
+        ("SetTier", admin_pb2.SetTierRequest(user_id="pro", tier="free"), "tier"),
+        ("SuspendUser", admin_pb2.SuspendUserRequest(user_id="pro", suspended=True), "suspended"),
+    ],
+)
+async def test_who_loses_tier_or_standing_sees_arbitrage_off_and_why(ask, program, connect, method, request_, reason):
+    async with connect("pro") as client:
+        await client.set_arb_enabled(True)
+        assert list((await ask("ListUsers")).users[-1].strategies) == ["arbitrage"]
+    assert not (await ask(method, request_)).user.strategies
+    async with connect() as client:
+        await client.authenticate(program.api_keys["pro"])
+        overview = await client.get_overview()
+        assert (overview.strategies, overview.withdrawn) == ({"arbitrage": False}, {"arbitrage": reason})
+        assert await client.list_strategies() == {"arbitrage": False}
+        with pytest.raises(NotPermittedError):
+            await client.set_arb_enabled(True)
 
 
 async def test_users_are_listed_page_by_page(ask, refused):
