@@ -13,9 +13,9 @@ from arbiter.config import Settings
 from arbiter.data_folder import DataFolder, Secret
 from arbiter.errors import ConfigError
 from arbiter.runtime import Environment
-from arbiter.sandbox.exchange import Sandbox
+from arbiter.sandbox.exchange import REAL, Sandbox
 from arbiter.sandbox.faults import Script
-from arbiter.sandbox.generated import GeneratedWorld
+from arbiter.sandbox.living import LivingWorld
 from arbiter.sandbox.recording import RecordedWorld, Recording
 from arbiter.sandbox.shells import Shell, Wake, serve_sockets
 from arbiter.sandbox.telegram.engine import TelegramEngine
@@ -37,7 +37,7 @@ BOT_TOKEN = Secret(
 async def make_world(settings: Settings, now_ms: int) -> World:
     """What happens on the venues: generated, or played from a recording. Raises ConfigError for a bad one."""
     if not settings.recording:
-        return GeneratedWorld(settings.sandbox_seed, now_ms)
+        return LivingWorld(settings.sandbox_seed, now_ms)
     # abandoned: a signal does not wait for the end of a long recording, and the thread only reads
     recording = await trio.to_thread.run_sync(_load, settings.recording, abandon_on_cancel=True)
     return RecordedWorld(recording, now_ms, speed=settings.recording_speed)
@@ -64,16 +64,17 @@ async def start_venues(world: World, script: Script, environment: Environment, n
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    sandbox = Sandbox(world, {KALSHI_KEY_ID: public}, script=script)
+    details = world.details if isinstance(world, LivingWorld) else {}
+    sandbox = Sandbox(world, {KALSHI_KEY_ID: public}, script=script, details=details, habits=REAL)
     shell = Shell(sandbox, environment.unix_ms, Wake())
     nursery.start_soon(shell.tick_for_ever)
     polymarket_port = await nursery.start(serve_sockets, shell, sandbox.polymarket, 0)
     kalshi_port = await nursery.start(serve_sockets, shell, sandbox.kalshi, 0)
     network = SocketNetwork()
-    http, ws = f"http://127.0.0.1:{polymarket_port}", f"ws://127.0.0.1:{polymarket_port}"
+    polymarket, ws = f"http://127.0.0.1:{polymarket_port}", f"ws://127.0.0.1:{polymarket_port}"
     kalshi_hosts = KalshiHosts(f"http://127.0.0.1:{kalshi_port}/trade-api/v2", f"ws://127.0.0.1:{kalshi_port}")
     return [
-        Polymarket(PolymarketHosts(http, http, ws), network, environment),
+        Polymarket(PolymarketHosts(polymarket, polymarket, ws), network, environment),
         Kalshi(kalshi_hosts, KalshiSigner(KALSHI_KEY_ID, private), network, environment),
     ]
 

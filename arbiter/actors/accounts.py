@@ -10,6 +10,7 @@ import trio
 from arbiter.actors.brake import Latch
 from arbiter.actors.journal import Commit
 from arbiter.actors.journal import Messages as JournalMessages
+from arbiter.domain import entitlement
 from arbiter.domain.account import Account, ApiKey, Role, TelegramLink, Tier, UserSettings, sessions_ended
 from arbiter.domain.ids import UserId
 from arbiter.domain.link_codes import LinkCodes, NewCode, TooManyTries
@@ -17,7 +18,7 @@ from arbiter.errors import ActorStopped, AskTimeout, Conflict, LimitExceeded, No
 from arbiter.runtime import Actor, Environment, MailboxFull, Message, Ref, Request, Topic
 from arbiter.store.base import PutAccount, Store
 
-ARBITRAGE = "arbitrage"
+ARBITRAGE = entitlement.ARBITRAGE
 STRATEGIES = {ARBITRAGE: "Two-venue arbitrage: buy both sides of one proposition for less than it pays."}
 """Every strategy that exists, with what it does in one line."""
 
@@ -52,14 +53,14 @@ class ChangeSettings(Request[Account], frozen=True, tag=True):
 
 
 class SetTier(Request[Account], frozen=True, tag=True):
-    """Put an account into a tier. Nothing is closed by a lower one. NotFound."""
+    """Put an account into a tier. A lower one closes no position; strategies that it does not have are switched off. NotFound."""
 
     user: UserId
     tier: Tier
 
 
 class SetSuspended(Request[Account], frozen=True, tag=True):
-    """Suspend an account, or lift that. Suspended it reads, cancels and reduces, and enters nothing. NotFound."""
+    """Suspend an account, or lift that. Suspended it reads, cancels and reduces, enters nothing and runs no strategy. NotFound."""
 
     user: UserId
     suspended: bool
@@ -75,7 +76,7 @@ class ListAccounts(Request[tuple[Account, ...]], frozen=True, tag=True):
 class SwitchStrategy(Request[Account], frozen=True, tag=True):
     """Switch a strategy on or off for a user. NotFound for an unknown strategy.
 
-    Switching on: NotAllowed for an operator or when suspended, RefusedByRisk while trading is stopped.
+    Switching on: NotAllowed for an operator, when suspended or in a tier without it, RefusedByRisk while trading is stopped.
     """
 
     user: UserId
@@ -187,7 +188,7 @@ class Accounts(Actor[Messages]):
     async def started(self) -> None:
         self._changes.start_over()
         for account in await self._store.accounts():
-            self._remember(account)
+            self._remember(entitlement.entitled(account))
 
     async def handle(self, message: Messages) -> object:
         match message:
@@ -243,13 +244,12 @@ class Accounts(Actor[Messages]):
             raise NotFound(f"there is no strategy {strategy[:40]!r}; there are: {', '.join(STRATEGIES)}")
         if enabled and account.role is Role.OPERATOR:
             raise NotAllowed("an operator's account does not trade")
-        if enabled and account.suspended:
-            raise NotAllowed("the account is suspended")
+        withheld = entitlement.withheld(account, strategy) if enabled else ""
+        if withheld:
+            raise NotAllowed("the account is suspended" if withheld == entitlement.SUSPENDED else entitlement.not_in_tier(account.tier))
         if enabled:
             self._latch.require_trading(account.user)
-        others = set(account.strategies) - {strategy}
-        wanted = others | {strategy} if enabled else others
-        return await self._keep(msgspec.structs.replace(account, strategies=tuple(sorted(wanted))))
+        return await self._keep(entitlement.switched(account, strategy, on=enabled))
 
     async def _switch_all_off(self, account: Account) -> tuple[str, ...]:
         # written also where none is on: an enabling whose outcome stayed unknown may be in the store
@@ -279,11 +279,13 @@ class Accounts(Actor[Messages]):
     async def _keep(self, account: Account) -> Account:
         """Durable, then remembered and told. Where that takes too long, what the store says in the end is what holds.
 
-        Whoever is suspended is signed out of everything, and may sign in again to read, cancel and reduce.
+        Strategies that the account may not run are off from then on. Whoever is suspended is signed out of everything, and may sign in
+        again to read, cancel and reduce.
         """
         before = self._accounts.get(account.user)
         if before is not None and account.suspended and not before.suspended:
             account = sessions_ended(account)
+        account = entitlement.entitled(account)
         try:
             await self._journal.ask(Commit((PutAccount(account),)), timeout=COMMIT_SECONDS)
         except AskTimeout:

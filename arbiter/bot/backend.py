@@ -57,22 +57,24 @@ class Backend:
 
     # -- asking --
 
-    async def ask(self, telegram_id: int, call: Callable[[ArbiterClient], Awaitable[T]]) -> T:
+    async def ask(self, telegram_id: int, call: Callable[[ArbiterClient], Awaitable[T]], code: str = "") -> T:
         """Make a call as the user who is linked to this Telegram id. Raises ArbiterClientError; NotLinked is one.
 
-        The call is made again where the connection turns out to be dead or the token to be refused: it must bear that.
+        The call is made again where the connection turns out to be dead or the token to be refused: it must bear that. With a code of the
+        authenticator it is not, where the code may have been used.
         """
         for last in (False, True):
             client = await self._connected()
             try:
-                return await call(client.acting_as(await self._token(client, telegram_id)))
+                user = client.acting_as(await self._token(client, telegram_id))
+                return await call(user.with_code(code) if code else user)
             except AuthenticationError:
                 self.forget(telegram_id)
                 if last:
                     raise
-            except NotConnected:
+            except NotConnected as error:
                 self._drop(client)
-                if last:
+                if last or (code and error.begun):
                     raise
         raise AssertionError("the second round returns or raises")
 

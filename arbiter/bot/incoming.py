@@ -4,7 +4,7 @@ The bot acts in private chats alone, for who sent the update. Edits, channels, o
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from telegram import CallbackQuery, Message, Update
@@ -28,9 +28,12 @@ class Typed:
 
 @dataclass(frozen=True)
 class Chatted:
-    """Text that is no command, in a private chat."""
+    """Text that is no command, in a private chat. `sent_ms`: UTC."""
 
     user: int
+    message: int
+    text: str = field(repr=False)
+    sent_ms: int
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def _message(message: Message, bot_name: str) -> Typed | Chatted | InGroup | Non
     private = message.chat.type == ChatType.PRIVATE
     command = _COMMAND.fullmatch(message.text)
     if command is None:
-        return Chatted(sender.id) if private and message.chat.id == sender.id else None
+        if not private or message.chat.id != sender.id:
+            return None
+        return Chatted(sender.id, message.message_id, message.text, _ms(message.date))
     name, addressed, arguments = command.group(1).lower(), command.group(2), command.group(3) or ""
     if addressed is not None and addressed.lower() != bot_name.lower():
         return None

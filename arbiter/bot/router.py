@@ -1,12 +1,14 @@
 """From an update to its answer: who may, which command, what goes wrong. Denies by default; nothing escapes but cancellation."""
 
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from arbiter.bot.backend import Backend
 from arbiter.bot.buttons import Buttons
 from arbiter.bot.chats import Lane, Received
+from arbiter.bot.codes import Codes, Waiting
 from arbiter.bot.commands.base import Call
 from arbiter.bot.commands.table import ACTIONS, BY_NAME
 from arbiter.bot.explain import explain
@@ -47,6 +49,7 @@ class Router:
         self._environment = environment
         self._bot_name = bot_name
         self._reception = Reception(backend, stops, allowed, environment)
+        self._codes = Codes(environment)
         self._log = structlog.get_logger(component="telegram")
 
     def admit(self, received: Received) -> Lane:
@@ -76,8 +79,8 @@ class Router:
                 await self._typed(asked, self._call(asked, asked.arguments, received, forwarded=asked.forwarded))
             case Pressed():
                 await self._pressed(asked, received)
-            case Chatted(user):
-                await self._reply(user, say(COMMANDS_ONLY if self._reception.may_use(user) else NOT_ALLOWED))
+            case Chatted():
+                await self._chatted(asked, received)
             case InGroup(chat, user):
                 await self._sender.send_once(chat, user, say(IN_GROUP + self._bot_name()))
             case None:
@@ -88,7 +91,27 @@ class Router:
 
     # -- commands --
 
+    async def _chatted(self, chatted: Chatted, received: Received) -> None:
+        """A code, where a command waits for one."""
+        waiting = self._codes.take(chatted.user, chatted.text, self._age(chatted.sent_ms, received.not_before_ms))
+        if waiting is None:
+            await self._reply(chatted.user, say(COMMANDS_ONLY if self._reception.may_use(chatted.user) else NOT_ALLOWED))
+            return
+        await self._sender.delete(chatted.user, chatted.message)  # it should not stay to be read
+        await self._reply(chatted.user, await self._done(waiting))
+
+    async def _done(self, waiting: Waiting) -> Answer:
+        """What came of a command that its code has come for."""
+        try:
+            if not self._reception.may_use(waiting.call.user):
+                return say(NOT_ALLOWED)
+            await self._backend.require_linked(waiting.call.user)
+            return await waiting.run(waiting.call)
+        except Exception as error:  # noqa: BLE001 whatever goes wrong, its user gets an answer and the bot goes on
+            return say(self._failed(waiting, error))
+
     async def _typed(self, typed: Typed, call: Call) -> None:
+        self._codes.forget(call.user)
         answer = await self._answer_typed(typed.name, call)
         await self._reply(typed.user, answer, stop=is_confirmed_stop(typed))
         if typed.name == "start" and typed.arguments.strip():
@@ -104,8 +127,8 @@ class Router:
     async def _answer_typed(self, name: str, call: Call) -> Answer:
         try:
             return await self._carry_out(name, call)
-        except Exception as error:  # noqa: BLE001 whatever goes wrong, its user gets an answer and the bot goes on
-            return say(self._failed(name, call, error))
+        except Exception as error:  # noqa: BLE001 as above
+            return say(self._failed(Waiting(name, partial(self._carry_out, name), call), error))
 
     async def _carry_out(self, name: str, call: Call) -> Answer:
         command = BY_NAME.get(name)
@@ -117,18 +140,19 @@ class Router:
             return Answer(f"There is no command {shown(f'/{name}')}. /help lists those that there are.")
         return await command.handle(call)
 
-    def _failed(self, name: str, call: Call, error: Exception) -> str:
-        """Log it, and say it to a person."""
+    def _failed(self, given: Waiting, error: Exception) -> str:
+        """Log it, and say it to a person, who may have to send a code."""
+        name, _, call = given
         if isinstance(error, ArbiterClientError):
             self._log.info("a command failed", command=name, user=call.user, reason=error.reason)
-            return explain(error)
+            return self._codes.asked(error, given) or explain(error)
         reference = f"{self._environment.random.getrandbits(32):08x}"
         self._log.error(
             "a command crashed",
             command=name,
             user=call.user,
             reference=reference,
-            problem=redacted(error, *call.words),
+            problem=redacted(error, *call.words, call.code),
             where=where(error),
         )
         return f"Something went wrong in the bot; it is logged as {reference}. Please try again."
@@ -147,12 +171,13 @@ class Router:
             await self._sender.acknowledge(pressed.callback, NOT_ALLOWED, alert=True, once=True)
             return
         call = self._call(pressed, arguments, received)
+        self._codes.forget(call.user)
         try:
             await self._backend.require_linked(call.user)
             answer = await handle(call)
         except Exception as error:  # noqa: BLE001 whatever goes wrong, the button is answered and the bot goes on
             once = not self._backend.is_linked(call.user)
-            await self._sender.acknowledge(pressed.callback, self._failed(name, call, error), alert=True, once=once)
+            await self._sender.acknowledge(pressed.callback, self._failed(Waiting(name, handle, call), error), alert=True, once=once)
             return
         await self._sender.acknowledge(pressed.callback, answer.toast)
         if pressed.message is None:

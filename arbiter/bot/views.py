@@ -74,7 +74,7 @@ def status(overview: Overview) -> Answer:
     lines = [
         f"<b>{escape(profile.name)}</b>, tier {escape(profile.tier)}{' — suspended' if profile.suspended else ''}",
         _trading(overview.trading),
-        f"Arbitrage: {_on(overview.strategies.get('arbitrage', False))}",
+        f"Arbitrage: {_on(overview.strategies.get('arbitrage', False))}{_withdrawn(overview.withdrawn.get('arbitrage', ''))}",
         f"Cash: {format_dollars(wallet.cash)}",
         f"Positions: {worth}",
         f"P&amp;L: {signed(wallet.realised_pnl)} realised, {signed(wallet.unrealised_pnl)} unrealised",
@@ -282,6 +282,13 @@ def _word(state: TradingStateInfo) -> str:
 
 def _on(running: bool) -> str:
     return "on" if running else "off"
+
+
+def _withdrawn(reason: str) -> str:
+    """Why it was switched off for the user, where it was."""
+    return {"": "", "tier": " (switched off: not in your tier)", "suspended": " (switched off when the account was suspended)"}.get(
+        reason, " (switched off by Arbiter)"
+    )
 
 
 def _count(number: int, what: str) -> str:

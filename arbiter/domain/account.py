@@ -49,8 +49,15 @@ class TelegramLink(msgspec.Struct, frozen=True):
     linked_ms: int
 
 
+class Withdrawn(msgspec.Struct, frozen=True):
+    """A strategy that was switched off because the account may not run it any more: `reason` is `tier` or `suspended`."""
+
+    strategy: str
+    reason: str
+
+
 class Account(msgspec.Struct, frozen=True):
-    """One account. `strategies` holds the names of those that the user switched on.
+    """One account. `strategies` holds the names of those that the user switched on and may run, `withdrawn` those taken from it.
 
     `session_epoch` counts how often all sign-ins were ended: what was signed in under an earlier one is worth nothing, but
     for the token family `kept_family`, which the last time spared.
@@ -67,6 +74,7 @@ class Account(msgspec.Struct, frozen=True):
     telegram: TelegramLink | None = None
     session_epoch: int = 0
     kept_family: str = ""
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 def sessions_ended(account: Account, kept_family: str = "") -> Account:

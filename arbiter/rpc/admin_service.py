@@ -7,9 +7,10 @@ from typing import TypeVar
 import structlog
 import trio
 
-from arbiter.actors.accounts import ListAccounts, PutNewAccount, SetSuspended, SetTier
+from arbiter.actors.accounts import GetAccount, ListAccounts, PutNewAccount, SetSuspended, SetTier
 from arbiter.actors.brake import CountHalted, GetStanding, Resume
 from arbiter.actors.paper_desk import EndStopped
+from arbiter.actors.second_factors import Forget
 from arbiter.domain.account import Account, Role, Tier
 from arbiter.domain.ids import UserId, VenueId, new_id
 from arbiter.domain.trading_state import SYSTEM
@@ -19,6 +20,7 @@ from arbiter.rpc.core import ASK_SECONDS, STOP_SECONDS, Core
 from arbiter.rpc.request import Request
 from arbiter.rpc.stops import Stops
 from arbiter.rpc.tokens import Keys, make_api_key
+from arbiter.rpc.totp_policy import require_totp_if_enrolled
 from arbiter.runtime import ActorStatus
 from arbiter.v1 import admin_pb2
 from arbiter.v1.admin_grpc import AdminServiceServicer
@@ -81,6 +83,19 @@ class AdminService(AdminServiceServicer):  # type: ignore[misc]  # generated, wi
             raise InvalidInput("user_id", "is your own: another operator must do that")
         account = await self._core.accounts.ask(SetSuspended(user, message.suspended), timeout=ASK_SECONDS)
         return admin_pb2.SuspendUserResponse(user=await self._user_out(account))
+
+    async def ForgetAuthenticator(
+        self, message: admin_pb2.ForgetAuthenticatorRequest, request: Request
+    ) -> admin_pb2.ForgetAuthenticatorResponse:
+        _require_active_operator(request)
+        user = UserId(codec.text_in("user_id", message.user_id))
+        if user == request.caller.user:
+            raise InvalidInput("user_id", "is your own: disable it with a code, or another operator must do that")
+        await self._core.accounts.ask(GetAccount(user), timeout=ASK_SECONDS)
+        await require_totp_if_enrolled(self._core, request)
+        had_one = await self._core.second_factors.ask(Forget(user), timeout=ASK_SECONDS)
+        _log.warning("an authenticator was forgotten", user=user, by=request.caller.user, had_one=had_one)
+        return admin_pb2.ForgetAuthenticatorResponse(had_one=had_one)
 
     async def _user_out(self, account: Account) -> admin_pb2.User:
         standing = await self._core.brake.ask(GetStanding(account.user), timeout=ASK_SECONDS)

@@ -82,6 +82,10 @@ class CallRunner(ABC):
     def flush(self) -> None:
         """See that what is in `wire.out` is sent."""
 
+    @abstractmethod
+    def charge_refused(self, error: BaseException) -> None:
+        """A call that the gate had let in ended with this: a key that is wrong, a sign-in that has ended before its message came."""
+
     def end(self, call: Call, status: Status) -> None:
         """End a call from outside: its handler is cancelled and its client told, whether it reads or not."""
         self.end_by(call, (status, ()))
@@ -246,6 +250,7 @@ class CallRunner(ABC):
             reply = await method.call(message, request=request)
             call.reply = framed(reply.SerializeToString())
         except Exception as error:  # noqa: BLE001 the edge: whatever a handler raised must not reach the client
+            self.charge_refused(only(error))
             return ending_of(error, request)
         return None, request.trailing_metadata
 

@@ -48,6 +48,14 @@ class Admin(Subject):
         repeat = Repeat.SAFE if suspended else Repeat.NEVER
         return read.user((await self._unary("AdminService/SuspendUser", request, admin_pb2.SuspendUserResponse, repeat=repeat)).user)
 
+    async def forget_authenticator(self, user: str) -> bool:
+        """Forget a user's lost authenticator and recovery codes; whether there was one. Raises NotFoundError.
+
+        An operator who has an authenticator does it `with_code`: else NotPermittedError, reason TOTP_NEEDED.
+        """
+        request = admin_pb2.ForgetAuthenticatorRequest(user_id=user)
+        return bool((await self._unary("AdminService/ForgetAuthenticator", request, admin_pb2.ForgetAuthenticatorResponse)).had_one)
+
     async def halt_all(self, reason: str = "") -> types.HaltReport:
         """Stop all trading of everybody, until `resume_all`. Safe to repeat."""
         request = admin_pb2.HaltAllRequest(reason=reason)

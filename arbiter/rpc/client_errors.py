@@ -80,6 +80,15 @@ class UncertainError(ArbiterClientError):
     """The outcome is unknown: ask again with the same idempotency key, never with a new one; or look at what there is now."""
 
 
+class NewerServerError(ArbiterClientError):
+    """The call was made, and its answer holds a value that this client does not know, since the server is newer: update the client."""
+
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(
+            f"the server told a {what} ({number}) that this client does not know: it is newer; update the client", "NEWER_SERVER"
+        )
+
+
 def not_connected(message: str) -> NotConnected:
     """Where the call was not even sent."""
     error = NotConnected(message)

@@ -1,13 +1,18 @@
-"""How the answers of the server are read, and what a client sends is written: the one place that knows protobuf and `client_types`."""
+"""How the answers of the server are read, and what a client sends is written: the one place that knows protobuf and `client_types`.
 
-from collections.abc import Iterable
-from typing import Any
+A server may be newer than this client and tell a value of an enum that is not known here. What stands for itself takes the value that
+promises least (an order UNKNOWN, an opportunity closed); where none does, `NewerServerError` is raised, and never anything else.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeVar
 
 from arbiter.domain.book import Level, Side
 from arbiter.domain.ids import MarketId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.money import Micros
 from arbiter.domain.order import OrderState, TimeInForce
 from arbiter.domain.trading_state import TradingState
+from arbiter.rpc.client_errors import NewerServerError
 from arbiter.rpc.client_types import (
     ActorInfo,
     BookInfo,
@@ -45,10 +50,29 @@ REVOKE_SCOPES = {
     "others": user_pb2.REVOKE_SCOPE_OTHERS,
 }
 ORDER_STATES = {state: getattr(trading_pb2, f"ORDER_STATE_{state.name}") for state in OrderState}
-_SIDES_IN = {number: side for side, number in SIDES.items()}
+_SIDES_IN: dict[int, Side] = {number: side for side, number in SIDES.items()}
 _TIFS_IN = {number: tif for tif, number in TIFS.items()}
 _ORDER_STATES_IN = {number: state for state, number in ORDER_STATES.items()}
 _TRADING_STATES = {getattr(trading_pb2, f"TRADING_STATE_{state.name}"): state for state in TradingState}
+
+
+_OPPORTUNITY_STATES: dict[int, Literal["opened", "updated", "closed"]] = {
+    strategy_pb2.OPPORTUNITY_STATE_OPENED: "opened",
+    strategy_pb2.OPPORTUNITY_STATE_UPDATED: "updated",
+    strategy_pb2.OPPORTUNITY_STATE_CLOSED: "closed",
+}
+UNKNOWN_STATE = "unknown_state"
+"""The reason of an opportunity's end that came as a state which is not known here."""
+
+V = TypeVar("V")
+
+
+def _known(values: Mapping[int, V], number: int, what: str) -> V:
+    """Raises NewerServerError."""
+    found = values.get(number)
+    if found is None:
+        raise NewerServerError(what, number)
+    return found
 
 
 def outcome_ref(key: OutcomeKey) -> market_pb2.OutcomeRef:
@@ -95,7 +119,7 @@ def wallet(m: trading_pb2.WalletResponse) -> Wallet:
 
 def stop_report(m: trading_pb2.EmergencyStopResponse) -> StopReport:
     return StopReport(
-        _TRADING_STATES[m.state],
+        _trading_state(m.state),
         m.durable,
         m.cancelled_orders,
         tuple(m.uncertain_order_ids),
@@ -107,7 +131,8 @@ def stop_report(m: trading_pb2.EmergencyStopResponse) -> StopReport:
 
 def overview(m: trading_pb2.OverviewResponse) -> Overview:
     positions = tuple(position(each) for each in m.positions)
-    return Overview(profile(m.profile), trading_state(m.trading), strategies(m.strategies), wallet(m.wallet), positions)
+    withdrawn = {each.name: each.disabled_reason for each in m.strategies if each.disabled_reason}
+    return Overview(profile(m.profile), trading_state(m.trading), strategies(m.strategies), wallet(m.wallet), positions, withdrawn)
 
 
 def strategies(listed: Iterable[strategy_pb2.Strategy]) -> dict[str, bool]:
@@ -115,8 +140,13 @@ def strategies(listed: Iterable[strategy_pb2.Strategy]) -> dict[str, bool]:
 
 
 def trading_state(m: trading_pb2.TradingStateResponse) -> TradingStateInfo:
-    state = _TRADING_STATES[m.state]
-    return TradingStateInfo(state, m.since_unix_ms, m.reason, m.by_operator, _TRADING_STATES.get(m.own_state, state))
+    state = _trading_state(m.state)
+    return TradingStateInfo(state, m.since_unix_ms, m.reason, m.by_operator, _trading_state(m.own_state, unset=state))
+
+
+def _trading_state(number: int, *, unset: TradingState | None = None) -> TradingState:
+    """`unset`: what a server means that does not tell it."""
+    return unset if unset is not None and not number else _known(_TRADING_STATES, number, "trading state")
 
 
 def position(m: trading_pb2.Position) -> PositionInfo:
@@ -150,13 +180,13 @@ def order(m: trading_pb2.Order) -> OrderInfo:
     return OrderInfo(
         m.order_id,
         outcome(m.outcome),
-        _SIDES_IN[m.side],
+        _known(_SIDES_IN, m.side, "side of an order"),
         Micros(m.price_micros),
         Micros(m.size_micros),
         Micros(m.filled_micros),
-        _ORDER_STATES_IN[m.state],
+        _ORDER_STATES_IN.get(m.state, OrderState.UNKNOWN),
         m.reason,
-        _TIFS_IN[m.time_in_force],
+        _TIFS_IN.get(m.time_in_force),
         m.created_unix_ms,
         m.updated_unix_ms,
         m.idempotency_key,
@@ -165,10 +195,10 @@ def order(m: trading_pb2.Order) -> OrderInfo:
 
 
 def opportunity(m: strategy_pb2.ArbOpportunity) -> Opportunity:
-    state: Any = strategy_pb2.OpportunityState.Name(m.state).removeprefix("OPPORTUNITY_STATE_").lower()
+    state = _OPPORTUNITY_STATES.get(m.state)
     return Opportunity(
         m.opportunity_id,
-        state,
+        state or "closed",
         m.pair_id,
         m.title,
         tuple(_leg(each) for each in m.legs),
@@ -177,7 +207,7 @@ def opportunity(m: strategy_pb2.ArbOpportunity) -> Opportunity:
         Micros(m.net_per_contract_micros),
         tuple(m.book_age_ms),
         m.duration_ms,
-        m.reason,
+        m.reason if state else UNKNOWN_STATE,
     )
 
 
@@ -222,7 +252,7 @@ def actor(m: admin_pb2.Actor) -> ActorInfo:
 
 
 def user(m: admin_pb2.User) -> UserInfo:
-    own = _TRADING_STATES.get(m.own_state, TradingState.ACTIVE)
+    own = _trading_state(m.own_state, unset=TradingState.ACTIVE)
     return UserInfo(m.user_id, m.name, m.tier, m.role, m.suspended, m.telegram_linked, tuple(m.strategies), own)
 
 
@@ -232,7 +262,7 @@ def new_user(m: admin_pb2.CreateUserResponse) -> NewUser:
 
 def halt_report(m: admin_pb2.HaltAllResponse) -> HaltReport:
     return HaltReport(
-        _TRADING_STATES[m.state],
+        _trading_state(m.state),
         m.durable,
         m.cancelled_orders,
         tuple(m.uncertain_order_ids),

@@ -130,13 +130,17 @@ class PositionInfo(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True):
-    """What a dashboard shows. `strategies`: every one by name, and whether it is switched on."""
+    """What a dashboard shows. `strategies`: every one by name, and whether it is switched on.
+
+    `withdrawn`: those that were switched off for the user, and why: `tier` or `suspended`.
+    """
 
     profile: Profile
     trading: TradingStateInfo
     strategies: dict[str, bool]
     wallet: Wallet
     positions: tuple[PositionInfo, ...]
+    withdrawn: dict[str, str] = {}
 
 
 class PositionsUpdate(msgspec.Struct, frozen=True):
@@ -177,7 +181,10 @@ class BooksUpdate(msgspec.Struct, frozen=True):
 
 
 class OrderInfo(msgspec.Struct, frozen=True):
-    """An order. `idempotency_key` as it was placed; `strategy` is who placed it, "manual" the user."""
+    """An order. `idempotency_key` as it was placed; `strategy` is who placed it, "manual" the user.
+
+    Where the server is newer than this client: a `state` that is not known here is UNKNOWN, a `tif` None.
+    """
 
     order_id: str
     outcome: OutcomeKey
@@ -187,7 +194,7 @@ class OrderInfo(msgspec.Struct, frozen=True):
     filled: Micros
     state: OrderState
     reason: str
-    tif: TimeInForce
+    tif: TimeInForce | None
     created_ms: int
     updated_ms: int
     idempotency_key: str

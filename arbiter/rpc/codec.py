@@ -387,4 +387,5 @@ def strategies_out(account: Account) -> list[strategy_pb2.Strategy]:
 
 
 def strategy_out(name: str, account: Account) -> strategy_pb2.Strategy:
-    return strategy_pb2.Strategy(name=name, description=STRATEGIES[name], enabled=name in account.strategies)
+    reason = next((each.reason for each in account.withdrawn if each.strategy == name), "")
+    return strategy_pb2.Strategy(name=name, description=STRATEGIES[name], enabled=name in account.strategies, disabled_reason=reason)

@@ -18,8 +18,12 @@ CHECKS_PER_SECOND = 20
 """Signatures that are verified for all addresses together that failed too often."""
 MOST_ADDRESSES = 10_000
 """The address that failed the longest ago is forgotten first."""
+MOST_ASKING = 1_000
+"""Addresses that may ask without a token, remembered for each kind of question."""
 IPV6_PREFIX = 64
 """What one subscriber gets: the addresses in it count as one."""
+WIDE_IPV4, WIDE_IPV6 = 24, 48
+"""What one who has many addresses has, as a rule."""
 WHAT = "too many failed sign-ins from this address"
 
 
@@ -57,6 +61,30 @@ class Failures:
             raise LimitExceeded(WHAT, bucket.wait_ms(now))
 
 
+class AddressBuckets:
+    """A bucket for each address, so many tokens a second; of the addresses that asked the longest ago none is remembered."""
+
+    def __init__(self, rate: int, environment: Environment, most: int = MOST_ASKING) -> None:
+        self._rate = rate
+        self._environment = environment
+        self._most = most
+        self._of: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def take(self, peer: str) -> int:
+        """Take one, or answer the milliseconds until there is one."""
+        address, now = network_of(peer), self._environment.monotonic()
+        bucket = self._of.get(address)
+        if bucket is None:
+            bucket = self._of[address] = TokenBucket.per_second(self._rate, now)
+            if len(self._of) > self._most:
+                self._of.popitem(last=False)
+        self._of.move_to_end(address)
+        return bucket.take(now)
+
+
 def network_of(peer: str) -> str:
     """The address that failures count for: of `1.2.3.4`, `1.2.3.4:5`, `2001:db8::1`, `[2001:db8::1]:5`; else the text itself, cut."""
     host = peer[1:].partition("]")[0] if peer.startswith("[") else peer.partition(":")[0] if peer.count(":") == 1 else peer
@@ -69,3 +97,12 @@ def network_of(peer: str) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
     return str(address)
+
+
+def wide_network_of(peer: str) -> str:
+    """The network around that address; the text itself, cut, where it is none."""
+    try:
+        network = ipaddress.ip_network(network_of(peer))
+    except ValueError:
+        return peer[:64]
+    return str(network.supernet(new_prefix=WIDE_IPV4 if network.version == 4 else WIDE_IPV6))

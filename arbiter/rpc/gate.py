@@ -5,7 +5,6 @@ sign-ins were not all ended since. That is looked up at each call, so a revocati
 is open ends by `watch`.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -16,7 +15,7 @@ from arbiter.domain.limits import TIERS, TokenBucket
 from arbiter.errors import ArbiterError, LimitExceeded, NotAllowed, NotRunning, Overloaded, Unauthenticated
 from arbiter.rpc import health_service, reflection_service
 from arbiter.rpc.core import Core
-from arbiter.rpc.failures import Failures, network_of
+from arbiter.rpc.failures import AddressBuckets, Failures
 from arbiter.rpc.request import Request
 from arbiter.rpc.tokens import LONGEST_TOKEN, NOT_VALID, Claims, TokenAuthority
 
@@ -46,12 +45,11 @@ CANCELS_PER_SECOND = 20
 HEALTH_METHODS = frozenset((health_service.SERVICE, name) for name in ("Check", "List", "Watch"))
 """Called without a token, by whatever watches over this program. They have a bucket of their own, each address one."""
 REFLECTION_METHODS = frozenset((service, reflection_service.METHOD) for service in reflection_service.SERVICES)
-"""Called without a token, where the setting offers them at all."""
+"""The same, where the setting offers them at all."""
 HEALTH_PER_SECOND = 200
 """From one address."""
-HEALTH_ADDRESSES = 1_000
-"""The one that asked the longest ago is forgotten first."""
 REFLECTION_PER_SECOND = 20
+"""The same."""
 
 ENDED = "this sign-in has ended; authenticate again"
 
@@ -69,9 +67,8 @@ class Gate:
         self._buckets: dict[UserId, TokenBucket] = {}
         self._cancels: dict[UserId, TokenBucket] = {}
         self._streams: dict[UserId, int] = {}
-        now = core.environment.monotonic()
-        self._health: OrderedDict[str, TokenBucket] = OrderedDict()
-        self._reflection = TokenBucket.per_second(REFLECTION_PER_SECOND, now)
+        self._health = AddressBuckets(HEALTH_PER_SECOND, core.environment)
+        self._reflection = AddressBuckets(REFLECTION_PER_SECOND, core.environment)
         self.failures = Failures(core.environment)
         self.overloaded: Callable[[], bool] = lambda: False
         """Whether the program is too far behind to begin anything but a stop."""
@@ -88,10 +85,10 @@ class Gate:
                 raise Overloaded
             return None
         if (service, method) in HEALTH_METHODS:
-            self._spend(self._health_bucket(peer), "too many calls that ask for the health at once")
+            _require_no_wait(self._health.take(peer), "too many calls that ask for the health at once")
             return None
         if (service, method) in REFLECTION_METHODS:
-            self._spend(self._reflection, "too many calls of reflection at once")
+            _require_no_wait(self._reflection.take(peer), "too many calls of reflection at once")
             return None
         claims = self._claims(metadata, peer)
         account = self._account(claims.user)
@@ -201,16 +198,6 @@ class Gate:
         """
         return _OpenStream(self.watch(request, lambda: request.end(Unauthenticated(ENDED))), self._streams, request.caller)
 
-    def _health_bucket(self, peer: str) -> TokenBucket:
-        address = network_of(peer)
-        bucket = self._health.get(address)
-        if bucket is None:
-            bucket = self._health[address] = TokenBucket.per_second(HEALTH_PER_SECOND, self._core.environment.monotonic())
-            if len(self._health) > HEALTH_ADDRESSES:
-                self._health.popitem(last=False)
-        self._health.move_to_end(address)
-        return bucket
-
     def _account(self, user: UserId) -> Account:
         known = self._core.account_changes.get(user)
         if known is not None:
@@ -220,9 +207,7 @@ class Gate:
         raise Unauthenticated("the account of this token does not exist")
 
     def _spend(self, bucket: TokenBucket, what: str) -> None:
-        wait_ms = bucket.take(self._core.environment.monotonic())
-        if wait_ms:
-            raise LimitExceeded(what, wait_ms)
+        _require_no_wait(bucket.take(self._core.environment.monotonic()), what)
 
 
 class _Watched:
@@ -297,6 +282,11 @@ def _require_for_the_bot(service: str, method: str, claims: Claims, account: Acc
         raise Unauthenticated("this Telegram account is not linked to the account any more")
     if (service, method) not in FOR_THE_BOT:
         raise NotAllowed("this cannot be done from Telegram")
+
+
+def _require_no_wait(wait_ms: int, what: str) -> None:
+    if wait_ms:
+        raise LimitExceeded(what, wait_ms)
 
 
 def _require_role(service: str, account: Account) -> None:

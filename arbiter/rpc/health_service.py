@@ -4,28 +4,25 @@ A service is SERVING while the actors that it cannot do without run. A venue tha
 stands on the other one, and every stop and cancel, still works.
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import trio
 from purerpc import Cardinality, RPCSignature, Service, Servicer
 
-from arbiter.errors import LimitExceeded, NotFound
-from arbiter.rpc.client_address import is_loopback
-from arbiter.rpc.failures import network_of
+from arbiter.errors import NotFound
 from arbiter.rpc.foreign_protos import HEALTH, message_class
-from arbiter.rpc.listener import LOCAL
 from arbiter.rpc.request import Request
+from arbiter.rpc.shares import Shares
 
 LOOK_SECONDS = 0.25
 """How often the actors are looked at while somebody wants to know, however many do."""
 MOST_WATCHERS = 100
-"""At once, from everybody over the network together: watching needs no token."""
+"""At once, from everybody over the network together: watching needs no token. Those who prove who they are have as many besides."""
 MOST_OF_ONE = 20
 """Of them, from one address. This machine itself has as many besides."""
-HERE = "here"
+MOST_OF_NETWORK = 40
+"""Of them, from one network."""
 SERVICE = f"{HEALTH}.Health"
 
 CheckRequest = message_class(f"{HEALTH}.HealthCheckRequest")
@@ -61,7 +58,7 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
         self._monotonic = monotonic
         self._seen: dict[str, int] = {}
         self._seen_at = float("-inf")
-        self._watchers: Counter[str] = Counter()
+        self._shares = Shares("calls watch the health", most=MOST_WATCHERS, of_one_address=MOST_OF_ONE, of_one_network=MOST_OF_NETWORK)
 
     async def Check(self, message: Any, request: Request) -> Any:
         status = self._look().get(message.service)
@@ -74,33 +71,21 @@ class HealthService(Servicer):  # type: ignore[misc]  # purerpc has no types
 
     async def Watch(self, message: Any, request: Request) -> AsyncIterator[Any]:
         """The status at once, then each other one. A service that there is not is told as SERVICE_UNKNOWN."""
-        told = None
-        with self._watching(request.peer):
+        told, share = None, self._shares.take(request)
+        try:
             while True:
+                self._shares.require(share)
                 status = self._look().get(message.service, SERVICE_UNKNOWN)
                 if status != told:
                     told = status
                     yield Response(status=status)
                 await trio.sleep(LOOK_SECONDS)
-
-    @contextmanager
-    def _watching(self, peer: str) -> Iterator[None]:
-        address = HERE if peer == LOCAL or is_loopback(peer) else network_of(peer)
-        if self._watchers[address] >= MOST_OF_ONE:
-            raise LimitExceeded(f"{MOST_OF_ONE} calls from this address watch the health already", 10_000)
-        if address != HERE and self.watchers - self._watchers[HERE] >= MOST_WATCHERS:
-            raise LimitExceeded(f"{MOST_WATCHERS} calls watch the health already", 10_000)
-        self._watchers[address] += 1
-        try:
-            yield
         finally:
-            self._watchers[address] -= 1
-            if not self._watchers[address]:
-                del self._watchers[address]
+            self._shares.give_back(request, share)
 
     @property
     def watchers(self) -> int:
-        return self._watchers.total()
+        return len(self._shares)
 
     def _look(self) -> Mapping[str, int]:
         """The status of every service; not older than `LOOK_SECONDS`."""

@@ -15,9 +15,14 @@ from purerpc.grpclib.status import StatusCode
 from arbiter.errors import LimitExceeded
 from arbiter.rpc.foreign_protos import REFLECTION_VERSIONS, message_class
 from arbiter.rpc.request import Request
+from arbiter.rpc.shares import Shares
 
-MOST_STREAMS = 20
-"""At once, from everybody together: reflection needs no token."""
+MOST_STREAMS = 40
+"""At once, over the network together, of each version: reflection needs no token. Those who prove who they are have as many besides."""
+MOST_OF_ONE = 10
+"""Of them, from one address. This machine itself has as many besides."""
+MOST_OF_NETWORK = 20
+"""Of them, from one network."""
 MOST_REQUESTS = 1_000
 """A stream. Describing the whole API takes a few dozen."""
 IDLE_SECONDS = 30.0
@@ -76,22 +81,21 @@ class ReflectionService(Servicer):  # type: ignore[misc]  # purerpc has no types
         self._catalogue = catalogue
         self._version = version
         self._request, self._response = (message_class(f"{version}.ServerReflection{side}") for side in ("Request", "Response"))
-        self.streams = 0
+        self._shares = Shares("calls of reflection are open", most=MOST_STREAMS, of_one_address=MOST_OF_ONE, of_one_network=MOST_OF_NETWORK)
 
     async def ServerReflectionInfo(self, messages: AsyncIterator[Any], request: Request) -> AsyncIterator[Any]:
         """An answer for each message, in their order; what is not found is an answer too."""
-        if self.streams >= MOST_STREAMS:
-            raise LimitExceeded(f"{MOST_STREAMS} calls of reflection are open already", 1000)
-        self.streams += 1
+        share = self._shares.take(request)
         try:
             for _ in range(MOST_REQUESTS):
                 message = await _next(messages)
                 if message is None:
                     return
+                self._shares.require(share)
                 yield self._answer(message)
             raise LimitExceeded(f"a call of reflection answers {MOST_REQUESTS} requests", 1000)
         finally:
-            self.streams -= 1
+            self._shares.give_back(request, share)
 
     def _answer(self, message: Any) -> Any:
         answer = self._response(valid_host=message.host[:LONGEST_NAME])

@@ -262,9 +262,7 @@ class ServerConnection(CallRunner):
                 raise RpcFailedError(own_status(StatusCode.UNIMPLEMENTED, f"no method {head.path}", "NOT_OFFERED"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
             self.finish(call, ending_of(error, request))
-            if request.caller is None and (
-                isinstance(error, Unauthenticated | RpcFailedError) or (isinstance(error, LimitExceeded) and error.what == failures.WHAT)
-            ):
+            if request.caller is None and (isinstance(error, RpcFailedError) or no_valid_token(error)):
                 self._spend_unauthenticated()
             return
         finally:
@@ -311,6 +309,17 @@ class ServerConnection(CallRunner):
     def pong(self) -> None:
         self.pinged_at = math.inf
 
+    def charge_refused(self, error: BaseException) -> None:
+        """Where it is one too many of those that bring nothing valid, the connection ends."""
+        if not no_valid_token(error) or self.wire.broken:
+            return
+        try:
+            self._spend_unauthenticated()
+        except Broken as broken:
+            self._server.broken(broken)
+            self.flush()
+            self.close_soon()
+
     # -- what a call needs --
 
     def hold(self, cost: int) -> bool:
@@ -330,6 +339,11 @@ class ServerConnection(CallRunner):
 
     def follower_failed(self, call: Call, error: Exception) -> None:
         self.end_by(call, ending_of(error, call.request))
+
+
+def no_valid_token(error: BaseException) -> bool:
+    """Whether a call was refused because nobody knows who makes it."""
+    return isinstance(error, Unauthenticated) or (isinstance(error, LimitExceeded) and error.what == failures.WHAT)
 
 
 def _correlation_id(metadata: Metadata) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator
 
-from arbiter.actors.accounts import ARBITRAGE, SwitchStrategy
+from arbiter.actors.accounts import SwitchStrategy
 from arbiter.actors.arb_scanner import OpportunityChanged
-from arbiter.domain.account import Account, Role
+from arbiter.domain.account import Account
+from arbiter.domain.entitlement import TIER, not_in_tier, withheld
 from arbiter.domain.ids import OpportunityId
-from arbiter.domain.limits import TIERS
 from arbiter.domain.money import ONE
 from arbiter.errors import InvalidInput, NotAllowed
 from arbiter.rpc import codec
@@ -37,9 +37,8 @@ class StrategyService(StrategyServiceServicer):  # type: ignore[misc]  # generat
 
     async def EnableStrategy(self, message: strategy_pb2.StrategyRequest, request: Request) -> strategy_pb2.StrategyResponse:
         account: Account = request.caller
-        if message.name == ARBITRAGE and account.role is not Role.OPERATOR and not TIERS[account.tier].arbitrage_execution:
-            having = ", ".join(tier.value for tier, limits in TIERS.items() if limits.arbitrage_execution)
-            raise NotAllowed(f"executing arbitrage is not in tier {account.tier.value}; it is in: {having}")
+        if withheld(account, message.name) == TIER:  # before a code is used up
+            raise NotAllowed(not_in_tier(account.tier))
         await require_totp(self._core, request)
         return await self._switch(message.name, request, enabled=True)
 

@@ -200,6 +200,10 @@ class SyncAdmin(SyncCalls):
         """End every sign-in of the user, who may then only read, cancel and reduce; or lift that. Raises NotFoundError."""
         return self._run(lambda: self._client.suspend_user(user, suspended=suspended))
 
+    def forget_authenticator(self, user: str) -> bool:
+        """Forget a user's lost authenticator and recovery codes; whether there was one. Raises NotFoundError."""
+        return self._run(lambda: self._client.forget_authenticator(user))
+
     def halt_all(self, reason: str = "") -> types.HaltReport:
         """Stop all trading of everybody, until `resume_all`. Safe to repeat."""
         return self._run(lambda: self._client.halt_all(reason))

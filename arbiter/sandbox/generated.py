@@ -98,6 +98,10 @@ class GeneratedWorld:
                 out += self._close_window(self._events[which])
         return out
 
+    def book_of(self, market: MarketKey) -> BookSnapshot:
+        """The whole YES book of one of its markets, as it is now."""
+        return _snapshot(next(q for e in self._events for q in (e.polymarket, e.kalshi) if q.market.key == market))
+
     def _schedule(self, at_ms: int, what: str, which: int) -> None:
         self._number += 1
         heappush(self._due, (at_ms, self._number, what, which))

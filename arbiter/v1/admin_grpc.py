@@ -19,6 +19,9 @@ class AdminServiceServicer(purerpc.Servicer):
     async def SuspendUser(self, input_message):
         raise NotImplementedError()
 
+    async def ForgetAuthenticator(self, input_message):
+        raise NotImplementedError()
+
     async def HaltAll(self, input_message):
         raise NotImplementedError()
 
@@ -73,6 +76,15 @@ class AdminServiceServicer(purerpc.Servicer):
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_admin__pb2.SuspendUserRequest,
                 arbiter_dot_v1_dot_admin__pb2.SuspendUserResponse,
+            )
+        )
+        service_obj.add_method(
+            "ForgetAuthenticator",
+            self.ForgetAuthenticator,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_admin__pb2.ForgetAuthenticatorRequest,
+                arbiter_dot_v1_dot_admin__pb2.ForgetAuthenticatorResponse,
             )
         )
         service_obj.add_method(
@@ -140,6 +152,14 @@ class AdminServiceStub:
                 purerpc.Cardinality.UNARY_UNARY,
                 arbiter_dot_v1_dot_admin__pb2.SuspendUserRequest,
                 arbiter_dot_v1_dot_admin__pb2.SuspendUserResponse,
+            )
+        )
+        self.ForgetAuthenticator = self._client.get_method_stub(
+            "ForgetAuthenticator",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_admin__pb2.ForgetAuthenticatorRequest,
+                arbiter_dot_v1_dot_admin__pb2.ForgetAuthenticatorResponse,
             )
         )
         self.HaltAll = self._client.get_method_stub(

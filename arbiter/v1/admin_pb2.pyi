@@ -131,6 +131,18 @@ class SuspendUserResponse(_message.Message):
     user: User
     def __init__(self, user: _Optional[_Union[User, _Mapping]] = ...) -> None: ...
 
+class ForgetAuthenticatorRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class ForgetAuthenticatorResponse(_message.Message):
+    __slots__ = ("had_one",)
+    HAD_ONE_FIELD_NUMBER: _ClassVar[int]
+    had_one: bool
+    def __init__(self, had_one: _Optional[bool] = ...) -> None: ...
+
 class HaltAllRequest(_message.Message):
     __slots__ = ("reason",)
     REASON_FIELD_NUMBER: _ClassVar[int]

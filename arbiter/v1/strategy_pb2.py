@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from arbiter.v1 import market_pb2 as arbiter_dot_v1_dot_market__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61rbiter/v1/strategy.proto\x12\narbiter.v1\x1a\x17\x61rbiter/v1/market.proto\"\r\n\x0bListRequest\">\n\x08Strategy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\">\n\x12StrategiesResponse\x12(\n\nstrategies\x18\x01 \x03(\x0b\x32\x14.arbiter.v1.Strategy\"\x1f\n\x0fStrategyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x10StrategyResponse\x12&\n\x08strategy\x18\x01 \x01(\x0b\x32\x14.arbiter.v1.Strategy\"[\n\nArbRequest\x12#\n\x1bmin_net_per_contract_micros\x18\x01 \x01(\x03\x12(\n\x0cresume_after\x18\x02 \x01(\x0b\x32\x12.arbiter.v1.Cursor\"\xb1\x01\n\x0eOpportunityLeg\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1a\n\x12limit_price_micros\x18\x04 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x05 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\x06 \x01(\x03\x12\x12\n\nfee_micros\x18\x07 \x01(\x03\"\xae\x03\n\x0e\x41rbOpportunity\x12\x16\n\x0eopportunity_id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.arbiter.v1.OpportunityState\x12\x0f\n\x07pair_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12(\n\x04legs\x18\x05 \x03(\x0b\x32\x1a.arbiter.v1.OpportunityLeg\x12\x13\n\x0bsize_micros\x18\x06 \x01(\x03\x12\x14\n\x0cgross_micros\x18\x07 \x01(\x03\x12\x12\n\nnet_micros\x18\x08 \x01(\x03\x12\x1f\n\x17net_per_contract_micros\x18\t \x01(\x03\x12\x13\n\x0b\x62ook_age_ms\x18\n \x03(\x03\x12\x16\n\x0eopened_unix_ms\x18\x0b \x01(\x03\x12\x12\n\nat_unix_ms\x18\x0c \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\r \x01(\x03\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x10\n\x08sequence\x18\x0f \x01(\x03\x12\x11\n\tconflated\x18\x10 \x01(\x03\x12\"\n\x06\x63ursor\x18\x11 \x01(\x0b\x32\x12.arbiter.v1.Cursor*\xb0\x01\n\x10OpportunityState\x12!\n\x1dOPPORTUNITY_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OPPORTUNITY_STATE_OPENED\x10\x01\x12\x1d\n\x19OPPORTUNITY_STATE_UPDATED\x10\x02\x12\x1c\n\x18OPPORTUNITY_STATE_CLOSED\x10\x03\x12\x1e\n\x1aOPPORTUNITY_STATE_SNAPSHOT\x10\x04\x32\xc4\x02\n\x0fStrategyService\x12I\n\x0eListStrategies\x12\x17.arbiter.v1.ListRequest\x1a\x1e.arbiter.v1.StrategiesResponse\x12K\n\x0e\x45nableStrategy\x12\x1b.arbiter.v1.StrategyRequest\x1a\x1c.arbiter.v1.StrategyResponse\x12L\n\x0f\x44isableStrategy\x12\x1b.arbiter.v1.StrategyRequest\x1a\x1c.arbiter.v1.StrategyResponse\x12K\n\x13GetArbOpportunities\x12\x16.arbiter.v1.ArbRequest\x1a\x1a.arbiter.v1.ArbOpportunity0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61rbiter/v1/strategy.proto\x12\narbiter.v1\x1a\x17\x61rbiter/v1/market.proto\"\r\n\x0bListRequest\"W\n\x08Strategy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0f\n\x07\x65nabled\x18\x03 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x04 \x01(\t\">\n\x12StrategiesResponse\x12(\n\nstrategies\x18\x01 \x03(\x0b\x32\x14.arbiter.v1.Strategy\"\x1f\n\x0fStrategyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x10StrategyResponse\x12&\n\x08strategy\x18\x01 \x01(\x0b\x32\x14.arbiter.v1.Strategy\"[\n\nArbRequest\x12#\n\x1bmin_net_per_contract_micros\x18\x01 \x01(\x03\x12(\n\x0cresume_after\x18\x02 \x01(\x0b\x32\x12.arbiter.v1.Cursor\"\xb1\x01\n\x0eOpportunityLeg\x12\'\n\x07outcome\x18\x01 \x01(\x0b\x32\x16.arbiter.v1.OutcomeRef\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1a\n\x12limit_price_micros\x18\x04 \x01(\x03\x12\x13\n\x0bsize_micros\x18\x05 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\x06 \x01(\x03\x12\x12\n\nfee_micros\x18\x07 \x01(\x03\"\xae\x03\n\x0e\x41rbOpportunity\x12\x16\n\x0eopportunity_id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.arbiter.v1.OpportunityState\x12\x0f\n\x07pair_id\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12(\n\x04legs\x18\x05 \x03(\x0b\x32\x1a.arbiter.v1.OpportunityLeg\x12\x13\n\x0bsize_micros\x18\x06 \x01(\x03\x12\x14\n\x0cgross_micros\x18\x07 \x01(\x03\x12\x12\n\nnet_micros\x18\x08 \x01(\x03\x12\x1f\n\x17net_per_contract_micros\x18\t \x01(\x03\x12\x13\n\x0b\x62ook_age_ms\x18\n \x03(\x03\x12\x16\n\x0eopened_unix_ms\x18\x0b \x01(\x03\x12\x12\n\nat_unix_ms\x18\x0c \x01(\x03\x12\x13\n\x0b\x64uration_ms\x18\r \x01(\x03\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x10\n\x08sequence\x18\x0f \x01(\x03\x12\x11\n\tconflated\x18\x10 \x01(\x03\x12\"\n\x06\x63ursor\x18\x11 \x01(\x0b\x32\x12.arbiter.v1.Cursor*\xb0\x01\n\x10OpportunityState\x12!\n\x1dOPPORTUNITY_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18OPPORTUNITY_STATE_OPENED\x10\x01\x12\x1d\n\x19OPPORTUNITY_STATE_UPDATED\x10\x02\x12\x1c\n\x18OPPORTUNITY_STATE_CLOSED\x10\x03\x12\x1e\n\x1aOPPORTUNITY_STATE_SNAPSHOT\x10\x04\x32\xc4\x02\n\x0fStrategyService\x12I\n\x0eListStrategies\x12\x17.arbiter.v1.ListRequest\x1a\x1e.arbiter.v1.StrategiesResponse\x12K\n\x0e\x45nableStrategy\x12\x1b.arbiter.v1.StrategyRequest\x1a\x1c.arbiter.v1.StrategyResponse\x12L\n\x0f\x44isableStrategy\x12\x1b.arbiter.v1.StrategyRequest\x1a\x1c.arbiter.v1.StrategyResponse\x12K\n\x13GetArbOpportunities\x12\x16.arbiter.v1.ArbRequest\x1a\x1a.arbiter.v1.ArbOpportunity0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'arbiter.v1.strategy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPPORTUNITYSTATE']._serialized_start=1009
-  _globals['_OPPORTUNITYSTATE']._serialized_end=1185
+  _globals['_OPPORTUNITYSTATE']._serialized_start=1034
+  _globals['_OPPORTUNITYSTATE']._serialized_end=1210
   _globals['_LISTREQUEST']._serialized_start=66
   _globals['_LISTREQUEST']._serialized_end=79
   _globals['_STRATEGY']._serialized_start=81
-  _globals['_STRATEGY']._serialized_end=143
-  _globals['_STRATEGIESRESPONSE']._serialized_start=145
-  _globals['_STRATEGIESRESPONSE']._serialized_end=207
-  _globals['_STRATEGYREQUEST']._serialized_start=209
-  _globals['_STRATEGYREQUEST']._serialized_end=240
-  _globals['_STRATEGYRESPONSE']._serialized_start=242
-  _globals['_STRATEGYRESPONSE']._serialized_end=300
-  _globals['_ARBREQUEST']._serialized_start=302
-  _globals['_ARBREQUEST']._serialized_end=393
-  _globals['_OPPORTUNITYLEG']._serialized_start=396
-  _globals['_OPPORTUNITYLEG']._serialized_end=573
-  _globals['_ARBOPPORTUNITY']._serialized_start=576
-  _globals['_ARBOPPORTUNITY']._serialized_end=1006
-  _globals['_STRATEGYSERVICE']._serialized_start=1188
-  _globals['_STRATEGYSERVICE']._serialized_end=1512
+  _globals['_STRATEGY']._serialized_end=168
+  _globals['_STRATEGIESRESPONSE']._serialized_start=170
+  _globals['_STRATEGIESRESPONSE']._serialized_end=232
+  _globals['_STRATEGYREQUEST']._serialized_start=234
+  _globals['_STRATEGYREQUEST']._serialized_end=265
+  _globals['_STRATEGYRESPONSE']._serialized_start=267
+  _globals['_STRATEGYRESPONSE']._serialized_end=325
+  _globals['_ARBREQUEST']._serialized_start=327
+  _globals['_ARBREQUEST']._serialized_end=418
+  _globals['_OPPORTUNITYLEG']._serialized_start=421
+  _globals['_OPPORTUNITYLEG']._serialized_end=598
+  _globals['_ARBOPPORTUNITY']._serialized_start=601
+  _globals['_ARBOPPORTUNITY']._serialized_end=1031
+  _globals['_STRATEGYSERVICE']._serialized_start=1213
+  _globals['_STRATEGYSERVICE']._serialized_end=1537
 # @@protoc_insertion_point(module_scope)

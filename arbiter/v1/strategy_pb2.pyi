@@ -26,14 +26,16 @@ class ListRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Strategy(_message.Message):
-    __slots__ = ("name", "description", "enabled")
+    __slots__ = ("name", "description", "enabled", "disabled_reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     ENABLED_FIELD_NUMBER: _ClassVar[int]
+    DISABLED_REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     description: str
     enabled: bool
-    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., enabled: _Optional[bool] = ...) -> None: ...
+    disabled_reason: str
+    def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., enabled: _Optional[bool] = ..., disabled_reason: _Optional[str] = ...) -> None: ...
 
 class StrategiesResponse(_message.Message):
     __slots__ = ("strategies",)

@@ -23,7 +23,7 @@ from arbiter.actors.accounts import (
     Unlink,
 )
 from arbiter.actors.brake import Halt, Resume
-from arbiter.domain.account import Account, ApiKey, TelegramLink, Tier, UserSettings
+from arbiter.domain.account import Account, ApiKey, TelegramLink, Tier, UserSettings, Withdrawn
 from arbiter.domain.ids import UserId
 from arbiter.domain.money import Micros
 from arbiter.errors import AskTimeout, Conflict, NotAllowed, NotFound, RefusedByRisk, StoreError
@@ -134,6 +134,41 @@ async def test_a_suspended_account_may_switch_off_but_not_on(autojump_clock, sce
         assert (await ask(SwitchStrategy(BOB, ARBITRAGE, False))).strategies == ()
         with pytest.raises(NotAllowed):
             await ask(SwitchStrategy(BOB, ARBITRAGE, True))
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize(
+    ("change", "reason"), [(SetTier(UserId("ann"), Tier.FREE), "tier"), (SetSuspended(UserId("ann"), True), "suspended")]
+)
+async def test_who_may_not_run_a_strategy_any_more_has_it_off_with_the_reason_also_after_a_restart(
+    autojump_clock, scene, ask, tmp_path, on_disk, change, reason
+):
+    if on_disk:
+        scene.store = SqliteStore(tmp_path / "arbiter.db", InlineRunner)
+    ann = UserId("ann")
+    async with scene.running():
+        await ask(SwitchStrategy(ann, ARBITRAGE, True))
+        changed = await ask(change)
+        assert (changed.strategies, changed.withdrawn) == ((), (Withdrawn(ARBITRAGE, reason),))
+        assert await scene.store.account(ann) == changed
+        with pytest.raises(NotAllowed):
+            await ask(SwitchStrategy(ann, ARBITRAGE, True))
+    scene.add_accounts = []
+    async with scene.running():
+        assert await ask(GetAccount(ann)) == changed
+        await ask(SetSuspended(ann, False))
+        lifted = await ask(SetTier(ann, Tier.ENTERPRISE))
+        assert (lifted.strategies, lifted.withdrawn) == ((), (Withdrawn(ARBITRAGE, reason),)), "nobody but its owner switches it on"
+        on = await ask(SwitchStrategy(ann, ARBITRAGE, True))
+        assert (on.strategies, on.withdrawn) == ((ARBITRAGE,), ())
+
+
+async def test_an_account_stored_with_a_strategy_that_it_may_not_run_has_it_off(autojump_clock, scene, ask):
+    scene.add_accounts.append(Account(BOB, "Bob", Tier.FREE, strategies=(ARBITRAGE,)))
+    async with scene.running():
+        assert (await ask(GetAccount(BOB))).withdrawn == (Withdrawn(ARBITRAGE, "tier"),)
+        off = await ask(SwitchStrategy(BOB, ARBITRAGE, False))
+        assert (off.strategies, off.withdrawn) == ((), ())
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -275,3 +275,16 @@ def test_what_is_logged_of_an_error_holds_no_secret() -> None:
         fail()
     assert redacted(caught.value, "ABCDEFGH12345678", "", "a") == "ValueError: cannot read ***"
     assert "ABCDEFGH12345678" not in where(caught.value).replace('code = "ABCDEFGH12345678"', "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("tier", "Arbitrage: off (switched off: not in your tier)"),
+        ("suspended", "Arbitrage: off (switched off when the account was suspended)"),
+        ("new", "Arbitrage: off (switched off by Arbiter)"),
+    ],
+)
+def test_a_status_says_why_arbitrage_was_switched_off_for_the_user(reason, text):
+    overview = Overview(profile(), ACTIVE, {"arbitrage": False}, wallet(), (), {"arbitrage": reason})
+    assert text in views.status(overview).text.splitlines()

@@ -58,7 +58,7 @@ def buy(client, program, key, price=450_000):
     return client.place_order(program.poly.yes_key, Side.BUY, price, 10 * MICRO, idempotency_key=key, tif=TimeInForce.GTC)
 
 
-METHODS = ("ListActors", "CreateUser", "SetTier", "ListUsers", "SuspendUser", "HaltAll", "ResumeAll")
+METHODS = ("ListActors", "CreateUser", "SetTier", "ListUsers", "SuspendUser", "ForgetAuthenticator", "HaltAll", "ResumeAll")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -67,6 +67,7 @@ async def test_each_method_is_for_operators_alone_and_changes_nothing_for_others
         "CreateUser": admin_pb2.CreateUserRequest(user_id="mallory", name="M", role="operator"),
         "SetTier": admin_pb2.SetTierRequest(user_id="free", tier="enterprise"),
         "SuspendUser": admin_pb2.SuspendUserRequest(user_id="pro", suspended=True),
+        "ForgetAuthenticator": admin_pb2.ForgetAuthenticatorRequest(user_id="pro"),
         "ResumeAll": admin_pb2.ResumeAllRequest(confirm=True),
     }
     for user in ("free", "enterprise"):
@@ -131,7 +132,7 @@ async def test_another_tier_holds_from_the_next_call_on(ask, refused, connect):
         assert (await ask("SetTier", admin_pb2.SetTierRequest(user_id="free", tier="pro"))).user.tier == "pro"
         assert await client.set_arb_enabled(True)
         lower = (await ask("SetTier", admin_pb2.SetTierRequest(user_id="free", tier="free"))).user
-        assert (lower.tier, list(lower.strategies)) == ("free", ["arbitrage"])  # it goes no further, and is not closed
+        assert (lower.tier, list(lower.strategies)) == ("free", [])  # switched off, and no position closed
         assert (await client.get_profile()).tier == "free"
     for request, code in (
         (admin_pb2.SetTierRequest(user_id="free"), grpc.StatusCode.INVALID_ARGUMENT),
@@ -139,6 +140,27 @@ async def test_another_tier_holds_from_the_next_call_on(ask, refused, connect):
         (admin_pb2.SetTierRequest(user_id="nobody", tier="pro"), grpc.StatusCode.NOT_FOUND),
     ):
         assert (await refused("SetTier", request))[0] is code
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "reason"),
+    [
+        ("SetTier", admin_pb2.SetTierRequest(user_id="pro", tier="free"), "tier"),
+        ("SuspendUser", admin_pb2.SuspendUserRequest(user_id="pro", suspended=True), "suspended"),
+    ],
+)
+async def test_who_loses_tier_or_standing_sees_arbitrage_off_and_why(ask, program, connect, method, request_, reason):
+    async with connect("pro") as client:
+        await client.set_arb_enabled(True)
+        assert list((await ask("ListUsers")).users[-1].strategies) == ["arbitrage"]
+    assert not (await ask(method, request_)).user.strategies
+    async with connect() as client:
+        await client.authenticate(program.api_keys["pro"])
+        overview = await client.get_overview()
+        assert (overview.strategies, overview.withdrawn) == ({"arbitrage": False}, {"arbitrage": reason})
+        assert await client.list_strategies() == {"arbitrage": False}
+        with pytest.raises(NotPermittedError):
+            await client.set_arb_enabled(True)
 
 
 async def test_users_are_listed_page_by_page(ask, refused):

@@ -285,6 +285,7 @@ CREDENTIALS = ("CreateLinkCode", "RevokeTokens", "RotateApiKey", "EnrolTotp", "C
 CLOSED_TO_THE_BOT = {
     *(("arbiter.v1.UserService", name) for name in CREDENTIALS),
     *(("arbiter.v1.AdminService", name) for name in ("ListActors", "CreateUser", "SetTier", "ListUsers", "SuspendUser", "ResumeAll")),
+    ("arbiter.v1.AdminService", "ForgetAuthenticator"),
 }
 """A new method stands here or in the gate's list: somebody must have decided."""
 

@@ -7,10 +7,12 @@ import trio
 
 from arbiter.errors import LimitExceeded, NotFound
 from arbiter.rpc import health_service
-from arbiter.rpc.gate import HEALTH_ADDRESSES, HEALTH_PER_SECOND, Gate
+from arbiter.rpc.failures import MOST_ASKING
+from arbiter.rpc.gate import HEALTH_PER_SECOND, Gate
 from arbiter.rpc.health_service import (
     ACCOUNTS,
     FRONT,
+    MOST_OF_NETWORK,
     MOST_OF_ONE,
     NEEDS,
     NOT_SERVING,
@@ -93,8 +95,8 @@ class Actors:
     async def check(self, service=""):
         return (await self.service.Check(CheckRequest(service=service), None)).status
 
-    def watch(self, service="", peer="1.1.1.1"):
-        return self.service.Watch(CheckRequest(service=service), SimpleNamespace(peer=peer))
+    def watch(self, service="", peer="1.1.1.1", *, verified=False):
+        return self.service.Watch(CheckRequest(service=service), SimpleNamespace(peer=peer, verified_peer=verified))
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ async def opened(actors, peers):
 
 async def test_more_watchers_of_an_address_than_allowed_are_refused_and_those_that_leave_make_room(actors, autojump_clock):
     watches = await opened(actors, ["1.1.1.1"] * MOST_OF_ONE)
-    with pytest.raises(LimitExceeded, match="20 calls from this address watch the health already"):
+    with pytest.raises(LimitExceeded, match="20 calls watch the health already from this address"):
         await anext(actors.watch(peer="1.1.1.1"))
     watches += await opened(actors, ["2.2.2.2"])
     await watches.pop(0).aclose()
@@ -176,14 +178,43 @@ async def test_more_watchers_of_an_address_than_allowed_are_refused_and_those_th
     assert actors.service.watchers == 0
 
 
-async def test_the_network_has_so_many_watchers_and_this_machine_its_own(actors, autojump_clock):
-    watches = await opened(actors, [f"1.1.1.{number}" for number in range(health_service.MOST_WATCHERS)])
-    with pytest.raises(LimitExceeded, match="100 calls watch the health already"):
-        await anext(actors.watch(peer="2.2.2.2"))
-    watches += await opened(actors, ["127.0.0.1", "local", "::1"])
+async def closed(actors, watches):
     for watch in watches:
         await watch.aclose()
     assert actors.service.watchers == 0
+
+
+async def test_a_network_has_only_a_part_of_all_watchers(actors, autojump_clock):
+    watches = await opened(actors, [f"1.1.1.{number}" for number in range(MOST_OF_NETWORK)])
+    with pytest.raises(LimitExceeded, match="40 calls watch the health already from this network"):
+        await anext(actors.watch(peer="1.1.1.200"))
+    v6 = await opened(actors, [f"2001:db8:1:{number:x}::1" for number in range(MOST_OF_NETWORK)])
+    with pytest.raises(LimitExceeded, match="40 calls watch the health already from this network"):
+        await anext(actors.watch(peer="2001:db8:1:ffff::1"))
+    await closed(actors, [*watches, *v6, *await opened(actors, ["1.1.2.1", "2001:db8:2::1"])])
+
+
+async def test_where_all_are_taken_the_network_with_the_most_makes_room_for_another(actors, autojump_clock):
+    crowd = [f"1.1.{network}.{number}" for network in (1, 2, 3) for number in range(MOST_OF_NETWORK)]
+    watches = await opened(actors, crowd[: health_service.MOST_WATCHERS])
+    newcomer = await opened(actors, ["9.9.9.9"])
+    with pytest.raises(LimitExceeded, match="from your network"):
+        await anext(watches[0])
+    with pytest.raises(LimitExceeded, match="100 calls watch the health already"):
+        await anext(actors.watch(peer="1.1.1.250"))
+    actors.states[DESK] = "backing_off"
+    assert (await anext(newcomer[0])).status == NOT_SERVING
+    await closed(actors, [*watches, *newcomer])
+
+
+async def test_this_machine_and_who_proves_who_they_are_have_their_own(actors, autojump_clock):
+    watches = await opened(actors, [f"1.{number}.1.1" for number in range(health_service.MOST_WATCHERS)])
+    with pytest.raises(LimitExceeded, match="100 calls watch the health already"):
+        await anext(actors.watch(peer="2.2.2.2"))
+    watches += await opened(actors, ["127.0.0.1", "local", "::1"])
+    proven = actors.watch(peer="1.1.1.1", verified=True)
+    assert await anext(proven)
+    await closed(actors, [*watches, proven])
 
 
 # -- through the server, with the official client --
@@ -236,6 +267,6 @@ def test_a_flood_of_checks_holds_up_no_other_address_and_is_remembered_of_so_man
         gate.admit(*CHECK, (), "1.1.1.1")
     for peer in ("1.1.1.2", "local", "127.0.0.1"):
         assert gate.admit(*CHECK, (), peer) is None
-    for number in range(2 * HEALTH_ADDRESSES):
+    for number in range(2 * MOST_ASKING):
         gate.admit(*CHECK, (), f"2.2.{number // 250}.{number % 250}")
-    assert len(gate._health) == HEALTH_ADDRESSES
+    assert len(gate._health) == MOST_ASKING

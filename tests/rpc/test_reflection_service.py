@@ -1,6 +1,7 @@
 """Reflection: everything that the server offers, by every name, and nothing else; bounded, since it needs no token."""
 
 from contextlib import aclosing
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -12,7 +13,9 @@ from arbiter.config import Settings
 from arbiter.errors import LimitExceeded
 from arbiter.rpc import reflection_service
 from arbiter.rpc.foreign_protos import REFLECTION_VERSIONS, message_class
-from arbiter.rpc.reflection_service import IDLE_SECONDS, LONGEST_NAME, MOST_REQUESTS, MOST_STREAMS, reflection_of
+from arbiter.rpc.gate import REFLECTION_PER_SECOND, Gate
+from arbiter.rpc.reflection_service import IDLE_SECONDS, LONGEST_NAME, MOST_OF_ONE, MOST_REQUESTS, MOST_STREAMS, reflection_of
+from arbiter.rpc.tokens import TokenAuthority
 from arbiter.start import offers_reflection
 from arbiter.store.memory import MemoryStore
 from arbiter.v1.market_grpc import MarketServiceServicer
@@ -32,8 +35,8 @@ class Asking:
         self.request = message_class(f"{version}.ServerReflectionRequest")
         self.extension = message_class(f"{version}.ExtensionRequest")
 
-    def stream(self, messages):
-        return self.method.method_fn(messages, request=None)
+    def stream(self, messages, peer="1.1.1.1"):
+        return self.method.method_fn(messages, request=SimpleNamespace(peer=peer, verified_peer=False))
 
     async def each(self, *requests):
         async def messages():
@@ -215,16 +218,40 @@ async def test_only_so_many_streams_are_open_at_once_and_one_that_ends_makes_roo
     def one_then_wait():
         return Source(asking.request(list_services=""), times=1, ends=False)
 
-    streams = [asking.stream(one_then_wait()) for _ in range(MOST_STREAMS)]
+    streams = [asking.stream(one_then_wait()) for _ in range(MOST_OF_ONE)]
     for stream in streams:
         await anext(stream)
-    with pytest.raises(LimitExceeded, match="20 calls of reflection are open already"):
+    with pytest.raises(LimitExceeded, match="10 calls of reflection are open already from this address"):
         await anext(asking.stream(one_then_wait()))
     await streams.pop().aclose()
-    late = asking.stream(one_then_wait())
-    assert await anext(late)
-    for stream in [late, *streams]:
+    for peer in ("1.1.1.1", "2.2.2.2"):  # another address has its own
+        streams.append(asking.stream(one_then_wait(), peer))
+        assert await anext(streams[-1])
+    for stream in streams:
         await stream.aclose()
+
+
+async def test_who_opens_many_streams_from_a_crowd_of_addresses_keeps_no_other_network_out(asking):
+    streams = [asking.stream(Source(asking.request(list_services=""), times=9), f"1.1.{each % 3}.{each}") for each in range(MOST_STREAMS)]
+    for stream in streams:
+        await anext(stream)
+    other = asking.stream(Source(asking.request(list_services=""), times=9), "9.9.9.9")
+    assert await anext(other)
+    with pytest.raises(LimitExceeded, match="from your network"):
+        await anext(streams[0])
+    assert await anext(streams[1])
+    for stream in (*streams, other):
+        await stream.aclose()
+
+
+def test_the_calls_of_reflection_are_counted_by_address(core, keys, clock):
+    gate = Gate(core, TokenAuthority(keys, clock.environment))
+    call = ("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo", [])
+    for _ in range(2 * REFLECTION_PER_SECOND):
+        gate.admit(*call, "1.1.1.1")
+    with pytest.raises(LimitExceeded):
+        gate.admit(*call, "1.1.1.1")
+    gate.admit(*call, "1.1.1.2")
 
 
 async def test_fields_have_their_names_in_json_as_protoc_gives_them():

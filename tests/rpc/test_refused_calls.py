@@ -8,7 +8,8 @@ from purerpc.rpc import Cardinality, RPCSignature
 from arbiter.errors import LimitExceeded, Unauthenticated
 from arbiter.rpc import frames, server_connection
 from arbiter.rpc.failures import WHAT
-from arbiter.rpc.frames import Code
+from arbiter.rpc.frames import Code, frame
+from arbiter.rpc.messages import framed
 from arbiter.rpc.server import Server
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 from tests.rpc.memory_server import connected, looked_after
@@ -29,6 +30,8 @@ async def server():
         return "somebody"
 
     async def unary(message, request):
+        if message.api_key == "wrong":
+            raise Unauthenticated("the API key is not valid")
         return AuthResponse(user_id=message.api_key)
 
     service = Service("test.Service")
@@ -41,6 +44,24 @@ class Caller:
     def __init__(self, peer):
         self.peer = peer
         self.next = 1
+
+    async def make_late(self, count):
+        """So many calls whose messages come after their heads."""
+        numbers = range(self.next, self.next + 2 * count, 2)
+        for number in numbers:
+            self.peer.call(number, UNARY)
+        await trio.sleep(0.1)
+        for number in numbers:
+            self.peer.pipe.feed(frame(frames.DATA, frames.END_STREAM, number, framed(HELLO.SerializeToString())))
+        self.next += 2 * count
+        await trio.sleep(0.5)
+
+    async def make_wrong(self, count):
+        """So many calls that are let in, and prove nothing."""
+        for _ in range(count):
+            self.peer.call(self.next, UNARY, AuthRequest(api_key="wrong"))
+            self.next += 2
+        await trio.sleep(0.5)
 
     async def make(self, count, error=""):
         """So many calls at once, all answered unless the connection ended."""
@@ -129,3 +150,25 @@ async def test_a_few_calls_without_a_token_each_second_go_on_for_ever(server, au
         for _ in range(120):
             await caller.make(server_connection.UNAUTHENTICATED_PER_SECOND // 2, "token")
         assert caller.farewell() is None
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["signed out before the message came", "wrong keys"])
+async def test_calls_that_turn_out_to_bring_nothing_valid_once_their_message_is_there_are_counted_too(server, autojump_clock, late):
+    def signed_out(request):
+        raise Unauthenticated("ended")
+
+    if late:
+        server.admit_again = signed_out
+    async with connected(server) as peer:
+        caller = Caller(peer)
+        peer.greet()
+        peer.pipe.feed(frames.window_update(0, 2**30))
+        make = caller.make_late if late else caller.make_wrong
+        await make(1_000)
+        assert peer.status(caller.next - 2) == 16
+        assert caller.farewell() is None
+        for _ in range(4):
+            await make(1_000)
+        assert caller.farewell() is Code.ENHANCE_YOUR_CALM
+        await trio.sleep(1)
+        assert peer.pipe.closed

@@ -165,7 +165,7 @@ class Abuse:
             allowed = allowed or {INTERNAL, EXHAUSTED, DENIED}
         elif roll < 0.28:
             flag = random.choice((1, 2, 255))
-            allowed = allowed or {INTERNAL, DENIED}
+            allowed = allowed or {INTERNAL, DENIED, EXHAUSTED}  # the last for 1 MiB of somebody without a token
         elif roll < 0.32:
             extra.append((b"grpc-encoding", random.choice((b"snappy", b"", b"\xff"))))
             allowed = {UNIMPLEMENTED}

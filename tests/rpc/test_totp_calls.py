@@ -8,7 +8,7 @@ import pytest
 from arbiter.domain import totp
 from arbiter.domain.book import Side
 from arbiter.domain.money import MICRO
-from arbiter.rpc.client import ArbiterClient, NotPermittedError, RateLimitError, RefusedError
+from arbiter.rpc.client import ArbiterClient, InvalidRequestError, NotFoundError, NotPermittedError, RateLimitError, RefusedError
 from arbiter.rpc.totp_policy import TotpPolicy
 from arbiter.store.sqlite import InlineRunner, SqliteStore
 
@@ -189,3 +189,48 @@ async def test_nothing_secret_is_logged(site, logged):
             site.program.api_keys["pro"],
         ):
             assert secret not in text
+
+
+# -- lost ones --
+
+
+async def test_an_operator_resets_a_lost_authenticator_and_the_user_enrols_anew_also_after_a_restart(site):
+    async with site.client() as client:
+        await site.enrol(client)
+        await refused("TOTP_NEEDED", client.set_arb_enabled, True)
+        async with ArbiterClient.open(site.program.address, token=site.program.token("operator")) as operator:
+            assert await operator.forget_authenticator("pro")
+            assert not await operator.forget_authenticator("pro")
+            with pytest.raises(NotFoundError):
+                await operator.forget_authenticator("nobody")
+            with pytest.raises(InvalidRequestError, match="user_id: is your own"):
+                await operator.forget_authenticator("operator")
+        await client.set_arb_enabled(True)
+        assert not (await client.get_totp_status()).enrolled
+        records = [each.record for each in await site.program.store.audit_after(0, 100)]
+        told = [(each.who, each.target, each.outcome) for each in records if each.method.endswith("/ForgetAuthenticator")]
+        assert told == [
+            ("operator", "pro", "OK"),
+            ("operator", "pro", "OK"),
+            ("operator", "nobody", "NOT_FOUND"),
+            ("operator", "operator", "INVALID_INPUT"),
+        ]
+        key = site.program.api_keys["pro"]
+    async with site.client(key=key) as client:
+        assert not (await client.get_totp_status()).enrolled
+        await site.enrol(client)
+        assert (await client.get_totp_status()).enrolled
+
+
+async def test_an_operator_who_has_an_authenticator_resets_others_with_a_code_of_it(site):
+    async with site.client() as client:
+        operator_key = site.program.api_keys["operator"]
+        await site.enrol(client)
+        async with ArbiterClient.open(site.program.address) as operator:
+            await operator.authenticate(operator_key)
+            await site.enrol(operator)
+            await refused("TOTP_NEEDED", operator.forget_authenticator, "pro")
+            await refused("TOTP_WRONG", operator.with_code("000000").forget_authenticator, "pro")
+            assert (await client.get_totp_status()).enrolled
+            assert await operator.with_code(site.code()).forget_authenticator("pro")
+        assert not (await client.get_totp_status()).enrolled

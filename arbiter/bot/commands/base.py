@@ -1,7 +1,7 @@
 """What every command gets and gives."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from arbiter.bot.backend import Backend
@@ -44,6 +44,8 @@ class Call:
     """At most so old."""
     arrival: int = 0
     forwarded: bool = False
+    code: str = field(default="", repr=False)
+    """Of the user's authenticator, for what is changed."""
 
     @property
     def words(self) -> list[str]:
@@ -73,7 +75,7 @@ class Call:
 
     async def act(self, call: Callable[[ArbiterClient], Awaitable[T]]) -> T:
         """Change something in the core as this user. Raises ArbiterClientError; UncertainError: it may be done."""
-        return await self.backend.ask(self.user, call)
+        return await self.backend.ask(self.user, call, self.code)
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
