@@ -244,7 +244,12 @@ _Ask = Callable[[Request], Any]
     ("data", "gamma", "clob", "found"),
     [
         ({"status": "resolved", "payouts": [0, 1_000_000]}, None, None, Resolution(ZERO, final=True)),
-        ({"status": "Resolved", "payouts": ["500000", "500000"]}, None, None, Resolution(Micros(500_000), final=True)),
+        (
+            {"status": "Resolved", "payouts": ["500000", "500000"], "resolved_at": "2026-01-02T03:04:05Z"},
+            None,
+            None,
+            Resolution(Micros(500_000), final=True, at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        ),
         ({"status": "proposed", "payouts": [0, 1_000_000]}, None, None, None),
         ({"status": "resolved", "payouts": [1, 1]}, '["1", "0"]', None, Resolution(ONE, final=False)),
         (None, '["0", "1"]', "1001", Resolution(ZERO, final=False)),

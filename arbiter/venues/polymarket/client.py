@@ -66,7 +66,7 @@ class Polymarket:
         self._surroundings = surroundings
         self._pace = pace
         self._counters = Counters(self.name, surroundings)
-        tables = {hosts.gamma_url: GAMMA, hosts.data_url: DATA, hosts.clob_url: CLOB}
+        tables = {hosts.gamma_url: GAMMA, hosts.data: DATA, hosts.clob_url: CLOB}
         self._limiters = {url: Limiter(self.name, table, surroundings) for url, table in tables.items()}
 
     def statistics(self) -> dict[str, int]:
@@ -94,7 +94,7 @@ class Polymarket:
         """The takers' side of each trade; the Data API's times are whole seconds."""
         found: list[PublicTrade] = []
         cursor = ""
-        async with self.rest(self._hosts.data_url) as rest:
+        async with self.rest(self._hosts.data) as rest:
             data = DataApi(rest)
             while len(found) < limit:
                 page = await data.trades(markets=[market.key.market], taker_only=True, start=since_ms // 1000, limit=limit, cursor=cursor)
@@ -110,7 +110,7 @@ class Polymarket:
 
     @asynccontextmanager
     async def _resolutions(self) -> AsyncIterator[Resolutions]:
-        async with self.rest(self._hosts.data_url) as data, self.rest(self._hosts.clob_url) as clob:
+        async with self.rest(self._hosts.data) as data, self.rest(self._hosts.clob_url) as clob:
             yield Resolutions(DataApi(data), clob, self.market)
 
     # -- the stream --

@@ -124,7 +124,10 @@ class DataApi:
         return await self._page("/v2/leaderboard", params, read_leader)
 
     async def resolutions(self, markets: Sequence[MarketId]) -> Page[ResolutionRow]:
-        """Where at most 20 markets stand; those that the venue knows nothing of are left out."""
+        """Where at most 20 markets stand; those that the venue knows nothing of are left out.
+
+        The parameter is the venue's own page's, which the sheet does not give.
+        """
         return await self._page("/v2/resolutions", [("condition", ",".join(markets[:MOST_CONDITIONS]))], read_resolution)
 
     async def _page(self, path: str, params: Params, read: Callable[[msgspec.Raw], T]) -> Page[T]:

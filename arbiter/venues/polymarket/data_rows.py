@@ -4,6 +4,7 @@ Prices and sizes are JSON numbers with as many digits as a float has: they are r
 them. The wallet that trades is the proxy, safe or deposit wallet, not its owner's key.
 """
 
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 from arbiter.domain.book import Side
 from arbiter.domain.ids import MarketId, OutcomeId
 from arbiter.domain.money import MAX_MICROS, ONE, ZERO, Micros
+from arbiter.venues.polymarket.metadata import moment
 from arbiter.venues.wire_numbers import UNDECODABLE
 
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class ResolutionRow(msgspec.Struct, frozen=True):
     market: MarketId
     status: str
     payouts: tuple[Micros, Micros] | None
+    at: datetime | None = None
 
 
 # -- the wire --
@@ -161,6 +164,7 @@ class _Resolution(msgspec.Struct):
     condition: str | None = None
     payout_numerators: list[Decimal] | None = None
     payouts: list[Decimal] | None = None
+    resolved_at: str | None = None
 
 
 def read_trade(raw: bytes | msgspec.Raw) -> WalletTrade:
@@ -219,7 +223,7 @@ def read_resolution(raw: bytes | msgspec.Raw) -> ResolutionRow:
     if len(told) == 2 and all(each.is_finite() and each == each.to_integral_value() and 0 <= each <= ONE for each in told):
         yes, no = (Micros(int(each)) for each in told)
         payouts = (yes, no) if yes + no == ONE else None
-    return ResolutionRow(MarketId(row.condition_id or row.condition or ""), row.status.lower(), payouts)
+    return ResolutionRow(MarketId(row.condition_id or row.condition or ""), row.status.lower(), payouts, moment(row.resolved_at))
 
 
 def rounded(number: Decimal | None) -> Micros:

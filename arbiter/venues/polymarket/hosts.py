@@ -9,10 +9,17 @@ class PolymarketHosts(msgspec.Struct, frozen=True):
     gamma_url: str = "https://gamma-api.polymarket.com"
     clob_url: str = "https://clob.polymarket.com"
     ws_url: str = "wss://ws-subscriptions-clob.polymarket.com"
-    data_url: str = "https://data-api.polymarket.com"
+    data_url: str = ""
+    """The Data API. Not named: production's beside production's Gamma, else where Gamma is, as sandboxes have it."""
+
+    @property
+    def data(self) -> str:
+        """Where the Data API is."""
+        return self.data_url or (PRODUCTION_DATA if self.gamma_url == PRODUCTION.gamma_url else self.gamma_url)
 
 
 PRODUCTION = PolymarketHosts()
+PRODUCTION_DATA = "https://data-api.polymarket.com"
 KNOWN = (PRODUCTION,)
 """Where real money may go: anything else is a sandbox."""
 

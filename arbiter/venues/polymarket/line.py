@@ -57,7 +57,7 @@ class Line:
         self._pace = shared.pace
         self._monotonic = shared.surroundings.monotonic
         self._repairs = Repairs(shared.listener, shared.pace, shared.counters)
-        self._reader = FrameReader(
+        self.reader = FrameReader(
             *(self.tokens, shared.listener, self._repairs, shared.counters, shared.listed, self._on_pong, shared.on_wrong_hash)
         )
         self._subscribed: dict[str, None] = {}
@@ -76,7 +76,7 @@ class Line:
     @property
     def told_at(self) -> float:
         """When a frame came last, to half a second."""
-        return self._reader.told_at
+        return self.reader.told_at
 
     def add(self, tokens: Iterable[Token]) -> None:
         """Follow these, too. Call `changed` after the last."""
@@ -109,7 +109,7 @@ class Line:
 
     def accept(self, token: Token, venue_ms: int) -> None:
         """Its book has just been replaced by one to be trusted, from elsewhere."""
-        self._reader.accept(token, venue_ms)
+        self.reader.accept(token, venue_ms)
 
     def fail(self, reason: str) -> None:
         """The connection is no good: make another."""
@@ -127,7 +127,7 @@ class Line:
     def _lose(self, reason: str) -> None:
         """What came over this connection is worth nothing from now on."""
         self._up = False
-        self._reader.look(self._monotonic())
+        self.reader.look(self._monotonic())
         self._repairs.clear()
         self._shared.listener.tell(Disconnected(POLYMARKET, self.number, reason))
         for token in self.tokens.values():
@@ -150,7 +150,7 @@ class Line:
                     nursery.start_soon(self._watch, socket)
                     nursery.start_soon(heartbeat.watch)
                     nursery.start_soon(self._end_when_failed)
-                    await socket.listen(self._reader.read, _ignore)
+                    await socket.listen(self.reader.read, _ignore)
         raise VenueUnavailable(POLYMARKET, "the connection ended")
 
     def _begin(self) -> None:
@@ -158,8 +158,8 @@ class Line:
         self._shared.counters.connections += 1
         self._up = True
         self._began = now
-        self._reader.books = 0
-        self._reader.look(now)
+        self.reader.books = 0
+        self.reader.look(now)
         self._failed, self._again, self._subscribed = trio.Event(), [], {}
         self._repairs.wait_for(self.tokens.values(), now + self._pace.first_book)
         self._tell_connected()
@@ -195,8 +195,8 @@ class Line:
         while True:
             await trio.sleep(LOOK_SECONDS)
             now = self._monotonic()
-            self._reader.look(now)
-            if not self._reader.books and self.tokens and now - self._began > self._pace.first_book:
+            self.reader.look(now)
+            if not self.reader.books and self.tokens and now - self._began > self._pace.first_book:
                 raise VenueUnavailable(POLYMARKET, f"no book within {self._pace.first_book:g} s")
             due = self._repairs.due(now) if len(self._repairs) else []
             if due:

@@ -31,6 +31,10 @@ class Lines:
             yield market.yes
             yield market.no
 
+    def all(self) -> Iterator[Line]:
+        """The lines there are."""
+        yield from self._lines.values()
+
     async def keep(self, follow: FollowList) -> None:
         """Follow what the list says, until cancelled."""
         while True:

@@ -134,7 +134,7 @@ def to_market(raw: GammaMarket, event: GammaEvent) -> Market | None:
     tick = number_micros(raw.order_price_min_tick_size)
     if not 0 < tick < ONE:
         raise ValueError(f"a tick size of {raw.order_price_min_tick_size}")
-    closes_at = _moment(raw.end_date)
+    closes_at = moment(raw.end_date)
     resolution = resolution_of(raw)
     return Market(
         key=MarketKey(POLYMARKET, MarketId(raw.condition_id)),
@@ -152,7 +152,7 @@ def to_market(raw: GammaMarket, event: GammaEvent) -> Market | None:
         rules=raw.description or "",
         category=_category(raw.category, raw.tags) or _category(event.category, event.tags),
         closes_at=closes_at,
-        opens_at=_moment(raw.start_date),
+        opens_at=moment(raw.start_date),
         resolves_at=closes_at,
         settlement_seconds=CHALLENGE_SECONDS,
         settlement_sources=_sources(raw.resolution_source, event.resolution_source),
@@ -177,7 +177,7 @@ def to_event(raw: GammaEvent, markets: Iterable[Market]) -> Event:
         markets=tuple(market.key.market for market in listed),
         at_most_one=raw.neg_risk is True or (raw.neg_risk is None and all(market.negative_risk for market in listed)),
         settlement_sources=_sources(raw.resolution_source),
-        closes_at=_moment(raw.end_date),
+        closes_at=moment(raw.end_date),
     )
 
 
@@ -197,7 +197,7 @@ def resolution_of(raw: GammaMarket) -> Resolution | None:
         return None
     if len(prices) != 2 or min(prices) < ZERO or sum(prices) != ONE or (ZERO not in prices and not final):
         return None
-    return Resolution(prices[0], final, _moment(raw.closed_time))
+    return Resolution(prices[0], final, moment(raw.closed_time))
 
 
 def _outcome_ids(raw: GammaMarket) -> list[str]:
@@ -260,9 +260,10 @@ def _rounded(number: Decimal | None) -> Micros:
     return Micros(int((number * ONE).to_integral_value(ROUND_DOWN)))
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """ISO text in whatever form, UTC where it names no zone; None for what is no time."""
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        found = datetime.fromisoformat(text) if text else None
     except ValueError:
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
+    return found.replace(tzinfo=found.tzinfo or UTC) if found else None

@@ -70,7 +70,7 @@ class Resolutions:
 
 def by_row(row: ResolutionRow) -> Resolution | None:
     """What is proposed, challenged or disputed is no outcome yet."""
-    return Resolution(row.payouts[0], final=True) if row.status == RESOLVED and row.payouts is not None else None
+    return Resolution(row.payouts[0], final=True, at=row.at) if row.status == RESOLVED and row.payouts is not None else None
 
 
 def by_tokens(market: Market, told: ClobMarket) -> Resolution | None:

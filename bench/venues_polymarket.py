@@ -1,0 +1,165 @@
+"""Polymarket's connector: what a frame costs beyond its decoding, and what a followed token weighs.
+
+    python -m bench.venues_polymarket
+
+1. `polymarket_over_decode_us`: a `price_change` frame's bytes -> the change in its book -> the top of that book read by the
+   listener, less msgspec's typed decode of the same frame into the same types. Rounds of a hundred frames are made in
+   turn, and of each the best counts: that is what the code costs when nobody else has the core.
+2. `polymarket_new_sizes_over_decode_us`: the same while no size was there before (of the recorded ones 13 % were not).
+3. `token_kib`: lines, books and everything else that 10,000 tokens with 20 levels a side make the connector hold.
+"""
+
+import gc
+import random
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from arbiter.domain.book import Book
+from arbiter.domain.ids import POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey
+from arbiter.domain.market import Market, Outcome, TickRange
+from arbiter.domain.market_events import MarketEvent
+from arbiter.domain.money import ONE, Micros
+from arbiter.venues.base import Followed
+from arbiter.venues.polymarket import frames, wire
+from arbiter.venues.polymarket.counters import Counters
+from arbiter.venues.polymarket.hosts import PolymarketPace
+from arbiter.venues.polymarket.line import Shared
+from arbiter.venues.polymarket.lines import Lines
+from bench.report import finish
+
+TARGETS = {"polymarket_over_decode_us": "<= 1.5", "token_kib": "<= 12"}
+FRAMES = 100
+TOKENS = 10_000
+LEVELS = 20
+
+
+class _Top:
+    """A listener that reads the top of each changed book, and no more."""
+
+    bid: Micros | None = None
+    ask: Micros | None = None
+
+    def changed(self, book: Book, venue_ms: int) -> None:
+        self.bid = book.bid_side.highest
+        self.ask = book.ask_side.lowest
+
+    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
+        """Nothing is read."""
+
+    def alive(self, line: int) -> None:
+        """Nothing is read."""
+
+    def tell(self, event: MarketEvent) -> None:
+        """Nothing is read."""
+
+
+class _Nursery:
+    """Starts nothing: lines are filled by hand."""
+
+    def start_soon(self, *_: Any) -> None:
+        """Not now."""
+
+
+def _market(number: int, rng: random.Random) -> Market:
+    ids = [OutcomeId(str(rng.getrandbits(255) | 1 << 254)) for _ in range(2)]
+    key = MarketKey(POLYMARKET, MarketId(f"0x{number:064x}"))
+    cents = (TickRange(Micros(10_000), Micros(ONE - 10_000), Micros(10_000)),)
+    return Market(
+        key, EventId(f"event-{number}"), f"Number {number}?", Outcome(ids[0], "Yes"), Outcome(ids[1], "No"), cents, Micros(10_000)
+    )
+
+
+def _book_frame(market: Market, token: str, rng: random.Random) -> bytes:
+    def side(prices: Iterable[int]) -> bytes:
+        return b",".join(b'{"price":"0.%02d","size":"%d.%02d"}' % (p, rng.randint(1, 3000), rng.randint(0, 99)) for p in prices)
+
+    head = b'{"event_type":"book","market":"%s","asset_id":"%s","timestamp":"1767225600123","hash":"",'
+    return head % (market.key.market.encode(), token.encode()) + b'"bids":[%s],"asks":[%s]}' % (
+        side(range(30, 50)),
+        side(range(71, 51, -1)),
+    )
+
+
+def _change_frames(token: str, rng: random.Random, count: int) -> list[bytes]:
+    def one() -> bytes:
+        side, price = rng.choice([(b"BUY", rng.randint(30, 49)), (b"SELL", rng.randint(52, 70))])
+        size = b"%d.%02d" % (rng.randint(1, 3000), rng.randint(0, 99))
+        return (
+            b'{"event_type":"price_change","market":"0xaa","timestamp":"1767225600200","price_changes":[{"asset_id":"%s","price":"0.%02d",'
+            b'"size":"%s","side":"%s","hash":"ab12","best_bid":"0.49","best_ask":"0.52"}]}' % (token.encode(), price, size, side)
+        )
+
+    return [one() for _ in range(count)]
+
+
+def _lines(count: int) -> tuple[Lines, list[Market], _Top]:
+    """So many markets, followed on lines that are not connected, each book told once."""
+    rng = random.Random(1)
+    surroundings: Any = SimpleNamespace(monotonic=time.monotonic, unix_ms=lambda: 0, random=rng)
+    listener = _Top()
+    network: Any = None
+    nursery: Any = _Nursery()
+    counters = Counters(POLYMARKET, surroundings)
+    lines = Lines(Shared("ws://", network, surroundings, PolymarketPace(), counters, listener, lambda *_: None), nursery)
+    markets = [_market(number, rng) for number in range(count)]
+    lines.set({market.key: Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets})
+    for line in lines.all():
+        for token in tuple(line.tokens.values()):
+            line.reader.read(_book_frame(token.market.market, token.id, rng))
+        line.reader.look(time.monotonic())
+    return lines, markets, listener
+
+
+def _seconds(work: Callable[[bytes], object], texts: Sequence[bytes]) -> float:
+    began = time.perf_counter()
+    for text in texts:
+        work(text)
+    return time.perf_counter() - began
+
+
+def over_decode_us(rounds: int = 3000, *, new_sizes: bool = False) -> float:
+    """See above, 1 and 2. Microseconds a frame."""
+    lines, markets, _ = _lines(1)
+    reader = next(iter(lines.all())).reader
+    texts = _change_frames(markets[0].yes.id, random.Random(2), FRAMES)
+    bare = whole = float("inf")
+    for _ in range(rounds):
+        if new_sizes:
+            frames._sizes.clear()  # as if none had been there before
+        bare = min(bare, _seconds(wire.decode, texts))
+        whole = min(whole, _seconds(reader.read, texts))
+    return (whole - bare) / FRAMES * 1e6
+
+
+def token_kib(tokens: int = TOKENS) -> float:
+    """See above, 3. KiB a token, of all that was allocated and is held."""
+    _lines(1)  # what is made once is not a token's
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        held = _lines(tokens // 2)
+        for token in held[0].tokens():
+            token.book.packed()  # the copy that readers are given is held, too
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+        assert len(held[1]) == tokens // 2
+    finally:
+        tracemalloc.stop()
+    return grown / tokens / 1024
+
+
+def main() -> None:
+    figures = {
+        "polymarket_over_decode_us": round(over_decode_us(), 3),
+        "polymarket_new_sizes_over_decode_us": round(over_decode_us(new_sizes=True), 3),
+        "token_kib": round(token_kib(), 2),
+    }
+    finish("venues_polymarket", figures, TARGETS)
+
+
+if __name__ == "__main__":
+    main()
