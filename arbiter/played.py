@@ -40,6 +40,7 @@ class RecordedFrames:
     sample_interval_ms: int | None = None
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         file = FramesFile(path)
         self.playback = Playback(file, _made_up_catalogue(file.header))
         self.pairs: tuple[Pair, ...] = tuple(file.header.pairs)
@@ -103,8 +104,10 @@ def _made_up_catalogue(header: Header) -> Callable[[Asked], Answer | None] | Non
 
     def answer(asked: Asked) -> Answer | None:
         parts = urlsplit(asked.target)
-        if asked.venue not in apps or "book" in parts.path:
+        if asked.venue not in apps:
             return None
+        if "book" in parts.path:
+            return Answer(200, b"[]") if asked.method == "POST" else None
         request = Request(asked.method, parts.path, parse_qs(parts.query, keep_blank_values=True), {}, asked.body)
         response = apps[asked.venue].handle(request, header.started_ms)
         return Answer(response.status, response.body) if isinstance(response, Response) else None

@@ -65,8 +65,10 @@ class Dissector:
         try:
             lines: list[Line] = list(step(data, at))
         except (h11.ProtocolError, zlib.error, InvalidHandshake, ValueError) as error:
-            lines = [Gap(at.ns, at.ms, f"connection {self._number} of {self._venue} could not be read: {type(error).__name__}")]
-            lines += self._end("client", at)
+            lines = []
+            if data:  # else it broke off, which needs no more words
+                lines.append(Gap(at.ns, at.ms, f"connection {self._number} of {self._venue} could not be read: {type(error).__name__}"))
+            lines += self._end("client" if data else "venue", at)
         return lines
 
     def _end(self, by: Any, at: At) -> list[Line]:

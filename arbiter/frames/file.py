@@ -38,7 +38,7 @@ FLUSH_SECONDS = 1.0
 """The most that a kill can cost."""
 WAITING_BYTES = 64 * 1024 * 1024
 """What may wait for the thread; a disk that stands still must not fill the memory."""
-LEVEL = 3
+PACKING = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.checksum_flag: 1}
 MAGIC = b"\x28\xb5\x2f\xfd"
 _CURE = "the format is described in docs/recordings.md"
 
@@ -177,7 +177,7 @@ class FrameWriter:
         block, self._lines = bytes(self._lines), bytearray()
         self._flushed = time.monotonic()
         if block:
-            packed = zstd.compress(block, LEVEL)
+            packed = zstd.compress(block, options=PACKING)
             self._file.write(packed)
             self._file.flush()
             self._written += len(packed)
@@ -190,10 +190,10 @@ def write_whole(path: Path, header: Header, lines: Iterator[Line]) -> None:
         for line in lines:
             block += encode(line) + b"\n"
             if len(block) >= BLOCK:
-                file.write(zstd.compress(bytes(block), LEVEL))
+                file.write(zstd.compress(bytes(block), options=PACKING))
                 block.clear()
         if block:
-            file.write(zstd.compress(bytes(block), LEVEL))
+            file.write(zstd.compress(bytes(block), options=PACKING))
 
 
 def _created(path: Path) -> BinaryIO:

@@ -51,6 +51,8 @@ class Playback:
         self._answers = Answers()
         self._sockets: dict[int, _Recorded] = {}
         self._playing: dict[VenueSide, _Recorded] = {}
+        self._known: set[VenueSide] = set()
+        """Whose first message was heard. Only asked about, never gone through: its order would not be the same twice."""
         for line in file.lines():
             self._index(line)
         self.truncated = file.truncated
@@ -169,13 +171,24 @@ class Playback:
 
     def heard(self, side: VenueSide, message: bytes) -> None:
         """The first message of a connection says which of the recorded ones it is: several may have been opened at once."""
-        if side in self._playing:
+        if side in self._known:
             return
+        self._known.add(side)
         candidates = self._candidates(side.venue, side.target)
-        if not candidates:
+        socket = next((each for each in candidates if each.first_sent == message), None)
+        if socket is not None:
+            self._connect(side, socket)
+        else:  # whoever is the right one for it may just be about to speak
+            heappush(self._held, (self._now_ns, next(self._order), partial(self._connect_any, side)))
+
+    def _connect_any(self, side: VenueSide) -> None:
+        candidates = self._candidates(side.venue, side.target)
+        if side in self._known and candidates:
+            self._connect(side, candidates[0])
+        else:
             side.end()
-            return
-        socket = next((each for each in candidates if each.first_sent == message), candidates[0])
+
+    def _connect(self, side: VenueSide, socket: _Recorded) -> None:
         socket.side = side
         self._playing[side] = socket
         if socket.waiting:
@@ -183,6 +196,7 @@ class Playback:
 
     def gone(self, side: VenueSide) -> None:
         """See `Director.gone`."""
+        self._known.discard(side)
         socket = self._playing.pop(side, None)
         if socket is not None:
             socket.over = True

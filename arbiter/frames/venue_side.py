@@ -72,6 +72,7 @@ class VenueSide:
         self._owing = False
         self._frames: websocket.Protocol | None = None
         self.out = bytearray()
+        self._closing = False
         self.ended = False
 
     def receive(self, data: bytes) -> None:
@@ -167,17 +168,20 @@ class VenueSide:
             elif frame.opcode is Opcode.PING and self._director.answers_pings:
                 self.say(message, "pong")
         if self._frames.state is not websocket.State.OPEN:
-            self.out += own  # the closing handshake
+            self.out += b"" if self._closing else own  # the closing handshake
             self.end()
 
     def say(self, message: bytes, op: Op = "text") -> None:
         """A message, a ping or a pong."""
-        if not self.ended:
+        if not (self.ended or self._closing):
             self.out += Frame(_OPCODES[op], message).serialize(mask=False)
             self._wake()
 
     def close(self, code: int, reason: str) -> None:
-        """As the venue did: with a close frame where there was one."""
-        if code and not self.ended:
+        """As the venue did: with a close frame where there was one, which the client answers; else cut."""
+        if not code:
+            self.end()
+        elif not self.ended:
+            self._closing = True
             self.out += Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False)
-        self.end()
+            self._wake()
