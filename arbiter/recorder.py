@@ -106,10 +106,12 @@ async def record(settings: Settings, wanted: Wanted, real: RealVenues | None = N
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
-                with trio.move_on_after(wanted.seconds):
-                    for number in count(1):
-                        await _record_file(settings, wanted, real, numbered(wanted.path, number), done)
+                ending = Ending(trio.current_time() + wanted.seconds)
+                nursery.start_soon(_end_on_signal, signals, ending, nursery.cancel_scope)
+                for number in count(1):
+                    await _record_file(settings, wanted, real, numbered(wanted.path, number), ending, done)
+                    if ending.due:
+                        break
                 nursery.cancel_scope.cancel()
     finally:
         for path, counts in done:
@@ -124,7 +126,26 @@ def numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{name}-{number}{dot}{ending}")
 
 
-async def _record_file(settings: Settings, wanted: Wanted, real: RealVenues | None, path: Path, done: list[tuple[Path, Counts]]) -> None:
+class Ending:
+    """When the whole recording is over: at a second of trio's clock, or by a signal."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.signal = trio.Event()
+
+    @property
+    def due(self) -> bool:
+        return self.signal.is_set() or trio.current_time() >= self.at
+
+    async def wait(self, seconds: float) -> None:
+        """At most so long."""
+        with trio.move_on_at(min(self.at, trio.current_time() + seconds)):
+            await self.signal.wait()
+
+
+async def _record_file(
+    settings: Settings, wanted: Wanted, real: RealVenues | None, path: Path, ending: Ending, done: list[tuple[Path, Counts]]
+) -> None:
     environment = Environment.real()
     tap = Tap(environment.monotonic, environment.unix_ms)
     hosts: dict[str, dict[str, str]] = {}
@@ -141,7 +162,8 @@ async def _record_file(settings: Settings, wanted: Wanted, real: RealVenues | No
             _say(f"recording {' and '.join(venue.name for venue in venues)} into {path}; Ctrl-C ends it")
             async with trio.open_nursery() as program:
                 program.start_soon(_run_feeds, [v for v in venues if wanted.only in ("", v.name)], environment)
-                await _watch(writer, wanted, environment)
+                await _watch(writer, wanted, ending)
+                tap.stop()
                 program.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
@@ -167,12 +189,12 @@ async def _run_feeds(venues: list[Venue], environment: Environment) -> None:
     await Supervisor(Group("root", [*feeds], exhausted="park"), environment).run()
 
 
-async def _watch(writer: FrameWriter, wanted: Wanted, environment: Environment) -> None:
-    """Say how it goes; return when the file is full, or can be written on no more."""
-    began = told = environment.monotonic()
-    while writer.failed is None:
-        await trio.sleep(LOOK_SECONDS)
-        now, counts = environment.monotonic(), writer.counts()
+async def _watch(writer: FrameWriter, wanted: Wanted, ending: Ending) -> None:
+    """Say how it goes; return when it is over, the file is full, or can be written on no more."""
+    began = told = trio.current_time()
+    while writer.failed is None and not ending.due:
+        await ending.wait(LOOK_SECONDS)
+        now, counts = trio.current_time(), writer.counts()
         if counts.bytes >= wanted.file_bytes or now - began >= wanted.file_seconds:
             return
         if now - told >= PROGRESS_SECONDS:
@@ -180,9 +202,12 @@ async def _watch(writer: FrameWriter, wanted: Wanted, environment: Environment) 
             _say(f"{now - began:,.0f} s: {_shown(counts)}")
 
 
-async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+async def _end_on_signal(signals: AsyncIterator[int], ending: Ending, scope: trio.CancelScope) -> None:
+    """The first ends it in order; another one, as it is."""
     async for _ in signals:
-        scope.cancel()
+        if ending.signal.is_set():
+            scope.cancel()
+        ending.signal.set()
 
 
 def _shown(counts: Counts) -> str:

@@ -21,8 +21,8 @@ from arbiter.frames.redacted import redacted, redacted_target
 
 LARGEST = 32 * 1024 * 1024
 """Bytes of a message or an answer; what is larger is told as a gap."""
-KEPT_HEADERS = ("retry-after", "ratelimit", "x-ratelimit", "cache-control", "age", "content-type")
-"""Beginnings of names: what a client goes by, and nothing of who it is."""
+KEPT_HEADERS = ("retry-after", "ratelimit", "rate-limit", "cache-control", "content-type")
+"""What is in the names of those headers of an answer that a client goes by; none says who it is."""
 _CONTROLS = {Opcode.PING: "ping", Opcode.PONG: "pong"}
 
 
@@ -134,7 +134,7 @@ class Dissector:
             status=status,
             took_ns=at.ns - began.ns,
             body=redacted(bytes(self._body), ours=True).decode("utf-8", "replace"),
-            headers={name: value for name, value in headers.items() if name.startswith(KEPT_HEADERS)},
+            headers={name: value for name, value in headers.items() if any(kept in name for kept in KEPT_HEADERS)},
             **answer_fields(redacted(answer, ours=False)),
         )
 

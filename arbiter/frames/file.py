@@ -38,7 +38,7 @@ FLUSH_SECONDS = 1.0
 """The most that a kill can cost."""
 WAITING_BYTES = 64 * 1024 * 1024
 """What may wait for the thread; a disk that stands still must not fill the memory."""
-PACKING = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.checksum_flag: 1}
+PACKING: dict[int, int] = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.checksum_flag: 1}
 MAGIC = b"\x28\xb5\x2f\xfd"
 _CURE = "the format is described in docs/recordings.md"
 

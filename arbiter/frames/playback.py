@@ -179,7 +179,8 @@ class Playback:
         if socket is not None:
             self._connect(side, socket)
         else:  # whoever is the right one for it may just be about to speak
-            heappush(self._held, (self._now_ns, next(self._order), partial(self._connect_any, side)))
+            decide: Callable[[], None] = partial(self._connect_any, side)
+            heappush(self._held, (self._now_ns, next(self._order), decide))
 
     def _connect_any(self, side: VenueSide) -> None:
         candidates = self._candidates(side.venue, side.target)

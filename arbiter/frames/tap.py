@@ -30,8 +30,12 @@ class Tap:
         self._numbers = count(1)
 
     def start(self, taker: Taker) -> None:
-        """Before the first connection."""
+        """Before the first connection; until then, nothing is recorded."""
         self._taker = taker
+
+    def stop(self) -> None:
+        """What comes now is no more of the recording: that its connections end with it least of all."""
+        self._taker = None
 
     def on(self, venue: str, network: Network) -> "TappedNetwork":
         """That venue's network, seen."""
@@ -43,7 +47,8 @@ class Tap:
 
     def put(self, connection: int, what: str, content: object) -> bool:
         """False: it is lost, and the connection must not go on."""
-        assert self._taker is not None
+        if self._taker is None:
+            return True
         self._last_ns = max(self._last_ns, round((self._monotonic() - self._began) * 1_000_000_000))
         return self._taker.put(connection, what, content, At(self._last_ns, self._unix_ms()))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from arbiter.frames.lines import Closed, Exchange, Gap, Header, Line, Opened, Re
 from arbiter.frames.lockstep import StandingClock, drive
 from arbiter.frames.playback import Playback
 from arbiter.frames.venue_side import Answer, Asked
+from arbiter.runtime import Environment
 from arbiter.venues.rest import RestClient
 from arbiter.venues.websocket import connected
 
@@ -65,7 +65,7 @@ class Run:
         return self.notes
 
     def rest(self) -> RestClient:
-        return RestClient(VENUE, "http://k", self.playback.network(VENUE), Random(1))
+        return RestClient(VENUE, "http://k", self.playback.network(VENUE), Environment.simulated(1))
 
     async def listen(self, first: bytes = b"hello", name: str = "") -> None:
         """One connection, noted from its first message to its end."""
