@@ -131,9 +131,10 @@ def link_code(server: str | None, api_key: str | None, **flags: Any) -> None:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 def convert(kind: str, source: Path, target: Path) -> None:
-    """Write TARGET, a recording for --recording, from what others recorded.
+    """Write TARGET, a recording, from what others recorded.
 
-    KIND is worldcup, fed-dec2025, weather, kalshi-ws or polymarket-ws; docs/recordings.md tells what each reads.
+    KIND is worldcup, fed-dec2025, weather, kalshi-ws or polymarket-ws, which give books, or kalshi-frames or polymarket-frames;
+    docs/recordings.md tells what each reads.
     """
     from arbiter.sandbox.convert import convert
 
