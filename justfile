@@ -40,9 +40,9 @@ certs *args: _run
 test *args: _dev
     @exec {{python}} -m pytest -n 2 --dist loadgroup "$@"
 
-# what the tests do, far more often and longer: 2,000 random trees of actors, clients that misbehave for 10 minutes, frames and requests at random
+# what the tests do, far more often and longer: 2,000 random trees of actors, clients that misbehave for 10 minutes, frames and requests at random, every recorded frame
 nightly: _dev
-    @exec env RUNTIME_SEEDS=2000 SOAK_SECONDS=600 WIRE_SEQUENCES=20000 FUZZ_CASES=100000 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime tests/rpc/test_soak.py tests/rpc/test_wire_beside_h2.py tests/rpc/test_server_fuzz.py
+    @exec env ARBITER_LONG=1 RUNTIME_SEEDS=2000 SOAK_SECONDS=600 WIRE_SEQUENCES=20000 FUZZ_CASES=100000 {{python}} -m pytest -n 2 --dist loadgroup -o faulthandler_timeout=1800 tests/runtime tests/rpc/test_soak.py tests/rpc/test_wire_beside_h2.py tests/rpc/test_server_fuzz.py tests/frames tests/simulation
 
 # format, lint, types, the import rule, generated code, that the installed packages fit together
 check: _dev

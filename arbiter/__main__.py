@@ -5,7 +5,7 @@ import atexit
 import os
 import sys
 
-SERVING = {"run", "bot"}
+SERVING = {"run", "bot", "record"}
 """The commands that end with status 0 when a signal stops them."""
 
 

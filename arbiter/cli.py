@@ -3,9 +3,10 @@
 import re
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -70,13 +71,7 @@ def cli() -> None:
 @settings_options()
 def run(**flags: Any) -> None:
     """Start everything against the sandbox and serve until stopped."""
-    settings = _settings(flags)
-    import trio
-
-    from arbiter.start import configure_logging, run
-
-    configure_logging(settings.log_level)
-    trio.run(run, settings)
+    _serve(_settings(flags))
 
 
 @cli.command()
@@ -136,13 +131,73 @@ def link_code(server: str | None, api_key: str | None, **flags: Any) -> None:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
 def convert(kind: str, source: Path, target: Path) -> None:
-    """Write TARGET, a recording for --recording, from what others recorded.
+    """Write TARGET, a recording, from what others recorded.
 
-    KIND is worldcup, fed-dec2025, weather, kalshi-ws or polymarket-ws; docs/recordings.md tells what each reads.
+    KIND is worldcup, fed-dec2025, weather, kalshi-ws or polymarket-ws, which give books, or kalshi-frames or polymarket-frames;
+    docs/recordings.md tells what each reads.
     """
     from arbiter.sandbox.convert import convert
 
     convert(kind, source, target)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@settings_options("config", "recording", "recording_speed", "log_level")
+@click.option("--venues", type=click.Choice(["sandbox", "production", "demo"]), default="sandbox", help="which venues (default sandbox)")
+@click.option("--only", type=click.Choice(["polymarket", "kalshi"]), help="one of the two")
+@click.option("--for", "lasts", metavar="TIME", help="end by itself after this long: 90s, 30m, 1h")
+@click.option("--max-mib", type=click.IntRange(1), help="begin another file after so many MiB")
+@click.option("--each", metavar="TIME", help="begin another file after this long")
+def record(file: Path, venues: Any, only: str | None, lasts: str | None, max_mib: int | None, each: str | None, **flags: Any) -> None:
+    """Record into FILE what the venues send, until stopped.
+
+    It starts the sandbox's venues and records those, or it records the real ones. Production and demo need kalshi_key_id and
+    kalshi_key_file. `arbiter replay` plays the file.
+    """
+    settings = _settings(flags)
+    import math
+
+    import trio
+
+    from arbiter.recorder import Wanted, record
+    from arbiter.start import configure_logging
+
+    configure_logging(settings.log_level)
+    file_bytes = math.inf if max_mib is None else max_mib * 1024 * 1024
+    trio.run(record, settings, Wanted(file, venues, only or "", _seconds(lasts, "--for"), file_bytes, _seconds(each, "--each")))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--speed", default="max", metavar="max|N", help="max: in lockstep (default). N: start the program and play N times as fast")
+@click.option("--out", type=click.Path(path_type=Path), help="with max: where the opportunities go (default: standard output)")
+@click.option("--pairs", type=click.Path(path_type=Path), help="with max: a file of pairs, instead of the recording's own")
+@settings_options("config", "data", "grpc_port", "chat_port", "bot", "telegram_api_url", "log_level")
+def replay(file: Path, speed: str, out: Path | None, pairs: Path | None, **flags: Any) -> None:
+    """Play FILE, a recording of frames or of books, through the real connectors and actors.
+
+    With --speed max each step of each opportunity is a line of JSON on standard output, the same at every replay; amounts are
+    millionths of a dollar or share. With a number the whole program runs, to be looked at with `arbiter watch` or in the chat.
+    """
+    if speed != "max":
+        if not (speed.isascii() and speed.isdigit()):
+            raise click.BadParameter(f"{speed!r} is neither max nor a whole number", param_hint="--speed")
+        if out is not None or pairs is not None:
+            raise click.UsageError("--out and --pairs go with --speed max only")
+        _serve(_settings({**flags, "recording": str(file), "recording_speed": speed}))
+        return
+    settings = _settings({**flags, "log_level": flags["log_level"] or "ERROR"})
+    from arbiter.replayer import read_pairs, replay
+    from arbiter.start import configure_logging
+
+    configure_logging(settings.log_level)
+    own = None if pairs is None else read_pairs(pairs)
+    with _output(out) as target:
+        summary = replay(file, target.write, own)
+        target.flush()
+    for line in summary.lines():
+        click.echo(line, err=True)
 
 
 @cli.command()
@@ -192,6 +247,35 @@ def _tls(server: str | None, settings: Settings) -> "ClientTls":
     tls = tls_of(settings)
     require_address(server, tls)
     return tls
+
+
+def _serve(settings: Settings) -> None:
+    import trio
+
+    from arbiter.start import configure_logging, run
+
+    configure_logging(settings.log_level)
+    trio.run(run, settings)
+
+
+def _output(path: Path | None) -> AbstractContextManager[BinaryIO]:
+    """Standard output, or that file. Raises ConfigError."""
+    if path is None:
+        return nullcontext(sys.stdout.buffer)
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}", "check the path") from None
+
+
+def _seconds(text: str | None, option: str) -> float:
+    """`90s`, `30m`, `1h`, or plain seconds; none: for ever."""
+    if text is None:
+        return float("inf")
+    match = re.fullmatch(r"(\d{1,6})([smhd]?)", text, re.ASCII)
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r} is not a time such as 90s, 30m or 1h", param_hint=option)
+    return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
 
 
 def _settings(flags: dict[str, Any]) -> Settings:

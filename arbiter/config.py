@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chat_port: Port = 8081
     http_port: Port = 8080
     log_level: LogLevel = "INFO"
+    kalshi_key_id: str = ""
+    kalshi_key_file: str = ""
     recording: str = ""
     recording_speed: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
     sandbox_seed: int = 1

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -11,7 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from arbiter.actors.market_feed import FRESH_SECONDS
 from arbiter.config import Settings
 from arbiter.data_folder import DataFolder, Secret
+from arbiter.domain.ids import KALSHI, POLYMARKET, VenueId
 from arbiter.errors import ConfigError
+from arbiter.frames.file import is_frames_file
+from arbiter.played import RecordedFrames
 from arbiter.runtime import Environment
 from arbiter.sandbox.exchange import REAL, Sandbox
 from arbiter.sandbox.faults import Script
@@ -20,7 +24,7 @@ from arbiter.sandbox.recording import RecordedWorld, Recording
 from arbiter.sandbox.shells import Shell, Wake, serve_sockets
 from arbiter.sandbox.telegram.engine import TelegramEngine
 from arbiter.sandbox.world import World
-from arbiter.venues.base import Venue
+from arbiter.venues.base import Network, Venue
 from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
 from arbiter.venues.kalshi.signing import KalshiSigner
 from arbiter.venues.network import SocketNetwork
@@ -34,17 +38,20 @@ BOT_TOKEN = Secret(
 )
 
 
-async def make_world(settings: Settings, now_ms: int) -> World:
-    """What happens on the venues: generated, or played from a recording. Raises ConfigError for a bad one."""
+async def make_world(settings: Settings, now_ms: int) -> World | RecordedFrames:
+    """What happens on the venues: generated, or played from a recording of books or of frames. Raises ConfigError for a bad one."""
     if not settings.recording:
         return LivingWorld(settings.sandbox_seed, now_ms)
     # abandoned: a signal does not wait for the end of a long recording, and the thread only reads
     recording = await trio.to_thread.run_sync(_load, settings.recording, abandon_on_cancel=True)
+    if isinstance(recording, RecordedFrames):
+        return recording
     return RecordedWorld(recording, now_ms, speed=settings.recording_speed)
 
 
-def _load(path: str) -> Recording:
-    return Recording.load(Path(path).expanduser())
+def _load(text: str) -> Recording | RecordedFrames:
+    path = Path(text).expanduser()
+    return RecordedFrames(path) if is_frames_file(path) else Recording.load(path)
 
 
 def load_script(settings: Settings) -> Script:
@@ -52,15 +59,31 @@ def load_script(settings: Settings) -> Script:
     return Script.load(Path(settings.sandbox_script).expanduser()) if settings.sandbox_script else Script()
 
 
-def fresh_seconds(world: World, settings: Settings) -> float:
+def fresh_seconds(world: World | RecordedFrames, settings: Settings) -> float:
     """A recording proves its books only as often as it sampled them."""
     if world.sample_interval_ms is None:
         return FRESH_SECONDS
     return max(FRESH_SECONDS, 2 * world.sample_interval_ms / 1000 / settings.recording_speed)
 
 
-async def start_venues(world: World, script: Script, environment: Environment, nursery: trio.Nursery) -> list[Venue]:
-    """Serve both venues on loopback and connect the production connectors to them: only the addresses differ."""
+Wrap = Callable[[VenueId, object, Network], Network]
+"""Gives a venue's connector another network in place of the usual one; it is told the venue's hosts."""
+
+
+async def start_venues(
+    world: World | RecordedFrames,
+    script: Script,
+    environment: Environment,
+    nursery: trio.Nursery,
+    *,
+    speed: int = 1,
+    wrap: Wrap = lambda _venue, _hosts, network: network,
+) -> list[Venue]:
+    """Serve both venues on loopback, or play recorded frames, with the production connectors on them: only the addresses differ."""
+    if isinstance(world, RecordedFrames):
+        venues = world.venues(environment)
+        nursery.start_soon(world.play, speed)
+        return venues
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -70,12 +93,12 @@ async def start_venues(world: World, script: Script, environment: Environment, n
     nursery.start_soon(shell.tick_for_ever)
     polymarket_port = await nursery.start(serve_sockets, shell, sandbox.polymarket, 0)
     kalshi_port = await nursery.start(serve_sockets, shell, sandbox.kalshi, 0)
-    network = SocketNetwork()
-    polymarket, ws = f"http://127.0.0.1:{polymarket_port}", f"ws://127.0.0.1:{polymarket_port}"
+    http, ws = f"http://127.0.0.1:{polymarket_port}", f"ws://127.0.0.1:{polymarket_port}"
+    polymarket_hosts = PolymarketHosts(http, http, ws)
     kalshi_hosts = KalshiHosts(f"http://127.0.0.1:{kalshi_port}/trade-api/v2", f"ws://127.0.0.1:{kalshi_port}")
     return [
-        Polymarket(PolymarketHosts(polymarket, polymarket, ws), network, environment),
-        Kalshi(kalshi_hosts, KalshiSigner(KALSHI_KEY_ID, private), network, environment),
+        Polymarket(polymarket_hosts, wrap(POLYMARKET, polymarket_hosts, SocketNetwork()), environment),
+        Kalshi(kalshi_hosts, KalshiSigner(KALSHI_KEY_ID, private), wrap(KALSHI, kalshi_hosts, SocketNetwork()), environment),
     ]
 
 

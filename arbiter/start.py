@@ -75,7 +75,7 @@ async def _serve(settings: Settings, stop: Stop) -> None:
             server = address_of(listener) if local is None else f"{LOCAL_PREFIX}{local.socket.getsockname()}"
             api_url = chat or settings.telegram_api_url
             make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
-            venues = await start_venues(world, script, environment, nursery)
+            venues = await start_venues(world, script, environment, nursery, speed=settings.recording_speed)
             fresh = fresh_seconds(world, settings)
             marker = await _readable(FileStopMarker(folder.path / STOP_MARKER_FILE))
             arbiter = compose(

@@ -16,6 +16,7 @@ EVERYTHING_BUT_COMMANDS = (
         "arbiter.bot",
         "arbiter.web",
         "arbiter.sandbox",
+        "arbiter.frames",
         "arbiter.config",
         "arbiter.data_folder",
         "arbiter.secret_box",
@@ -43,6 +44,10 @@ RULES = {
     "arbiter.venues": Rule(("arbiter.venues", "arbiter.domain")),
     "arbiter.store": Rule(("arbiter.store", "arbiter.domain")),
     "arbiter.sandbox": Rule(("arbiter.sandbox", "arbiter.domain")),
+    "arbiter.sandbox.convert": Rule(("arbiter.sandbox", "arbiter.domain", "arbiter.frames.lines", "arbiter.frames.file")),
+    "arbiter.frames": Rule(
+        ("arbiter.frames", "arbiter.domain", "arbiter.venues.base"), ("trio", "msgspec", "h11", "websockets", "backports")
+    ),
     "arbiter.rpc": Rule(("arbiter.rpc", "arbiter.v1", "arbiter.actors", "arbiter.runtime", "arbiter.domain")),
     "arbiter.v1": Rule(("arbiter.v1",), ("google", "purerpc")),
     "arbiter.bot": Rule(("arbiter.bot", "arbiter.rpc.client*", "arbiter.runtime", "arbiter.domain")),
@@ -60,7 +65,10 @@ RULES = {
         ("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.reach", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)
     ),
     "arbiter.instance": Rule(("arbiter.actors", "arbiter.data_folder", "arbiter.domain", "arbiter.rpc", "arbiter.runtime")),
-    "arbiter.simulated": Rule(EVERYTHING_BUT_COMMANDS),
+    "arbiter.simulated": Rule((*EVERYTHING_BUT_COMMANDS, "arbiter.played")),
+    "arbiter.played": Rule(EVERYTHING_BUT_COMMANDS),
+    "arbiter.recorder": Rule(("arbiter.simulated", *EVERYTHING_BUT_COMMANDS)),
+    "arbiter.replayer": Rule(("arbiter.simulated", "arbiter.played", *EVERYTHING_BUT_COMMANDS)),
     "arbiter.greeting": Rule(("arbiter.config", "arbiter.data_folder", "arbiter.__version__"), ()),
     "arbiter.cli": Rule(
         (
@@ -68,6 +76,8 @@ RULES = {
                 "arbiter.app",
                 "arbiter.certs",
                 "arbiter.reach",
+                "arbiter.recorder",
+                "arbiter.replayer",
                 "arbiter.start",
                 "arbiter.watch",
                 "arbiter.top",

@@ -17,6 +17,7 @@
     statistics.py   what an actor did; correlation.py what its messages were caused by
     environment.py  clock and Random, handed in so that a run can be repeated
     collector.py    when Python's garbage collector may look at what lives for ever
+    seeded.py       the order of tasks from a seed, for runs that must come out the same
     testing.py      for tests: an actor alone, probes, seeded runs, crashes on purpose
 
 The semantics are Erlang/OTP's where they fit. One difference is deliberate: a mailbox belongs to the supervisor,

@@ -19,7 +19,6 @@ from typing import Any, Generic, TypeVar
 
 import trio
 import trio.testing
-from trio._core import _run as scheduler
 
 from arbiter.errors import ActorStopped
 from arbiter.runtime.actor import Actor
@@ -33,8 +32,8 @@ from arbiter.runtime.message import Message, Request
 from arbiter.runtime.node import Node
 from arbiter.runtime.ref import Ref
 from arbiter.runtime.reply import ReplySlot
+from arbiter.runtime.seeded import seeded_scheduler
 from arbiter.runtime.spec import Child, Group, Intensity
-from arbiter.runtime.turns import TURNS
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -46,24 +45,9 @@ PROBE_SECONDS = 5.0
 
 
 def run_seeded(seed: int, function: Callable[..., Awaitable[R]], *args: object) -> R:
-    """`trio.run` with the autojump clock, and a scheduler whose every choice follows from the seed.
-
-    Sets two private names of trio (which is pinned; a test guards them) and sets them back. What the run itself leaves to chance it
-    must draw from a Random of the same seed (`Environment.simulated`).
-    """
-    allowed, state = scheduler._ALLOW_DETERMINISTIC_SCHEDULING, scheduler._r.getstate()
-    _schedule(allowed=True)
-    scheduler._r.seed(seed)
-    TURNS.sent = 0
-    try:
+    """`trio.run` with the autojump clock, and a scheduler whose every choice follows from the seed (see `seeded_scheduler`)."""
+    with seeded_scheduler(seed):
         return trio.run(function, *args, clock=trio.testing.MockClock(autojump_threshold=0))
-    finally:
-        _schedule(allowed=allowed)
-        scheduler._r.setstate(state)
-
-
-def _schedule(*, allowed: bool) -> None:
-    vars(scheduler)["_ALLOW_DETERMINISTIC_SCHEDULING"] = allowed
 
 
 # -- one actor alone --

@@ -112,6 +112,7 @@ def test_in_the_list_of_all_trades_every_third_does_not_know_its_outcome(get, le
     [
         (f"condition_id={CONDITION}", lambda row: row["condition_id"] == CONDITION),
         (f"condition_id={CONDITION},0x2", lambda row: row["condition_id"] == CONDITION),
+        ("event_id=100001", lambda row: row["event_slug"] == "pair"),
         ("side=SELL", lambda row: row["side"] == "SELL"),
         ("filter_type=TOKENS&filter_amount=400", lambda row: int(row["size"]) >= 400),
         ("filter_type=CASH&filter_amount=200", lambda row: float(row["price"]) * row["size"] >= 200),

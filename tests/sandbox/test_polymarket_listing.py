@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade, Side
+from arbiter.domain.book import BookSnapshot, Level, LevelChange, PublicTrade, Side
 from arbiter.domain.ids import MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import Market, Outcome, TickRange
 from arbiter.domain.money import Micros, parse_micros
@@ -321,3 +321,30 @@ def test_the_worlds_new_grid_is_a_tick_size_change_for_both_outcomes(polymarket,
         ("book", YES),
         ("book", NO),
     ]
+
+
+def test_the_golden_changes_lead_to_the_golden_book(vectors, polymarket, happen, get, first):
+    """What a naive client folds from our frames, and what REST shows, is the vector's result."""
+    example = vectors["polymarket"]["ws_book_apply"]
+    client = polymarket()
+    client.ask({"type": "market", "assets_ids": [YES]})
+
+    def rows(side):
+        return tuple(Level(parse_micros(row["price"]), parse_micros(row["size"])) for row in side)
+
+    happen(BookSnapshot(first.yes_key, rows(example["snapshot"]["bids"]), rows(example["snapshot"]["asks"])))
+    (book,) = client.take()
+    folded = {side: {row["price"]: row["size"] for row in book[side]} for side in ("bids", "asks")}
+    for row in example["price_changes"]:
+        side = Side.BUY if row["side"] == "BUY" else Side.SELL
+        happen(LevelChange(first.yes_key, side, parse_micros(row["price"]), parse_micros(row["size"])))
+    told = [change for event in client.take() for change in event["price_changes"]]
+    assert [{name: change[name] for name in ("price", "size", "side")} for change in told] == example["price_changes"]
+    for change in told:
+        side = folded["bids" if change["side"] == "BUY" else "asks"]
+        side[change["price"]] = change["size"]
+        if change["size"] == "0":
+            del side[change["price"]]
+    result = {side: {row["price"]: row["size"] for row in example["result"][side]} for side in ("bids", "asks")}
+    shown = get(f"/book?token_id={YES}")
+    assert folded == result == {side: {row["price"]: row["size"] for row in shown[side]} for side in ("bids", "asks")}

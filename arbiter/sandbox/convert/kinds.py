@@ -5,7 +5,9 @@ from pathlib import Path
 
 from arbiter.errors import ConfigError
 from arbiter.sandbox.convert.fed import convert_fed
+from arbiter.sandbox.convert.kalshi_frames import convert_kalshi_frames
 from arbiter.sandbox.convert.kalshi_ws import convert_kalshi_ws
+from arbiter.sandbox.convert.polymarket_frames import convert_polymarket_frames
 from arbiter.sandbox.convert.polymarket_ws import convert_polymarket_ws
 from arbiter.sandbox.convert.weather import convert_weather
 from arbiter.sandbox.convert.worldcup import convert_worldcup
@@ -16,6 +18,8 @@ KINDS: Mapping[str, Callable[[Path, Path], None]] = {
     "weather": convert_weather,
     "kalshi-ws": convert_kalshi_ws,
     "polymarket-ws": convert_polymarket_ws,
+    "kalshi-frames": convert_kalshi_frames,
+    "polymarket-frames": convert_polymarket_frames,
 }
 
 

@@ -42,12 +42,13 @@ def convert_polymarket_ws(source: Path, target: Path) -> None:
     )
     place = Place(source)
     with reading(place):
-        levels = list(_levels(place))
+        levels = list(read_levels(place))
         _fold(draft, levels)
     write(draft, target, sample_interval_ms=STREAMED)
 
 
-def _levels(place: Place) -> Iterator[Level]:
+def read_levels(place: Place) -> Iterator[Level]:
+    """Every row, checked. ValueError for one that is not what it should be."""
     for row in csv_rows(place, _COLUMNS):
         if row["side"] not in _SIDES or row["event_type"] not in _EVENTS:
             raise ValueError(f"a side {row['side'][:20]!r} of an event {row['event_type'][:20]!r}")

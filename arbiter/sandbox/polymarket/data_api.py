@@ -40,9 +40,17 @@ class InvalidQuery(Exception):
 
 
 class DataReads:
-    """Answers from the ledger."""
+    """Answers from the ledger. `listed` is shared with the engine; `event_id` is Gamma's id of a market's event."""
 
-    def __init__(self, ledger: Ledger, lags: Lags, books_of: Callable[[OutcomeId], MarketBooks | None], listed: list[MarketBooks]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        lags: Lags,
+        books_of: Callable[[OutcomeId], MarketBooks | None],
+        listed: list[MarketBooks],
+        event_id: Callable[[MarketBooks], str],
+    ) -> None:
+        self._event_id = event_id
         self._ledger = ledger
         self._lags = lags
         self._books_of = books_of
@@ -142,7 +150,7 @@ class DataReads:
                 and (not takers or entry.is_taker)
                 and user in ("", entry.wallet.address)
                 and (not conditions or entry.books.market.key.market in conditions)
-                and event in ("", entry.books.market.event)
+                and (not event or event == self._event_id(entry.books))
                 and (not side or (entry.side is not None and side == rows.side_text(entry.side)))
                 and (not kinds or entry.kind in kinds)
                 and (entry.usdc if in_cash else entry.size) >= least

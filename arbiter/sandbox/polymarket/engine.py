@@ -57,7 +57,7 @@ class PolymarketEngine:
         self._has_past = False
         self._clob = ClobReads(self.by_asset, clob_lag_ms)
         self._gamma = GammaReads(self._clob.has, people.profile)
-        self._data = DataReads(self.ledger, lags, self.by_asset.get, self._listed)
+        self._data = DataReads(self.ledger, lags, self.by_asset.get, self._listed, self._gamma.event_id_of)
         self.faults = Faults(_refused, self._special_faults())
         for market in markets:
             self._list(MarketBooks(market, details.get(market.key, PLAIN)))

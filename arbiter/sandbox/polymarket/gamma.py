@@ -44,6 +44,10 @@ class GammaReads:
         """Gamma's own id of a listed market."""
         return self._ids[condition]
 
+    def event_id_of(self, books: MarketBooks) -> str:
+        """Gamma's own id of a listed market's event."""
+        return str(self._event_ids[books.market.event])
+
     def answer(self, request: Request, now_ms: int) -> Response:
         """`/markets` and `/events`, their keyset forms, and single ones by id or slug."""
         if request.method not in ("GET", "HEAD"):
