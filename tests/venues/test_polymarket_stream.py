@@ -179,6 +179,19 @@ async def test_another_description_of_a_followed_market_changes_nothing_on_its_l
         assert stage.all_trusted
 
 
+async def test_a_market_that_is_wanted_with_other_books_is_subscribed_anew_at_once(autojump_clock):
+    async with PolyStage(1, 2).running() as stage:
+        before = stage.book(1)
+        for key in (stage.markets[0].yes_key, stage.markets[0].no_key):
+            del stage.books[key]
+        stage.follow.set([stage.followed(market) for market in stage.markets])
+        await trio.sleep(0.5)
+        assert stage.book(1) is not before
+        assert stage.all_trusted
+        assert not before.trusted
+        assert stage.shown() == stage.truth()
+
+
 async def test_a_stream_with_nothing_to_follow_waits_for_something(autojump_clock):
     stage = PolyStage(1)
     (market,) = stage.markets

@@ -1,11 +1,13 @@
 """Is what the socket tells true? Silent stalls, single frozen tokens, contradictions, crossed books, wrong hashes, and proofs."""
 
+import json
+
 import pytest
 import trio
 
 from arbiter.domain.book import Side
 from arbiter.domain.market_events import BooksInvalid, Disconnected
-from arbiter.sandbox.http import Response
+from arbiter.sandbox.http import Request, Response
 from tests.polyvenue import PolyStage, levels
 
 FRESH_SECONDS = 12.0
@@ -88,6 +90,26 @@ async def test_a_rest_that_answers_nothing_sensible_proves_neither_life_nor_deat
         assert stage.heard.of(Disconnected) == stage.heard.of(BooksInvalid) == []
         assert stage.heard.oldest_proof(stage.markets[0].yes_key, began) > 55, "books go stale, and nobody says otherwise"
         assert stage.connector.statistics()["late_proofs"] == 2
+
+
+async def test_one_token_that_rest_refuses_or_garbles_costs_no_other_its_proof(autojump_clock):
+    stage = PolyStage(1, 2, 3)
+
+    def answer(request: Request) -> object:
+        wanted = [each["token_id"] for each in json.loads(request.body)]
+        if "1001" in wanted:
+            return Response(400, b'{"error":"Invalid token id"}')
+        return [stage.venue.book_object(token) | ({"bids": 7} if token == "2001" else {}) for token in wanted]
+
+    stage.venue.answers["/books"] = answer
+    async with stage.running():
+        began = trio.current_time()
+        await trio.sleep(120)
+        ages = {key.outcome: stage.heard.oldest_proof(key, began) for key in stage.books}
+        assert ages["1001"] > 100
+        assert ages["2001"] > 100
+        assert max(age for token, age in ages.items() if token not in ("1001", "2001")) < FRESH_SECONDS
+        assert stage.heard.of(BooksInvalid) == stage.heard.of(Disconnected) == []
 
 
 async def test_an_older_answer_of_rest_contradicts_nothing(autojump_clock):

@@ -1,6 +1,6 @@
 """What becomes of a book whose hash is not that of its content (A4.1): it is not trusted, and REST decides."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -37,7 +37,7 @@ class HashAlarms:
         self._waiting[token] = (book, token.skipped)
         self._woken.set()
 
-    async def run(self, ask: Callable[[Iterable[str]], Awaitable[dict[str, BookObject] | None]]) -> None:
+    async def run(self, ask: Callable[[Sequence[str]], Awaitable[dict[str, BookObject] | None]]) -> None:
         """Ask REST about them, until cancelled."""
         while True:
             await self._woken.wait()

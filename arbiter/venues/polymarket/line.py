@@ -83,6 +83,8 @@ class Line:
         for token in tokens:
             token.line = self
             self.tokens[token.id] = token
+            if token.id in self._subscribed:  # dropped just now, and wanted again with another book
+                self._again.append(token)
             if self._up:
                 self._repairs.wait_for((token,), self._monotonic() + self._pace.first_book)
 

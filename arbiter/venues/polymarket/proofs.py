@@ -5,10 +5,11 @@ so is proved. One that REST has otherwise, and newer, twice in a row while the s
 that token, or of the whole socket where it told nothing at all.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from heapq import nsmallest
 from typing import NoReturn
 
+import msgspec
 import trio
 
 from arbiter.domain.ladder import Ladder
@@ -19,12 +20,16 @@ from arbiter.venues.polymarket.hosts import PolymarketPace
 from arbiter.venues.polymarket.tokens import Token
 from arbiter.venues.polymarket.wire import BookObject, levels_of, milliseconds
 from arbiter.venues.rest import RestClient
+from arbiter.venues.wire_numbers import UNDECODABLE
 
 ROUND_SECONDS = 0.5
 AT_ONCE = 4
 """Requests on their way: with an answer time of 200 ms, 4 times 100 tokens are 2,000 a second."""
+MOST_REFUSED = 1000
 REFUSED_SECONDS = 2.0
 """After an answer that was none."""
+
+_decode = msgspec.json.Decoder(BookObject).decode
 
 
 class Proofs:
@@ -50,6 +55,8 @@ class Proofs:
         self._contradicted: dict[Token, float] = {}
         """Those that REST has otherwise, and since when."""
         self._pause_until = 0.0
+        self._refused: dict[str, float] = {}
+        """Tokens that REST refuses, and until when they are not asked for."""
 
     async def run(self) -> NoReturn:
         """Until cancelled."""
@@ -72,6 +79,7 @@ class Proofs:
 
     def _due(self, now: float) -> list[Token]:
         """The oldest proof first, and only as many as can be asked for in some seconds: then there are others that are older."""
+        self._refused = {token: until for token, until in self._refused.items() if now < until}
         oldest, late = now, 0
         due: list[Token] = []
         for token in self._tokens():
@@ -79,7 +87,7 @@ class Proofs:
                 continue
             oldest = min(oldest, token.proved_at)
             late += now - token.proved_at > self._pace.late
-            if token not in self._asked and self._wants(token, now):
+            if token not in self._asked and token.id not in self._refused and self._wants(token, now):
                 due.append(token)
         for token in [each for each in self._contradicted if each.line is None or not each.book.trusted]:
             del self._contradicted[token]
@@ -98,7 +106,7 @@ class Proofs:
     async def _compare(self, batch: list[Token], room: trio.Semaphore) -> None:
         try:
             told = {token: token.venue_ms for token in batch}
-            books = await self.books(token.id for token in batch)
+            books = await self.books([token.id for token in batch])
             if books is None:
                 self._pause_until = self._monotonic() + REFUSED_SECONDS
                 return
@@ -112,18 +120,37 @@ class Proofs:
             self._asked.difference_update(batch)
             room.release()
 
-    async def books(self, tokens: Iterable[str]) -> dict[str, BookObject] | None:
-        """The venue's books; None where it told nothing: neither proof of life nor of death."""
-        wanted = [{"token_id": token} for token in tokens]
+    async def books(self, tokens: Sequence[str]) -> dict[str, BookObject] | None:
+        """The venue's books, by token; None where it told nothing: neither proof of life nor of death.
+
+        One odd book hides no other, and a request that is refused as a whole is tried by halves: whichever token is at
+        fault is left out for a while.
+        """
+        self._counters.compared += len(tokens)
         try:
-            answer = await self._clob.post("/books", wanted, list[BookObject])
+            answer = await self._clob.post("/books", [{"token_id": token} for token in tokens], list[msgspec.Raw])
         except VenueUnavailable:
             return None
         except VenueRejected as error:
             self._counters.odd("bad_rest_books", str(error))
+            return await self._by_halves(tokens) if error.code else None
+        found = (self._readable(raw) for raw in answer)
+        return {book.asset_id: book for book in found if book is not None}
+
+    async def _by_halves(self, tokens: Sequence[str]) -> dict[str, BookObject]:
+        if len(tokens) == 1:
+            if len(self._refused) < MOST_REFUSED:
+                self._refused[tokens[0]] = self._monotonic() + self._pace.audit
+            return {}
+        middle = len(tokens) // 2
+        return {**(await self.books(tokens[:middle]) or {}), **(await self.books(tokens[middle:]) or {})}
+
+    def _readable(self, raw: msgspec.Raw) -> BookObject | None:
+        try:
+            return _decode(raw)
+        except UNDECODABLE as error:
+            self._counters.odd("bad_rest_books", str(error), bytes(raw))
             return None
-        self._counters.compared += len(wanted)
-        return {book.asset_id: book for book in answer}
 
     def _verdict(self, token: Token, book: BookObject | None, told_ms: int, now: float) -> bool:
         """Whether it is proved. What the socket told meanwhile, and an answer that is older than it, prove nothing either way."""
