@@ -23,7 +23,7 @@ from arbiter.domain.market import Market, Outcome, TickRange
 from arbiter.domain.market_events import MarketEvent
 from arbiter.domain.money import ONE, Micros
 from arbiter.venues.base import Followed
-from arbiter.venues.polymarket import frames, wire
+from arbiter.venues.polymarket import wire
 from arbiter.venues.polymarket.counters import Counters
 from arbiter.venues.polymarket.hosts import PolymarketPace
 from arbiter.venues.polymarket.line import Shared
@@ -128,7 +128,7 @@ def over_decode_us(rounds: int = 3000, *, new_sizes: bool = False) -> float:
     bare = whole = float("inf")
     for _ in range(rounds):
         if new_sizes:
-            frames._sizes.clear()  # as if none had been there before
+            wire.SIZES.clear()  # as if none had been there before
         bare = min(bare, _seconds(wire.decode, texts))
         whole = min(whole, _seconds(reader.read, texts))
     return (whole - bare) / FRAMES * 1e6
