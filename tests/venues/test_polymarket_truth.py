@@ -141,6 +141,7 @@ async def test_comparisons_stay_within_the_rate_and_degrade_fairly_where_tokens_
 
 async def test_best_prices_that_the_venue_contradicts_for_too_long_cost_the_token_its_book(autojump_clock):
     async with PolyStage(1, 2).running() as stage:
+        stage.venue.rest_away = True
         stage.venue.tell(
             "1001", {"event_type": "best_bid_ask", "asset_id": "1001", "best_bid": "0.43", "best_ask": "0.44", "timestamp": "1"}
         )
@@ -151,6 +152,16 @@ async def test_best_prices_that_the_venue_contradicts_for_too_long_cost_the_toke
         await trio.sleep(1)
         assert stage.all_trusted
         assert stage.connector.statistics()["contradicted"] == stage.connector.statistics()["resubscribed"] == 1
+
+
+async def test_a_contradicted_book_that_rest_has_just_so_is_kept(autojump_clock):
+    async with PolyStage(1).running() as stage:
+        for _ in range(30):
+            stage.venue.change("1001", Side.BUY, "0.41", "7", best_bid="0.43")
+            await trio.sleep(3)
+        assert stage.heard.of(BooksInvalid) == []
+        assert stage.all_trusted
+        assert stage.connector.statistics()["false_doubts"] >= 25
 
 
 async def test_a_contradiction_that_the_next_frame_settles_costs_nothing(autojump_clock):

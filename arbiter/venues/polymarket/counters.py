@@ -10,7 +10,7 @@ from arbiter.venues.tally import LOG_SECONDS, SHOWN_BYTES, BadInput, Tally
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _OWN = (
     *("strange_tokens", "contradicted", "compared", "stalled", "hash_mismatches", "hash_false_alarms"),
-    *("oldest_proof_ms", "late_proofs"),
+    *("oldest_proof_ms", "late_proofs", "false_doubts"),
 )
 
 
@@ -23,6 +23,8 @@ class Counters(Tally):
         """Events of tokens that nobody follows: what was on its way when they were dropped."""
         self.contradicted = 0
         """Books whose best prices were not, for too long, what the venue says they are."""
+        self.false_doubts = 0
+        """Contradictions of which REST said that the book was right."""
         self.compared = 0
         """Books that REST was asked for."""
         self.stalled = 0

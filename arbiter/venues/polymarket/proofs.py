@@ -99,6 +99,8 @@ class Proofs:
         since = self._contradicted.get(token)
         if since is not None:
             return now - since >= self._pace.recheck
+        if token.doubted_at is not None and token.compared_at < token.doubted_at:
+            return True
         return now - token.proved_at >= self._pace.proof or now - max(token.compared_at, token.trusted_at) >= self._pace.audit
 
     # -- comparing --
@@ -165,6 +167,9 @@ class Proofs:
             return False
         if same:
             self._contradicted.pop(token, None)
+            if token.doubted_at is not None:  # what was said of its best prices was wrong, not the book
+                token.doubted_at = None
+                self._counters.false_doubts += 1
             return True
         newer = not book.timestamp or milliseconds(book.timestamp) > token.venue_ms
         since = self._contradicted.setdefault(token, now) if newer else now
