@@ -1,16 +1,24 @@
 """What was recorded of a run replays to what that run found; nothing secret is in the file; faults of the venues replay too."""
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 import trio
 from backports import zstd
+from trio.testing import MockClock
 
+from arbiter.actors.arb_scanner import ArbScanner, OpportunityChanged, mailbox_key
+from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed
+from arbiter.domain.ids import OpportunityId
 from arbiter.frames.file import FramesFile
 from arbiter.frames.lines import Closed, Exchange, Opened, Received, Sent
+from arbiter.played import RecordedFrames
 from arbiter.replayer import Summary, replay
+from arbiter.runtime import Child, Conflate, Environment, Group, Supervisor, Topic
 
 
 def replayed(path: Path) -> tuple[list[dict[str, object]], Summary]:
@@ -129,3 +137,36 @@ def test_the_summary_counts_what_was_written(recorded):
     found, summary = replayed(recorded(20).path)
     for name in ("opened", "updated", "closed"):
         assert sum(line["state"] == name for line in found) == getattr(summary, name) > 0, name
+
+
+async def look_on(path: Path, speed: int) -> tuple[list[OpportunityChanged], list[int]]:
+    """The paced replay, and the connections of each venue up to 40 s after its end."""
+    environment, frames = Environment.simulated(1), RecordedFrames(path)
+    venues = frames.venues(environment)
+    data, opportunities = MarketData(), Topic[OpportunityId, OpportunityChanged]("opportunities")
+    changes: list[OpportunityChanged] = []
+    scanner = Child(
+        "arb_scanner", lambda: ArbScanner(frames.pairs, data, opportunities, environment, FRESH_SECONDS), mailbox=Conflate(mailbox_key)
+    )
+    feeds = [Child(venue.name, lambda venue=venue: MarketFeed(venue, data, environment)) for venue in venues]
+    async with trio.open_nursery() as nursery:
+        with opportunities.deliver_to(changes.append):
+            nursery.start_soon(Supervisor(Group("root", [*feeds, scanner]), environment).run)
+            await frames.play(speed)
+            ended = len(changes)
+            await trio.sleep(40)
+        nursery.cancel_scope.cancel()
+    return changes[:ended], [venue.statistics()["connections"] for venue in venues]
+
+
+@pytest.mark.parametrize("speed", [1, 4])
+def test_a_paced_replay_shows_the_same_openings_and_its_connections_stand_after_the_end(recorded, speed):
+    path = recorded(20, events=3).path
+    found, _ = replayed(path)
+    began = time.monotonic()
+    changes, connections = trio.run(look_on, path, speed, clock=MockClock(autojump_threshold=0))
+    assert time.monotonic() - began < 60
+    assert connections == [1, 1]
+    opened = {change.pair for change in changes if change.state == "opened"}
+    assert opened == {line["pair"] for line in found if line["state"] == "opened"}
+    assert opened
