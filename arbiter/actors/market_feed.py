@@ -6,6 +6,7 @@ is a state of its feed, not a crash: books are published as invalid, and the fee
 
 from collections.abc import Iterable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import assert_never
 
 import msgspec
@@ -82,7 +83,7 @@ class MarketFeed(Actor[Messages]):
         self._first_page = trio.Event()
         self._listed, self._to_read = trio.open_memory_channel[MarketId](LISTED_CAPACITY)
         self._asked: dict[MarketKey, None] = {}
-        """Ended markets without a final outcome, the one asked longest ago first."""
+        """Markets past their end without a final outcome, the one asked longest ago first."""
 
     async def started(self) -> None:
         self._keeper.start_line()
@@ -180,14 +181,15 @@ class MarketFeed(Actor[Messages]):
         self._follow.add(self._keeper.follow(each) for each in markets if each.status not in _ENDED and each.key not in known)
 
     def _choose(self) -> None:
-        """Follow what is not over, stop following what is, forget what was over long ago."""
+        """Follow what is not over, stop following what is, forget what was over long ago; ask how what is past its end came out."""
         before, now = self._follow.markets, {}
+        at = datetime.fromtimestamp(self._environment.unix_ms() / 1000, UTC)
         ended: list[MarketKey] = []
         for key, market in self._keeper.markets.items():
+            if not _is_settled(market) and (market.status in _ENDED or (market.closes_at is not None and market.closes_at < at)):
+                self._asked.setdefault(key)
             if market.status in _ENDED:
                 ended.append(key)
-                if not _is_settled(market):
-                    self._asked.setdefault(key)
             else:
                 known = before.get(key)
                 now[key] = known if known is not None and known.market is market else self._keeper.follow(market)

@@ -1,5 +1,6 @@
 """MarketFeed: folds a venue's events into books, says when one cannot be trusted, and always comes back."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import msgspec
@@ -376,6 +377,17 @@ async def test_how_an_ended_market_came_out_is_asked_until_it_is_final(autojump_
         assert scene.data.markets.get(key).resolution == Resolution(Micros(0), final=True)
         await trio.sleep(10 * RESOLUTION_SECONDS)
         assert len(scene.polymarket.asked) == asked
+
+
+async def test_a_market_past_its_end_is_asked_for_though_nobody_said_that_it_closed(autojump_clock, scene):
+    soon = datetime.fromtimestamp(scene.environment.unix_ms() / 1000 + 10, UTC)
+    scene.polymarket.markets = [msgspec.structs.replace(scene.market, closes_at=soon)]
+    async with scene.running():
+        await trio.sleep(5)
+        assert scene.polymarket.asked == []
+        scene.polymarket.resolutions[scene.market.key] = Resolution(Micros(1_000_000), final=True)
+        await trio.sleep(2 * RESOLUTION_SECONDS)
+        assert scene.data.markets.get(scene.market.key).status is MarketStatus.RESOLVED
 
 
 async def test_a_final_outcome_that_the_stream_tells_is_not_asked_for(autojump_clock, scene, tell):

@@ -107,8 +107,8 @@ def test_lost_connections_and_gaps_are_replayed_as_they_were(recorded):
     for name, statistics in zip(("polymarket", "kalshi"), live.statistics, strict=True):
         for counter in ("gaps", "connections"):
             assert summary.venues[name][counter] == statistics[counter], (name, counter)
-    assert live.statistics[1]["gaps"] == 1
-    assert live.statistics[1]["connections"] == 3
+    assert live.statistics[1]["gaps"] >= 1  # one for each numbered subscription that told something after it
+    assert live.statistics[1]["connections"] == 2, "a gap is healed on the connection"
     assert live.statistics[0]["connections"] == 2
     assert len(found) > 10
 

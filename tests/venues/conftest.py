@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from arbiter.actors.market_feed import MarketData, MarketFeed
-from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, Side
+from arbiter.domain.book import Book, BookSnapshot, Level, LevelChange, Levels, PublicTrade, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.market import KalshiFees, Market, Outcome, PolymarketFees, TickRange
 from arbiter.domain.market_events import BooksInvalid, Disconnected, MarketEvent
@@ -125,6 +125,10 @@ class QuietWorld:
     def change(self, market: Market, side: Side, price: str, size: str) -> None:
         """One level of YES holds this now."""
         self._due.append(LevelChange(market.yes_key, side, parse_micros(price), parse_micros(size)))
+
+    def trade(self, market: Market, price: str, size: str, side: Side) -> None:
+        """Others traded YES at that price."""
+        self._due.append(PublicTrade(market.yes_key, parse_micros(price), parse_micros(size), side))
 
     def advance(self, now_ms: int) -> list[WorldEvent]:
         due, self._due = self._due, []

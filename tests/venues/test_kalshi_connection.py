@@ -6,7 +6,7 @@ import structlog.testing
 import trio
 
 from arbiter.actors.market_feed import FRESH_SECONDS
-from arbiter.domain.book import Side
+from arbiter.domain.book import PublicTrade, Side
 from arbiter.domain.ids import KALSHI, MarketId, MarketKey
 from arbiter.domain.market_events import BooksInvalid, Connected, Disconnected
 from arbiter.venues.kalshi.client import KalshiPace
@@ -86,6 +86,21 @@ async def test_a_lost_frame_invalidates_every_book_and_they_are_subscribed_anew_
         await change("0.41", "9")
         assert shown(follower.books) == stage.truth(KALSHI)
         assert (venue.statistics()["gaps"], venue.statistics()["connections"]) == (1, 1)
+
+
+async def test_a_gap_among_the_trades_costs_no_book_and_is_counted_once(autojump_clock, stage, change, shown):
+    async with stage.running():
+        venue = stage.kalshi()
+        follower = await stage.follow(venue)
+        (session,) = stage.sandbox.kalshi.sessions
+        (trades,) = [each for each in session._by_sid.values() if each.channel == "trade"]
+        trades.seq += 3
+        for price in ("0.44", "0.45", "0.44"):
+            stage.world.trade(stage.world.kalshi[0], price, "2", Side.BUY)
+            await trio.sleep(ROUND_TRIP)
+        assert len(follower.of(PublicTrade)) == 2, "the one that shows the gap is lost with what is missing"
+        assert (venue.statistics()["gaps"], follower.of(BooksInvalid), follower.lost) == (1, [], [])
+        assert shown(follower.books) == stage.truth(KALSHI)
 
 
 async def test_a_frame_that_comes_twice_is_a_gap_since_its_change_would_count_twice(autojump_clock, stage, change, shown):

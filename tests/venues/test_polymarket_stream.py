@@ -1,6 +1,5 @@
 """Polymarket's stream over a scripted venue in memory: what it makes of frames, lines that end, lists that change."""
 
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import msgspec
@@ -293,17 +292,3 @@ async def test_changes_of_a_book_that_is_not_there_are_passed_over(autojump_cloc
         await trio.sleep(16)
         assert stage.all_trusted
         assert stage.shown() == stage.truth()
-
-
-async def test_the_outcome_of_a_followed_market_past_its_end_is_asked_for(autojump_clock):
-    stage = PolyStage(1, 2)
-    stage.venue.answers["/v2/resolutions"] = lambda request: {
-        "data": [{"condition_id": stage.markets[0].key.market, "status": "resolved", "payouts": [1_000_000, 0]}]
-    }
-    now = stage.environment.unix_ms() // 1000
-    moment = datetime.fromtimestamp(now - 10, UTC)
-    stage.markets[0] = msgspec.structs.replace(stage.markets[0], closes_at=moment)
-    async with stage.running():
-        await trio.sleep(200)
-        assert stage.heard.of(MarketResolved) == [MarketResolved(stage.markets[0].key, Resolution(ONE, final=True))]
-        assert sum(request.path == "/v2/resolutions" for request in stage.venue.asked) == 1

@@ -142,7 +142,7 @@ class Connection:
             told = self._reader.read(frame)
         except SequenceGap as gap:
             self._tally.gaps += 1
-            self._doubt_all(str(gap))
+            self._gap(gap)
         except MalformedFrame as error:
             self._tally.malformed(frame, str(error))
             self._doubt_all("a malformed frame")
@@ -156,6 +156,13 @@ class Connection:
                 self._heartbeat.beat()
                 return
         self._on_alive()
+
+    def _gap(self, gap: SequenceGap) -> None:
+        """A lost change of a book is never made good. A lost trade is lost, and a market's change shows in the next catalogue."""
+        if self._subscriptions.channel_of(gap.sid) in (None, wire.BOOKS):
+            self._doubt_all(str(gap))
+        else:
+            self._subscriptions.go_on(gap.sid, gap.seq)
 
     def _doubt_all(self, reason: str) -> None:
         """Every book of the subscription is invalid until it is made anew."""

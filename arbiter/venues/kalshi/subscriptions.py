@@ -16,6 +16,7 @@ class SequenceGap(Exception):
     def __init__(self, sid: int, seq: int, expected: int) -> None:
         super().__init__(f"sequence {seq} of subscription {sid}, expected {expected}")
         self.sid = sid
+        self.seq = seq
 
 
 class Subscriptions:
@@ -96,6 +97,10 @@ class Subscriptions:
     def refused(self, number: int) -> tuple[str, tuple[str, ...]] | None:
         """Which subscription the venue refused: channel and markets. None where the command was another."""
         return self._wanted.pop(number, None)
+
+    def go_on(self, sid: int, seq: int) -> None:
+        """What is missing of this subscription stays missing, and the sequence goes on after this one."""
+        self.expected[sid] = seq + 1
 
     def counts(self, sid: int, seq: int) -> bool:
         """Whether this frame is of a living subscription and the next in its sequence; False where it is of a retired one.

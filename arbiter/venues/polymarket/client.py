@@ -7,8 +7,6 @@ and `frames` writes into the books; `repairs` has wrong books come anew, `proofs
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from datetime import UTC, datetime
-from heapq import nsmallest
 from typing import NoReturn
 
 import trio
@@ -16,9 +14,7 @@ import trio
 from arbiter.domain.book import PublicTrade
 from arbiter.domain.ids import POLYMARKET, MarketId, OutcomeId
 from arbiter.domain.market import Market, Resolution
-from arbiter.domain.market_events import MarketResolved
 from arbiter.domain.money import ONE
-from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Capabilities, CataloguePage, FollowList, Listener, Network, Selection, Surroundings
 from arbiter.venues.limiter import Limiter
 from arbiter.venues.polymarket.catalogue import Catalogue, read_one
@@ -32,7 +28,6 @@ from arbiter.venues.polymarket.line import Shared
 from arbiter.venues.polymarket.lines import Lines
 from arbiter.venues.polymarket.proofs import Proofs
 from arbiter.venues.polymarket.resolution import Resolutions
-from arbiter.venues.polymarket.tokens import FollowedMarket
 from arbiter.venues.rest import RestClient
 
 __all__ = ["Polymarket", "PolymarketHosts", "PolymarketPace"]
@@ -118,38 +113,14 @@ class Polymarket:
     async def stream(self, follow: FollowList, listener: Listener) -> NoReturn:
         pace, counters = self._pace, self._counters
         alarms = HashAlarms(counters, pace.compared_at_once)
-        async with self.rest(self._hosts.clob_url) as clob, self._resolutions() as resolutions, trio.open_nursery() as nursery:
+        async with self.rest(self._hosts.clob_url) as clob, trio.open_nursery() as nursery:
             shared = Shared(self._hosts.ws_url, self._network, self._surroundings, pace, counters, listener, alarms.on_wrong_hash)
             lines = Lines(shared, nursery)
             proofs = Proofs(clob, listener, self._surroundings, pace, counters, lines.tokens)
             nursery.start_soon(proofs.run)
             nursery.start_soon(alarms.run, proofs.books)
-            nursery.start_soon(self._ask_how_it_ended, lines, resolutions, listener)
             await lines.keep(follow)
         raise AssertionError("a stream without an end ended")
-
-    async def _ask_how_it_ended(self, lines: Lines, resolutions: Resolutions, listener: Listener) -> NoReturn:
-        """Of followed markets past their end: `market_resolved` may not come (A12). The one asked longest ago first."""
-        asked_at: dict[FollowedMarket, int] = {}
-        while True:
-            await trio.sleep(self._pace.ended)
-            now_ms = self._surroundings.unix_ms()
-            now = datetime.fromtimestamp(now_ms / 1000, UTC)
-            asked_at = {market: asked_at.get(market, 0) for market in lines.markets.values() if _is_past(market, now)}
-            for market in nsmallest(ENDED_AT_ONCE, asked_at, key=lambda each: asked_at[each]):
-                asked_at[market] = now_ms
-                try:
-                    resolution = await resolutions.of(market.market)
-                except (VenueUnavailable, VenueRejected):
-                    continue
-                if resolution is not None and resolution != market.resolution:
-                    market.resolution = resolution
-                    listener.tell(MarketResolved(market.market.key, resolution))
-
-
-def _is_past(followed: FollowedMarket, now: datetime) -> bool:
-    closes_at, known = followed.market.closes_at, followed.resolution
-    return closes_at is not None and closes_at < now and not (known is not None and known.final)
 
 
 def _public_trade(market: Market, row: WalletTrade, since_ms: int) -> PublicTrade | None:

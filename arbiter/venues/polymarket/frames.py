@@ -143,6 +143,11 @@ class FrameReader:
         self._repairs.came(token, self.now)
         self._listener.changed(token.book, venue_ms)
 
+    def count_frames(self) -> None:
+        """Add those that came since the last time."""
+        self._counters.frames += self._frames
+        self._frames = 0
+
     # -- is it true? --
 
     def look(self, now: float) -> None:
@@ -150,8 +155,7 @@ class FrameReader:
         self.now = now
         if self._frames:
             self.told_at = now
-            self._counters.frames += self._frames
-            self._frames = 0
+            self.count_frames()
         lately, self._lately = self._lately, {}
         for token, said in lately.items():
             if token.book.trusted:

@@ -152,7 +152,10 @@ class Line:
                     nursery.start_soon(self._watch, socket)
                     nursery.start_soon(heartbeat.watch)
                     nursery.start_soon(self._end_when_failed)
-                    await socket.listen(self.reader.read, _ignore)
+                    try:
+                        await socket.listen(self.reader.read, _ignore)
+                    finally:
+                        self.reader.count_frames()
         raise VenueUnavailable(POLYMARKET, "the connection ended")
 
     def _begin(self) -> None:
