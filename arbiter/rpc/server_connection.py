@@ -144,7 +144,7 @@ class ServerConnection(CallRunner):
     def _take_in(self, data: bytes) -> bool:
         """One turn of what was read; whether there is more of it."""
         wire, place, now = self.wire, self.place, trio.current_time()
-        wire.turn = self._over_limit.begin_turn(now)
+        self._over_limit.begin_turn(now)
         self._more = False
         try:
             self._more = wire.receive(data, now)
@@ -241,10 +241,12 @@ class ServerConnection(CallRunner):
     # -- what the wire tells --
 
     def opened(self, stream_id: int, head: CallHead, ended: bool) -> None:
-        if refusal := self._over_limit.refusal(head):
+        if self._over_limit.now < head.barred_until:
             id_ = _correlation_id(head.metadata) or self._server.new_correlation_id()
-            self.wire.refuse(stream_id, answer_blocks.correlated(refusal, id_), ended)
+            self.wire.refuse(stream_id, answer_blocks.correlated(head.barred, id_), ended)
+            self.wire.full = self._over_limit.refused_again()
             return
+        self.wire.full = self._over_limit.begin_call()
         call = Call(stream_id, self.wire.first_window, ended, head, self, self.peer)
         call.request.verified_peer = self._verified_peer and head.forwarded is None
         if head.forwarded and self._is_proxy:

@@ -102,10 +102,8 @@ class Wire(Sender, Generic[P]):
         self._partial: tuple[int, int, list[bytes]] | None = None
         self.half_since = math.inf
         """Since when a header block is not finished; infinite while none is."""
-        self.turn = 0
-        """The most calls that one `receive` opens; 0: no limit."""
-        self._opened = 0
-        """Those that the last one has opened."""
+        self.full = False
+        """No more calls are opened until `receive` is called again (server); set by the hooks."""
         self._receive_window = CONNECTION_WINDOW
         self._owed = 0
         self._resets = Budget(max(LEAST_RESETS, 2 * most_streams), max(1000, most_streams))
@@ -126,7 +124,7 @@ class Wire(Sender, Generic[P]):
     # -- in --
 
     def receive(self, data: bytes, now: float) -> bool:
-        """Take in what came; whether calls of it are left for the next turn, then `receive` again, with nothing. Raises Broken when
+        """Take in what came; whether some of it is left since `full` was set: then call it again, with nothing. Raises Broken when
         nothing more can be read.
         """
         if self.broken:
@@ -144,8 +142,7 @@ class Wire(Sender, Generic[P]):
             self._preface = b""
         if rest:
             data = rest + data
-        at, end, turn = 0, len(data), self.turn
-        self._opened = 0
+        at, end, self.full = 0, len(data), False
         while end - at >= frames.HEAD_SIZE:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
             if length > frames.LEAST_FRAME:
@@ -154,7 +151,7 @@ class Wire(Sender, Generic[P]):
             if after > end:
                 break
             kind, flags, stream_id = read_head(data, at + 3)
-            if kind == frames.HEADERS and turn and self._opened >= turn:
+            if self.full and kind == frames.HEADERS:
                 self._rest = data[at:]
                 return True
             payload = data[at + frames.HEAD_SIZE : after]
@@ -282,7 +279,6 @@ class Wire(Sender, Generic[P]):
             self.out += frames.reset(stream_id, Code.REFUSED_STREAM)
             self.spend(self._resets, now, "streams beyond the limit")
             return
-        self._opened += 1
         self._hooks.opened(stream_id, parsed, ended)
 
     def _on_window_update(self, stream_id: int, payload: bytes, now: float) -> None:

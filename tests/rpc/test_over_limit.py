@@ -6,10 +6,11 @@ from purerpc import Service
 from purerpc.rpc import Cardinality, RPCSignature
 
 from arbiter.errors import LimitExceeded
-from arbiter.rpc import details, frames
+from arbiter.rpc import frames
+from arbiter.rpc.call_head import CallHead
 from arbiter.rpc.failures import WHAT
 from arbiter.rpc.frames import frame
-from arbiter.rpc.over_limit import BARRED_SECONDS, CALLS_A_TURN
+from arbiter.rpc.over_limit import BARRED_SECONDS, CALLS_A_TURN, REFUSALS_FOR_A_CALL, OverLimit
 from arbiter.rpc.server import Server
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
 from tests.rpc.memory_server import connected, looked_after
@@ -73,14 +74,12 @@ async def test_each_call_over_the_limit_gets_its_status_with_the_time_to_wait_an
         begin(peer, range(1, 21, 2), extra=[SPENT])
         await trio.sleep(0.01)
         blocks = [trailers(peer, number) for number in range(1, 21, 2)]
-        for block in blocks:
-            assert (block[b"grpc-status"], block[b"retry-after-ms"]) == (b"8", str(RETRY_MS).encode())
-            assert block[b"grpc-message"] == blocks[0][b"grpc-message"]
-            assert block[b"grpc-status-details-bin"] == blocks[0][b"grpc-status-details-bin"]
-            assert block[b":status"] == b"200"
-        assert details.DETAILS_TRAILER.encode() in blocks[-1]
-        assert len({block[b"x-correlation-id"] for block in blocks}) == 10
-        assert told.ran == []
+        assert len({block.pop(b"x-correlation-id") for block in blocks}) == 10
+        first = blocks[0]
+        assert (first[b"grpc-status"], first[b"arbiter-reason"], first[b"retry-after-ms"]) == (b"8", b"LIMIT_EXCEEDED", b"15")
+        assert first.keys() >= {b":status", b"content-type", b"grpc-message", b"grpc-status-details-bin"}
+        assert blocks == [first] * 10  # with all its details
+        assert (len(told.asked), told.ran) == (1, [])
 
 
 async def test_a_refused_call_keeps_the_id_that_its_client_gave_it(told, autojump_clock):
@@ -177,11 +176,11 @@ async def test_a_second_after_its_last_refusal_a_connection_is_as_any_other(told
         await trio.sleep(0.01)
         begin(peer, (3,))
         await trio.sleep(0.01)
-        assert peer.connection.wire.turn == 1
+        assert peer.connection._over_limit.over
         await trio.sleep(1.1)
         begin(peer, (5,))
         await trio.sleep(0.01)
-        assert peer.connection.wire.turn == CALLS_A_TURN
+        assert not peer.connection._over_limit.over
 
 
 async def test_the_answers_of_one_read_leave_together(told, autojump_clock):
@@ -216,9 +215,47 @@ async def test_what_waits_for_its_turn_when_the_server_goes_away_is_told_that_it
         assert len(told.ran) == (told_last - 1) // 2
 
 
-def test_a_wire_opens_no_more_calls_in_a_turn_than_it_may_and_keeps_the_rest():
+def test_a_turn_of_a_connection_over_its_limit_is_one_call_or_as_many_refusals_as_cost_the_same():
+    over = OverLimit()
+    over.begin_turn(0.0)
+    assert [over.begin_call() for _ in range(CALLS_A_TURN)] == [False] * (CALLS_A_TURN - 1) + [True]
+    over.refused(CallHead(), LimitExceeded("requests", RETRY_MS), (None, ()), bar=False)
+    over.begin_turn(0.1)
+    assert over.begin_call()
+    over.begin_turn(0.2)
+    assert [over.refused_again() for _ in range(REFUSALS_FOR_A_CALL)] == [False] * (REFUSALS_FOR_A_CALL - 1) + [True]
+
+
+async def test_behind_refusals_of_others_through_the_same_proxy_a_call_waits_few_turns(told, autojump_clock):
+    async with connected(told.server) as proxy:
+        proxy.greet()
+        begin(proxy, (1,), extra=[SPENT])
+        await trio.sleep(0.001)
+        turns = 0
+        receive = proxy.connection.wire.receive
+
+        def counted(received, now):
+            nonlocal turns
+            turns += 1
+            return receive(received, now)
+
+        proxy.connection.wire.receive = counted
+        begin(proxy, range(3, 163, 2), extra=[SPENT])
+        begin(proxy, (163,), "another user")
+        while not told.ran:
+            await trio.lowlevel.checkpoint()
+        assert turns <= 80 / REFUSALS_FOR_A_CALL + 1
+
+
+def test_a_wire_opens_no_more_calls_once_it_is_full_and_keeps_the_rest():
     heard = server_wire()
-    heard.wire.turn = 2
+    opened = heard.opened
+
+    def only_two(number, block, ended):
+        opened(number, block, ended)
+        heard.wire.full = len(heard.wire.streams) == 2
+
+    heard.opened = only_two
     request = b"".join(headers(number) + data(number, b"x", end=True) for number in (1, 3, 5))
     assert heard.wire.receive(request + frame(frames.PING, 0, 0, b"12345678"), 0.0)
     assert sorted(heard.wire.streams) == [1, 3]
