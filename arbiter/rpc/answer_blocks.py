@@ -37,6 +37,16 @@ def trailers(status: Status | None, correlation_id: str, metadata: Metadata = ()
     if isinstance(status, Told):
         metadata = (*status.trailers, *metadata)
     block = _OK + fields(metadata) if status is None else _failure(status.int_value, status.status_message, metadata)
+    return correlated(block, correlation_id)
+
+
+def refusal(status: Status, metadata: Metadata) -> bytes:
+    """A whole answer without a message, but for the call's own id: see `correlated`."""
+    return HEAD + _failure(status.int_value, status.status_message, metadata)
+
+
+def correlated(block: bytes, correlation_id: str) -> bytes:
+    """A block of trailers, finished."""
     return block + _CORRELATION + bytes((len(correlation_id),)) + correlation_id.encode("ascii")
 
 

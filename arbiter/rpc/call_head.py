@@ -61,8 +61,8 @@ class CallHead:
     """A header block of a request."""
 
     __slots__ = (
-        *("authority", "encoding", "failure", "forwarded", "malformed", "metadata", "method", "name", "refused", "service"),
-        "timeout",
+        *("authority", "barred", "barred_until", "encoding", "failure", "forwarded", "malformed", "metadata", "method", "name", "refused"),
+        *("service", "timeout"),
     )
 
     def __init__(self) -> None:
@@ -82,6 +82,9 @@ class CallHead:
         """The HTTP status for what is no gRPC call; 0 where it is one."""
         self.failure: Status | None = None
         """What the call ends with, where it cannot be made as it is asked for."""
+        self.barred_until = -math.inf
+        """Until then, on trio's clock, each call with this block is one too many, and is answered with `barred`: see over_limit.py."""
+        self.barred = b""
 
     @property
     def path(self) -> str:

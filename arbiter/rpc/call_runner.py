@@ -277,7 +277,7 @@ class CallRunner(ABC):
 
     async def _message(self, call: Call) -> Any:
         """The message of a request that has one. Raises what the call ends with where it does not come, or comes too late."""
-        message = await call.message() if call.first is not None else await self._late_message(call)
+        message = await self._late_message(call) if call.waits else await call.message()
         if message is None:
             raise RpcFailedError(own_status(StatusCode.INTERNAL, "the request has no message", "BAD_MESSAGE"))
         if call.size >= CHARGED_BYTES:

@@ -11,7 +11,7 @@ from arbiter.domain.ids import new_id
 from arbiter.rpc.admin_service import AdminService
 from arbiter.rpc.audit import Audit
 from arbiter.rpc.core import Core
-from arbiter.rpc.gate import STOPPING_METHODS, STOPS, Gate
+from arbiter.rpc.gate import OPERATOR_SERVICES, STOPPING_METHODS, STOPS, Gate
 from arbiter.rpc.health_service import HealthService
 from arbiter.rpc.market_service import MarketService
 from arbiter.rpc.proxies import Proxies
@@ -72,6 +72,7 @@ class Front:
             admit_again=self.gate.admit_again,
             charge=self.gate.charge,
             never_refused=STOPPING_METHODS,
+            always_asked=OPERATOR_SERVICES,
             limits=access.limits,
             tls=access.tls,
             proxies=access.proxies,

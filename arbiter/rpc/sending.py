@@ -214,6 +214,12 @@ class Sender:
             self.out += frames.frame(frames.DATA, frames.END_STREAM, stream.id)
             self._ended_here(stream)
 
+    def refuse(self, stream_id: int, block: bytes, ended: bool) -> None:
+        """Answer a call of which nothing is kept (server); `ended`: its request is."""
+        self._put_block(stream_id, block, True)
+        if not ended:
+            self.out += frames.reset(stream_id, Code.NO_ERROR)
+
     def cut(self, stream: Stream, block: bytes) -> None:
         """End our side now, with trailers; what waits is not sent."""
         self._drop_pending(stream)

@@ -74,6 +74,7 @@ class Server:
         admit_again: Admit | None = None,
         charge: Callable[[Request, int], None] = lambda _request, _size: None,
         never_refused: Container[tuple[str, str]] = (),
+        always_asked: Container[str] = (),
         limits: ServerLimits | None = None,
         tls: ServerTls | None = None,
         proxies: Proxies | None = None,
@@ -84,6 +85,7 @@ class Server:
         self.admit_again = admit_again or (lambda request: request.caller)
         self.charge = charge
         self.never_refused = never_refused
+        self.always_asked = always_asked
         self.new_correlation_id = new_correlation_id
         self.limits = limits or ServerLimits()
         self._tls = tls

@@ -23,6 +23,7 @@ from arbiter.rpc.follow import Following
 from arbiter.rpc.frames import Code
 from arbiter.rpc.header_blocks import Headers
 from arbiter.rpc.messages import HEAD, IDENTITY
+from arbiter.rpc.over_limit import OverLimit
 from arbiter.rpc.parking import Parking
 from arbiter.rpc.pipe import Lost, Pipe
 from arbiter.rpc.places import Place, Places
@@ -33,6 +34,8 @@ from arbiter.rpc.status import own_status
 from arbiter.rpc.wire import Broken, Budget, Wire
 from arbiter.runtime.correlation import correlation, fit
 
+HELD = 16 * 1024
+"""Bytes of answers that wait for those of the rest of one read."""
 LAST_WORDS_SECONDS = 0.2
 """After a GOAWAY the peer's bytes are read for so long: a connection closed with bytes unread is reset, and what was sent is lost."""
 
@@ -59,6 +62,8 @@ class Host(call_runner.Host, Protocol):
 
     never_refused: Container[tuple[str, str]]
     """Methods that no number of other calls may hold up."""
+    always_asked: Container[str]
+    """Services of which `admit` is to hear of each call, also of one that it can only refuse as it did the one before."""
 
     def admit(self, request: Request) -> object:
         """The caller. Raises an ArbiterError or RpcFailedError where the call may not be made."""
@@ -92,6 +97,9 @@ class ServerConnection(CallRunner):
         self._pumps: list[Following] = []
         """To be pumped by the writer."""
         self._closing = False
+        self._more = False
+        """Not all that was read is taken in."""
+        self._over_limit = OverLimit()
 
     # -- its life --
 
@@ -121,22 +129,33 @@ class ServerConnection(CallRunner):
             self._pipe.close()
 
     async def _read(self) -> None:
-        wire, pipe, place = self.wire, self._pipe, self.place
+        pipe = self._pipe
         while not self._closing:
             data = await pipe.receive()
             if not data:
                 return
-            now = self.heard_at = trio.current_time()
-            try:
-                wire.receive(data, now)
-            finally:
-                if place.guest and wire.greeted and not self._server.places.greet(place, self._server.limits):
-                    self.fresh.clear()  # there was room when it came
-                    self.close()
-                if self.fresh:
-                    self.start_fresh()
-                self.flush()
+            self.heard_at = trio.current_time()
+            while self._take_in(data):
+                data = b""
+                for _ in range(self._over_limit.turns_of_others()):
+                    await trio.lowlevel.checkpoint()
             del data  # or it is kept until there is more
+
+    def _take_in(self, data: bytes) -> bool:
+        """One turn of what was read; whether there is more of it."""
+        wire, place, now = self.wire, self.place, trio.current_time()
+        self._over_limit.begin_turn(now)
+        self._more = False
+        try:
+            self._more = wire.receive(data, now)
+        finally:
+            if place.guest and wire.greeted and not self._server.places.greet(place, self._server.limits):
+                self.fresh.clear()  # there was room when it came
+                self.close()
+            if self.fresh:
+                self.start_fresh()
+            self.flush()
+        return self._more
 
     async def _write(self) -> None:
         wire, pipe = self.wire, self._pipe
@@ -153,7 +172,7 @@ class ServerConnection(CallRunner):
 
     def flush(self) -> None:
         """See that what is in `out` is sent: now, where nothing else is about to be said, else with what comes in this turn."""
-        if not self.wire.out:
+        if not self.wire.out or (self._more and len(self.wire.out) < HELD):
             return
         if not self.unary and self._writer.taken:
             self._send_now()
@@ -222,6 +241,12 @@ class ServerConnection(CallRunner):
     # -- what the wire tells --
 
     def opened(self, stream_id: int, head: CallHead, ended: bool) -> None:
+        if self._over_limit.now < head.barred_until:
+            id_ = _correlation_id(head.metadata) or self._server.new_correlation_id()
+            self.wire.refuse(stream_id, answer_blocks.correlated(head.barred, id_), ended)
+            self.wire.full = self._over_limit.refused_again()
+            return
+        self.wire.full = self._over_limit.begin_call()
         call = Call(stream_id, self.wire.first_window, ended, head, self, self.peer)
         call.request.verified_peer = self._verified_peer and head.forwarded is None
         if head.forwarded and self._is_proxy:
@@ -261,8 +286,11 @@ class ServerConnection(CallRunner):
             if head.method is None:
                 raise RpcFailedError(own_status(StatusCode.UNIMPLEMENTED, f"no method {head.path}", "NOT_OFFERED"))
         except Exception as error:  # noqa: BLE001 the edge: whatever was raised must not reach the client
-            self.finish(call, ending_of(error, request))
-            if request.caller is None and (isinstance(error, RpcFailedError) or no_valid_token(error)):
+            ending, unknown = ending_of(error, request), no_valid_token(error)
+            if isinstance(error, LimitExceeded):
+                self._over_limit.refused(head, error, ending, bar=not unknown and head.service not in host.always_asked)
+            self.finish(call, ending)
+            if request.caller is None and (isinstance(error, RpcFailedError) or unknown):
                 self._spend_unauthenticated()
             return
         finally:

@@ -102,6 +102,8 @@ class Wire(Sender, Generic[P]):
         self._partial: tuple[int, int, list[bytes]] | None = None
         self.half_since = math.inf
         """Since when a header block is not finished; infinite while none is."""
+        self.full = False
+        """No more calls are opened until `receive` is called again (server); set by the hooks."""
         self._receive_window = CONNECTION_WINDOW
         self._owed = 0
         self._resets = Budget(max(LEAST_RESETS, 2 * most_streams), max(1000, most_streams))
@@ -121,24 +123,26 @@ class Wire(Sender, Generic[P]):
 
     # -- in --
 
-    def receive(self, data: bytes, now: float) -> None:
-        """Take in what came. Raises Broken when nothing more can be read."""
+    def receive(self, data: bytes, now: float) -> bool:
+        """Take in what came; whether some of it is left since `full` was set: then call it again, with nothing. Raises Broken when
+        nothing more can be read.
+        """
         if self.broken:
-            return
-        if len(self.out) > BURIED:  # made by what came before, and not taken since
+            return False
+        if data and len(self.out) > BURIED:  # made by what came before, and not taken since
             self._break(Code.ENHANCE_YOUR_CALM, "answers are not read")
         rest = self._rest
         if rest is None:
             self._preface += data
             if not self._preface.startswith(frames.PREFACE):
                 if frames.PREFACE.startswith(self._preface):
-                    return
+                    return False
                 self._break(Code.PROTOCOL_ERROR, "this is no HTTP/2")
             data, rest = self._preface[len(frames.PREFACE) :], b""
             self._preface = b""
         if rest:
             data = rest + data
-        at, end = 0, len(data)
+        at, end, self.full = 0, len(data), False
         while end - at >= frames.HEAD_SIZE:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
             if length > frames.LEAST_FRAME:
@@ -147,10 +151,14 @@ class Wire(Sender, Generic[P]):
             if after > end:
                 break
             kind, flags, stream_id = read_head(data, at + 3)
+            if self.full and kind == frames.HEADERS:
+                self._rest = data[at:]
+                return True
             payload = data[at + frames.HEAD_SIZE : after]
             at = after
             self._frame(kind, flags, stream_id & frames.LARGEST_ID, payload, now)
         self._rest = data[at:] if at < end else b""
+        return False
 
     def _frame(self, kind: int, flags: int, stream_id: int, payload: bytes, now: float) -> None:
         if self._partial is not None and kind != frames.CONTINUATION:

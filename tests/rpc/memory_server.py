@@ -66,6 +66,12 @@ class MemoryPipe:
         self._in += b"".join(parts)
         self._readable.wake()
 
+    def taken_back(self):
+        """What was fed and the server has not received: now it never will."""
+        data = bytes(self._in)
+        self._in.clear()
+        return data
+
     def hang_up(self):
         self._ended = True
         self._readable.wake()

@@ -7,10 +7,16 @@ import msgspec
 import pytest
 import trio
 import trio.lowlevel
+from purerpc import Cardinality, RPCSignature, Service
 
+from arbiter.rpc import frames
+from arbiter.rpc.frames import frame
+from arbiter.rpc.messages import framed
+from arbiter.rpc.server import Server
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.v1 import trading_pb2, user_pb2
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
+from tests.rpc.memory_server import connected
 
 UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"
 BODY = AuthRequest(api_key="hello").SerializeToString()
@@ -152,6 +158,30 @@ async def test_a_call_whose_message_is_late_is_made_as_the_account_is_by_then(se
         await unary(raw)
     assert seen == ["after", "before"]
     assert served.server.waiting == 0
+
+
+async def test_a_message_right_behind_its_head_is_as_late_as_any_and_its_call_waits_no_more(autojump_clock):
+    """It comes before the call's task has had its first turn."""
+    seen = []
+
+    async def follow(message, request):
+        seen.append(request.caller)
+        yield AuthResponse()
+        await trio.sleep_forever()
+
+    service = Service("test.Service")
+    service.add_method("Stream", follow, RPCSignature(Cardinality.UNARY_STREAM, AuthRequest, AuthResponse))
+    server = Server([service], lambda _request: "before", lambda: "id", admit_again=lambda _request: "after")
+    async with connected(server) as peer:
+        peer.greet()
+        await trio.sleep(0.01)
+        peer.call(1, STREAM)
+        peer.connection._take_in(peer.pipe.taken_back())
+        assert server.waiting == 1
+        peer.connection._take_in(frame(frames.DATA, frames.END_STREAM, 1, framed(BODY)))
+        await trio.sleep(0.01)
+        assert seen == ["after"]
+        assert (server.calls, server.waiting) == (1, 0)
 
 
 async def test_calls_that_wait_for_their_message_hold_up_none_that_came_whole_and_no_stop(served, connect_raw, eventually):

@@ -225,7 +225,7 @@ async def test_a_stop_is_not_refused_because_of_cancels_reads_and_stops_without_
         client_calls = (client.get_trading_state, ()), (client.cancel_order, ("none",)), (client.emergency_stop, ())
         async with trio.open_nursery() as nursery:
             for call, args in client_calls:
-                for _ in range(150):
+                for _ in range(70):
                     nursery.start_soon(ask, call, *args)
         assert client.cancel_order in refused
         assert client.emergency_stop not in refused
