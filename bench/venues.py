@@ -7,6 +7,8 @@ Each part is a file of its own, `venues_NAME.py`, whose `measure(quick=...)` ret
 
 - `reconnect`: from a lost connection, or a gap in Kalshi's sequence, to fresh books of 1,000 markets. The sandbox's venues are
   another process, on loopback.
+- `polymarket`: a `price_change` frame beyond its decoding, and the memory of a followed token.
+- `kalshi`: an `orderbook_delta` frame beyond its decoding.
 """
 
 import argparse
@@ -15,10 +17,10 @@ from typing import Any
 
 import structlog
 
-from bench import venues_reconnect
+from bench import venues_kalshi, venues_polymarket, venues_reconnect
 from bench.report import finish
 
-PARTS: dict[str, ModuleType] = {"reconnect": venues_reconnect}
+PARTS: dict[str, ModuleType] = {"polymarket": venues_polymarket, "kalshi": venues_kalshi, "reconnect": venues_reconnect}
 
 
 def main() -> None:

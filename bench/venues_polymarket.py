@@ -1,19 +1,16 @@
 """Polymarket's connector: what a frame costs beyond its decoding, and what a followed token weighs.
 
-    python -m bench.venues_polymarket
-
 1. `polymarket_over_decode_us`: a `price_change` frame's bytes -> the change in its book -> the top of that book read by the
-   listener, less msgspec's typed decode of the same frame into the same types. Rounds of a hundred frames are made in
-   turn, and of each the best counts: that is what the code costs when nobody else has the core.
-2. `polymarket_new_sizes_over_decode_us`: the same while no size was there before (of the recorded ones 13 % were not).
-3. `token_kib`: lines, books and everything else that 10,000 tokens with 20 levels a side make the connector hold.
+   listener, less msgspec's typed decode of the same frame into the same types. Of the sizes 13 % were never there before, as in
+   the recorded games; `polymarket_new_sizes_over_decode_us` is the same with sizes that are all new.
+2. `token_kib`: lines, books and everything else that 10,000 tokens with 20 levels a side make the connector hold.
 """
 
 import gc
 import random
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,10 +25,12 @@ from arbiter.venues.polymarket.counters import Counters
 from arbiter.venues.polymarket.hosts import PolymarketPace
 from arbiter.venues.polymarket.line import Shared
 from arbiter.venues.polymarket.lines import Lines
-from bench.report import finish
+from bench.over_decode import FRAMES, over_decode_us
 
 TARGETS = {"polymarket_over_decode_us": "<= 1.5", "token_kib": "<= 12"}
-FRAMES = 100
+NEW_SHARE = 0.13
+USUAL = 400
+"""So many different sizes come again and again."""
 TOKENS = 10_000
 LEVELS = 20
 
@@ -83,16 +82,31 @@ def _book_frame(market: Market, token: str, rng: random.Random) -> bytes:
     )
 
 
-def _change_frames(token: str, rng: random.Random, count: int) -> list[bytes]:
-    def one() -> bytes:
+class _Changes:
+    """Frames of one token, one after the other."""
+
+    def __init__(self, token: str, new_share: float) -> None:
+        self._rng = random.Random(2)
+        self._token = token.encode()
+        self._new_share = new_share
+        self._usual = [self._rng.randint(100, 300_000) for _ in range(USUAL)]
+        self._fresh = 300_000
+
+    def round(self) -> Sequence[bytes]:
+        return [self._one() for _ in range(FRAMES)]
+
+    def _one(self) -> bytes:
+        rng = self._rng
         side, price = rng.choice([(b"BUY", rng.randint(30, 49)), (b"SELL", rng.randint(52, 70))])
-        size = b"%d.%02d" % (rng.randint(1, 3000), rng.randint(0, 99))
+        size = rng.choice(self._usual)
+        if rng.random() < self._new_share:
+            self._fresh += 1
+            size = self._fresh
         return (
             b'{"event_type":"price_change","market":"0xaa","timestamp":"1767225600200","price_changes":[{"asset_id":"%s","price":"0.%02d",'
-            b'"size":"%s","side":"%s","hash":"ab12","best_bid":"0.49","best_ask":"0.52"}]}' % (token.encode(), price, size, side)
+            b'"size":"%d.%02d","side":"%s","hash":"ab12","best_bid":"0.49","best_ask":"0.52"}]}'
+            % (self._token, price, size // 100, size % 100, side)
         )
-
-    return [one() for _ in range(count)]
 
 
 def _lines(count: int) -> tuple[Lines, list[Market], _Top]:
@@ -113,29 +127,15 @@ def _lines(count: int) -> tuple[Lines, list[Market], _Top]:
     return lines, markets, listener
 
 
-def _seconds(work: Callable[[bytes], object], texts: Sequence[bytes]) -> float:
-    began = time.perf_counter()
-    for text in texts:
-        work(text)
-    return time.perf_counter() - began
-
-
-def over_decode_us(rounds: int = 3000, *, new_sizes: bool = False) -> float:
-    """See above, 1 and 2. Microseconds a frame."""
+def _over_decode_us(new_share: float, *, quick: bool) -> tuple[float, float]:
+    """See above, 1."""
     lines, markets, _ = _lines(1)
     reader = next(iter(lines.all())).reader
-    texts = _change_frames(markets[0].yes.id, random.Random(2), FRAMES)
-    bare = whole = float("inf")
-    for _ in range(rounds):
-        if new_sizes:
-            wire.SIZES.clear()  # as if none had been there before
-        bare = min(bare, _seconds(wire.decode, texts))
-        whole = min(whole, _seconds(reader.read, texts))
-    return (whole - bare) / FRAMES * 1e6
+    return over_decode_us(wire.decode, reader.read, _Changes(markets[0].yes.id, new_share).round, quick=quick)
 
 
 def token_kib(tokens: int = TOKENS) -> float:
-    """See above, 3. KiB a token, of all that was allocated and is held."""
+    """See above, 2. KiB a token, of all that was allocated and is held."""
     _lines(1)  # what is made once is not a token's
     gc.collect()
     tracemalloc.start()
@@ -152,14 +152,12 @@ def token_kib(tokens: int = TOKENS) -> float:
     return grown / tokens / 1024
 
 
-def main() -> None:
-    figures = {
-        "polymarket_over_decode_us": round(over_decode_us(), 3),
-        "polymarket_new_sizes_over_decode_us": round(over_decode_us(new_sizes=True), 3),
+def measure(*, quick: bool) -> dict[str, Any]:
+    """The figures, and what the decoding alone costs."""
+    over, bare = _over_decode_us(NEW_SHARE, quick=quick)
+    return {
+        "polymarket_over_decode_us": round(over, 3),
+        "polymarket_decode_us": round(bare, 3),
+        "polymarket_new_sizes_over_decode_us": round(_over_decode_us(1.0, quick=quick)[0], 3),
         "token_kib": round(token_kib(), 2),
     }
-    finish("venues_polymarket", figures, TARGETS)
-
-
-if __name__ == "__main__":
-    main()

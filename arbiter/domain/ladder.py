@@ -128,15 +128,20 @@ def add_mirrored(bids: Ladder, asks: Ladder, price: Micros, complement: Micros, 
         elif size:
             raise BrokenBook(f"the level at {price} would hold {size}")
         else:
-            del prices[index], flat[at - 1 : at + 1]
-            other = len(asks.prices) - index - 1
-            del asks.prices[other], asks._flat[2 * other : 2 * other + 2]
+            flat.pop(at)
+            flat.pop(at - 1)
+            asks._flat.pop(-at)
+            asks._flat.pop(-at)  # its price, which stood before it
+            asks.prices.pop(len(prices) - index - 1)
+            prices.pop(index)
     elif 0 < change <= MAX_MICROS:
         other = len(prices) - index
         prices.insert(index, price)
-        flat[at - 1 : at - 1] = array("q", (price, change))
+        flat.insert(at - 1, change)
+        flat.insert(at - 1, price)
         asks.prices.insert(other, complement)
-        asks._flat[2 * other : 2 * other] = array("q", (complement, change))
+        asks._flat.insert(2 * other, change)
+        asks._flat.insert(2 * other, complement)
     elif change:
         raise BrokenBook(f"the level at {price} would hold {change}")
     bids._packed = asks._packed = None

@@ -50,7 +50,8 @@ class Reading:
         self.fees: list[wire.FeeBody] = []
         self.tally = Tally(KALSHI, Environment.simulated(1))
         self.subscriptions = Subscriptions(500)
-        self.reader = FrameReader(self.followed, self.subscriptions, self, self.tally, self.fees.append)
+        self.reader = FrameReader(self.subscriptions, self, self.tally, self.fees.append)
+        self.reader.follow(self.followed)
 
     def read(self, frame: bytes) -> bool:
         return self.reader.read(frame)

@@ -47,9 +47,8 @@ class Connection:
         self._monotonic = surroundings.monotonic
         self._pace = pace
         self._tally = tally
-        self._markets: dict[str, Followed] = {}
         self._subscriptions = Subscriptions(pace.tickers_per_command)
-        self._reader = FrameReader(self._markets, self._subscriptions, listener, tally, fees_changed)
+        self._reader = FrameReader(self._subscriptions, listener, tally, fees_changed)
         self._heartbeat = Heartbeat(KALSHI, self._monotonic, socket.ping, every=pace.ping, dead=pace.dead, name="sign of life")
         self._commands, self._to_send = trio.open_memory_channel[bytes](UNANSWERED)
         self._resync = trio.Event()
@@ -86,7 +85,7 @@ class Connection:
     def _take_on(self, more: dict[str, Followed]) -> None:
         if not more:
             return
-        self._markets.update(more)
+        self._reader.follow(more)
         self._listener.tell(Connected(KALSHI, LINE, _outcomes(more.values())))
         for channel in self._pace.channels:
             if channel != wire.LIFE:
@@ -96,8 +95,9 @@ class Connection:
     def _let_go(self, gone: Iterable[str]) -> None:
         dropped = list(gone)
         for ticker in dropped:
-            for known in (self._markets, self._awaited, self._crossed):
-                known.pop(ticker, None)
+            self._reader.drop(ticker)
+            self._awaited.pop(ticker, None)
+            self._crossed.pop(ticker, None)
             self._asked.discard(ticker)
         for channel in self._pace.channels:
             if channel != wire.LIFE:
@@ -108,8 +108,12 @@ class Connection:
             await self._follow.changed()
             wanted = self._wanted()
             self._let_go([ticker for ticker in self._markets if ticker not in wanted])
-            self._markets.update({ticker: wanted[ticker] for ticker in self._markets})  # the market itself may be another one now
+            self._reader.follow({ticker: wanted[ticker] for ticker in self._markets})  # the market itself may be another one now
             self._take_on({ticker: each for ticker, each in wanted.items() if ticker not in self._markets})
+
+    @property
+    def _markets(self) -> dict[str, Followed]:
+        return self._reader.markets
 
     def _await(self, tickers: Iterable[str]) -> None:
         now = self._monotonic()
