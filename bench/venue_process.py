@@ -70,15 +70,21 @@ class Client:
             return
         said = json.loads(text)
         if self.venue == "kalshi":
-            subscribed = {"id": said["id"], "type": "subscribed", "msg": {"channel": "orderbook_delta", "sid": KALSHI_SID}}
-            self._protocol.send_text(msgspec.json.encode(subscribed))
-            self.markets = set(said["params"]["market_tickers"])
-            for snapshot in traffic.kalshi_snapshots():
-                self._protocol.send_text(snapshot)
+            self._subscribe(said["id"], said["params"], traffic)
         elif said.get("type") == "market":
             tokens = set(said["assets_ids"])
             self.markets = {m.key.market for m in traffic.markets if m.yes.id in tokens}
             self._protocol.send_text(traffic.polymarket_books(tokens))
+
+    def _subscribe(self, number: int, params: dict[str, list[str]], traffic: Traffic) -> None:
+        """Books come; on the other channels nothing happens."""
+        (channel,) = params["channels"]
+        sid = KALSHI_SID if channel == "orderbook_delta" else KALSHI_SID + number
+        self._protocol.send_text(msgspec.json.encode({"id": number, "type": "subscribed", "msg": {"channel": channel, "sid": sid}}))
+        if channel == "orderbook_delta":
+            self.markets = set(params["market_tickers"])
+            for snapshot in traffic.kalshi_snapshots():
+                self._protocol.send_text(snapshot)
 
 
 class Generator:

@@ -172,11 +172,11 @@ class Kalshi:
             await trio.sleep(max(0.001, min((due - now) / 1000, self._pace.fee_changes)))
 
     def _tell_fees(self, follow: FollowList, listener: Listener, event: str = "") -> None:
-        """Of the markets of this event, or of all."""
+        """Of the markets of this event, or of all: where the rules know better than whoever listed the market."""
         now = self._surroundings.unix_ms()
         for key, followed in follow.markets.items():
             market = followed.market
-            if event in ("", market.event):
+            if event in ("", market.event) and self._fees.knows(market.event):
                 fees = self._fees.of(key.market, market.event, now)
                 if fees != market.fees:
                     listener.tell(FeesChanged(key, fees))

@@ -93,6 +93,10 @@ class FeeRules:
 
     # -- asking --
 
+    def knows(self, event: str) -> bool:
+        """Whether anything was said of this event's fees."""
+        return event in self._events
+
     def of(self, ticker: str, event: str, now_ms: int) -> KalshiFees | None:
         """The market's schedule now; None where any of it is unknown."""
         if self._waivers.get(ticker, 0) - WAIVER_MARGIN_MS > now_ms:
