@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from arbiter.actors.market_feed import BookUpdated, MarketData
 from arbiter.domain.ids import OutcomeKey
 from arbiter.rpc import codec
-from arbiter.rpc.feed import Change, Source
+from arbiter.rpc.change import Change
+from arbiter.rpc.feed import Source
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.runtime import Environment, Kept
 from arbiter.v1 import market_pb2

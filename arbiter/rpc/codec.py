@@ -22,7 +22,7 @@ from arbiter.domain.pair import Pair
 from arbiter.domain.trading_state import TradingState, TradingStatus
 from arbiter.domain.wallet import CashPool
 from arbiter.errors import InvalidInput
-from arbiter.rpc.feed import Cursor
+from arbiter.rpc.change import Cursor
 from arbiter.rpc.status import shown
 from arbiter.v1 import admin_pb2, market_pb2, strategy_pb2, trading_pb2, user_pb2
 

@@ -1,7 +1,7 @@
 """Every stream of the API is a feed: what one reader is told of a topic, from its snapshot or where it left off.
 
-A `Source` stands between one topic and its streams: it makes a `Change` of each event, whose body is encoded once for all of
-them, and hands it to those that it concerns. A `Feed` is one reader's end: what to tell it first, then what to tell of each
+A `Source` stands between one topic and its streams: it makes a `Change` (`change.py`) of each event, whose body is encoded once for
+all of them, and hands it to those that it concerns. A `Feed` is one reader's end: what to tell it first, then what to tell of each
 change. It keeps no more than the newest change of each key for a reader that is slow.
 
 `list_feed.py`, `book_feed.py` and `opportunity_feed.py` are the kinds of feeds.
@@ -22,72 +22,15 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from arbiter.rpc.encoded import bytes_field, tag, varint
+from arbiter.rpc.change import Change, Cursor
+from arbiter.rpc.encoded import bytes_field
 from arbiter.rpc.in_step import Carrier
-from arbiter.rpc.messages import framed
 from arbiter.rpc.sending import Stream
 from arbiter.runtime import Kept, Topic
 
 K = TypeVar("K", bound=Hashable)
 E = TypeVar("E")
 F = TypeVar("F", bound="Feed[Any, Any]")
-
-NOTHING = b""
-"""What is a reader's own where nothing is."""
-_EPOCH = tag(1)
-_SEQUENCE = tag(2)
-
-
-class Cursor(NamedTuple):
-    """Where a reader is. Another epoch than the feed's own is that of another run, publisher or question."""
-
-    epoch: int
-    sequence: int
-
-    def encoded(self) -> bytes:
-        """The message `Cursor`."""
-        return _EPOCH + varint(self.epoch) + _SEQUENCE + varint(self.sequence)
-
-
-class Change(Generic[K, E]):
-    """One event of a topic, for all its readers. `value` is what they filter by, where the source measures something."""
-
-    __slots__ = ("_body", "_cursor", "_encode", "_said", "event", "key", "sequence", "value")
-
-    def __init__(self, key: K, event: E, sequence: int, encode: "Callable[[Change[K, E]], bytes]", value: int) -> None:
-        self.key = key
-        self.event = event
-        self.sequence = sequence
-        self.value = value
-        self._encode = encode
-        self._body: bytes | None = None
-        self._cursor = (-1, b"")
-        self._said: tuple[bytes, int, int, bytes] = (b"", -1, -1, b"")
-
-    @property
-    def body(self) -> bytes:
-        """The message without what is each reader's own."""
-        if self._body is None:
-            self._body = self._encode(self)
-        return self._body
-
-    def cursor_field(self, number: int, epoch: int) -> bytes:
-        """The cursor of a reader that was told everything up to this change; nearly all share an epoch."""
-        if self._cursor[0] != epoch:
-            self._cursor = (epoch, bytes_field(number, Cursor(epoch, self.sequence).encoded()))
-        return self._cursor[1]
-
-    def framed(self, own: bytes, number: bytes, told: int, cursor: int, epoch: int) -> bytes:
-        """The message, framed, with what is the reader's own; readers that were told as much before share it.
-
-        `number` is the tag of its sequence, which is `told`; `cursor` the number of the field for that.
-        """
-        said = self._said
-        if said[0] is own and said[1] == told and said[2] == epoch:
-            return said[3]
-        message = framed(b"".join((self.body, own, number, varint(told), self.cursor_field(cursor, epoch))))
-        self._said = (own, told, epoch, message)
-        return message
 
 
 class Company(Protocol[K, E]):

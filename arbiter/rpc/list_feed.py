@@ -3,8 +3,9 @@
 from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
+from arbiter.rpc.change import NOTHING, Change
 from arbiter.rpc.encoded import int_field, tag, varint
-from arbiter.rpc.feed import NOTHING, Change, Feed, Source, Waiting
+from arbiter.rpc.feed import Feed, Source, Waiting
 from arbiter.runtime import Kept
 
 K = TypeVar("K", bound=Hashable)

@@ -6,8 +6,9 @@ import msgspec
 
 from arbiter.actors.arb_scanner import SCANNER_STOPPED, OpportunityChanged
 from arbiter.domain.ids import OpportunityId
+from arbiter.rpc.change import Change
 from arbiter.rpc.encoded import bytes_field, int_field, tag, varint
-from arbiter.rpc.feed import Change, Feed, Source
+from arbiter.rpc.feed import Feed, Source
 from arbiter.rpc.in_step import Carrier, InStep
 from arbiter.rpc.messages import framed
 from arbiter.rpc.sending import Stream

@@ -10,8 +10,9 @@ from arbiter.domain.ids import OpportunityId
 from arbiter.domain.money import ONE
 from arbiter.errors import InvalidInput, NotAllowed
 from arbiter.rpc import codec
+from arbiter.rpc.change import Change
 from arbiter.rpc.core import ASK_SECONDS, Core
-from arbiter.rpc.feed import Change, Source
+from arbiter.rpc.feed import Source
 from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract

@@ -18,8 +18,9 @@ from arbiter.domain.trading_state import TradingState
 from arbiter.domain.wallet import cash_pools
 from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import codec
+from arbiter.rpc.change import Change
 from arbiter.rpc.core import ASK_SECONDS, STOP_SECONDS, Core
-from arbiter.rpc.feed import Change, Source
+from arbiter.rpc.feed import Source
 from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.list_feed import ListFeed

@@ -12,8 +12,9 @@ from arbiter.domain.arbitrage import Leg, Opportunity
 from arbiter.domain.ids import KALSHI, MarketId, OpportunityId, OutcomeId, OutcomeKey, PairId
 from arbiter.domain.money import MICRO, Micros
 from arbiter.rpc import list_feed as module
+from arbiter.rpc.change import Cursor
 from arbiter.rpc.encoded import bytes_field, int_field, varint
-from arbiter.rpc.feed import Cursor, Source
+from arbiter.rpc.feed import Source
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract
 from arbiter.runtime import Topic
