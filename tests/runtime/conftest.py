@@ -1,4 +1,4 @@
-"""What the runtime tests share: a tree that lives for a block, and logs that are kept instead of printed."""
+"""What the runtime tests share: a tree that lives for a block, the world of its parts, and logs that are kept instead of printed."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from arbiter.runtime import Environment, Group, Supervisor
+from tests.runtime.tree_world import World
 
 SEED = 7
 
@@ -38,3 +39,8 @@ def living(environment: Environment) -> Callable[[Group], AbstractAsyncContextMa
             supervisor.stop()
 
     return living
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
