@@ -30,7 +30,7 @@ from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
 WORKERS = {"official": 6, "ours": 12, "rude": 8}
 PAUSE = 0.02
 """Seconds between what one worker does, at most."""
-SECONDS = 10.0
+SECONDS = 30.0
 """Longer than any call may take here."""
 STOLEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJlbnRlcnByaXNlIn0."
 UNARY = (

@@ -11,7 +11,9 @@ import os
 import statistics
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -32,7 +34,12 @@ would be 1.5 MiB more in the course of a soak, which nothing is wrong with.
 """
 GROWTH_OBJECTS = 100
 """Of our own classes, over the second part: one for each call, or for each connection, would be thousands, or hundreds."""
-TO_BE_QUIET_SECONDS = 5.0
+TO_BE_QUIET_SECONDS = 30.0
+"""Much longer than it takes, since this machine may have other work too."""
+GET_THROUGH = 0.1
+"""Of the calls that ask for what they may have, at least: the faster the machine, the more of them are over a limit. How many there are
+says how busy the machine is, and nothing of the server.
+"""
 LOADS = ("official", "ours", "rude")
 
 FINE = {
@@ -70,6 +77,14 @@ def living_objects() -> Counter[str]:
     return Counter(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
 
 
+async def settled(look: Callable[[], Any], wanted: object) -> Any:
+    """What is seen once it is as wanted, or will not be any more."""
+    with trio.move_on_after(TO_BE_QUIET_SECONDS):
+        while look() != wanted:  # noqa: ASYNC110 what is looked at tells nobody
+            await trio.sleep(0.01)
+    return look()
+
+
 class Watch:
     """What may not be left, and the memory."""
 
@@ -87,13 +102,6 @@ class Watch:
             "held bytes": server.held,
             **{f"subscribers of {topic.name}": topic.subscribers for topic in topics},
         }
-
-    async def quiet(self, wanted: dict[str, int]) -> dict[str, int]:
-        """What is left once it is as wanted, or will not be any more."""
-        with trio.move_on_after(TO_BE_QUIET_SECONDS):
-            while self.left() != wanted:  # noqa: ASYNC110 what is looked at tells nobody
-                await trio.sleep(0.01)
-        return self.left()
 
     async def sample(self) -> None:
         while True:
@@ -139,19 +147,19 @@ async def test_after_a_soak_nothing_of_it_is_left(program, logged, monkeypatch):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(change_the_market, program.world)
         await load(program, first, 1)
-        assert await watch.quiet(nobody) == nobody
+        assert await settled(watch.left, nobody) == nobody
         before, objects = living_tasks(), living_objects()
         nursery.start_soon(watch.sample)
         seen = await load(program, SOAK_SECONDS - first, 2)
         nursery.cancel_scope.cancel()
-    assert await watch.quiet(nobody) == nobody
+    assert await settled(watch.left, nobody) == nobody
     more = living_objects() - objects
     ours = Counter({kind: count for kind, count in more.items() if kind.startswith("arbiter.")})
     grown, slope = growth(watch.mib), per_minute(watch.mib)
     report = "\n".join(f"{count:8} {what}" for what, count in sorted(seen.items()))
     print(f"{report}\nmemory: {watch.mib[0][1]:.1f} -> {watch.mib[-1][1]:.1f} MiB, {grown:+.2f} by quarters, {slope:+.3f} a minute")
     print(f"objects: {objects.total()} before, then more by {more.most_common(5)}")
-    assert living_tasks() - before == Counter()
+    assert await settled(lambda: living_tasks() - before, Counter()) == Counter()
     assert [line for line in logged if line["level"] != "warning"] == []
     check(seen)
     assert ours.total() <= GROWTH_OBJECTS, ours
@@ -173,7 +181,8 @@ def check(seen: Counter[str]) -> None:
     }
     stolen = {outcome for step, outcome in outcomes if step.endswith("_stolen")}
     assert {"UNAUTHENTICATED"} <= stolen <= {"UNAUTHENTICATED", "RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED"}  # the latter: throttled
-    assert seen["our_unary: OK"] + seen["official_unary: OK"] > 5 * SOAK_SECONDS
+    for asked in ("our_unary", "official_unary"):
+        assert seen[f"{asked}: OK"] > GET_THROUGH * sum(count for what, count in seen.items() if what.startswith(f"{asked}: "))
 
 
 def growth(mib: list[tuple[float, float]]) -> float:
