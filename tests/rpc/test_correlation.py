@@ -11,7 +11,9 @@ from arbiter.rpc.client import ArbiterClient, UncertainError
 from arbiter.runtime import caused_by, correlation
 from arbiter.runtime.correlation import add_correlation, fit
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
-from tests.rpc.conftest import CORRELATION, SECONDS, book
+from tests.rpc.patience import SECONDS
+from tests.rpc.served import CORRELATION
+from tests.rpc.whole_program import book
 
 MICRO = 1_000_000
 UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"

@@ -13,7 +13,7 @@ from arbiter.rpc.dial import connect
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.rpc.tls import PemFiles, ServerTls
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
-from tests.rpc.conftest import Served
+from tests.rpc.served import Served
 
 UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"
 HELLO = AuthRequest(api_key="hello")

@@ -10,8 +10,8 @@ from arbiter.rpc.proxies import Proxies, forwarded_for, read_proxies
 from arbiter.rpc.server import Server
 from arbiter.v1 import user_pb2
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
-from tests.rpc.conftest import CREDENTIAL
 from tests.rpc.memory_server import connected, looked_after
+from tests.rpc.whole_program import CREDENTIAL
 
 UNARY = "test.Service/Unary"
 

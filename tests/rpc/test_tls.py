@@ -28,7 +28,7 @@ from arbiter.rpc.listener import open_listener, open_local_listener, port_of
 from arbiter.rpc.server_limits import ServerLimits
 from arbiter.rpc.tls import PemFiles, ServerTls, load_context
 from arbiter.v1.user_pb2 import AuthRequest, AuthResponse
-from tests.rpc.conftest import Served
+from tests.rpc.served import Served
 
 UNARY, STREAM = "test.Service/Unary", "test.Service/Stream"
 HELLO = AuthRequest(api_key="hello")
