@@ -197,6 +197,25 @@ async def test_the_answers_of_one_read_leave_together(told, autojump_clock):
         assert len(writes) <= 2
 
 
+async def test_what_is_published_while_answers_wait_for_each_other_leaves_with_them(told, autojump_clock):
+    async with connected(told.server) as peer, trio.open_nursery() as nursery:
+        nursery.start_soon(told.server.flusher.run)
+        peer.greet()
+        begin(peer, (1,), extra=[SPENT])
+        await trio.sleep(0.01)
+        begin(peer, range(3, 43, 2), "loud")
+        while not told.ran:
+            await trio.lowlevel.checkpoint()
+        peer.connection.wire.ping()
+        peer.connection.soon_with_others()
+        while len(told.ran) < 10:
+            await trio.lowlevel.checkpoint()
+        assert frames.PING not in peer.kinds()
+        await trio.sleep(0.01)
+        assert frames.PING in peer.kinds()
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_waits_for_its_turn_when_the_server_goes_away_is_told_that_it_was_not_begun(told, autojump_clock):
     async with connected(told.server) as peer:
         peer.greet()
