@@ -51,32 +51,35 @@ OBJECTS_MORE = 20_000
 """What the garbage collector may count more after all: tables and caches of the program that are bounded, and orders that it keeps."""
 
 
-def filled(random, kind, depth=0):
+def filled(random, kind):
     """A message with random fields."""
     message = kind()
-    for field in kind.DESCRIPTOR.fields:
-        if random.random() < 0.3:
-            continue
-        repeated = field.is_repeated
-        values = [_value(random, message, field, depth) for _ in range(random.choice((1, 2)) if repeated else 1)]
-        for value in values:
-            if value is None:
-                continue
-            if field.message_type is not None:
-                target = getattr(message, field.name)
-                (target.add() if repeated else target).CopyFrom(value)
-            elif repeated:
-                getattr(message, field.name).append(value)
-            else:
-                setattr(message, field.name, value)
+    _fill(random, message, 0)
     return message
 
 
-def _value(random, message, field, depth):
-    if field.message_type is not None:
-        if depth > 2 or field.message_type.GetOptions().map_entry:
-            return None
-        return filled(random, field.message_type._concrete_class, depth + 1)
+def _fill(random, message, depth):
+    for field in message.DESCRIPTOR.fields:
+        if random.random() < 0.3:
+            continue
+        for _ in range(random.choice((1, 2)) if field.is_repeated else 1):
+            if field.message_type is None:
+                _put(message, field, _value(random, field))
+            elif depth <= 2 and not field.message_type.GetOptions().map_entry:
+                part = getattr(message, field.name)
+                part = part.add() if field.is_repeated else part
+                part.SetInParent()
+                _fill(random, part, depth + 1)
+
+
+def _put(message, field, value):
+    if field.is_repeated:
+        getattr(message, field.name).append(value)
+    else:
+        setattr(message, field.name, value)
+
+
+def _value(random, field):
     if field.enum_type is not None:
         return random.choice((0, 1, 2, 77, 2**31 - 1, -1))
     match field.cpp_type:
