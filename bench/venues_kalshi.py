@@ -15,7 +15,7 @@ from arbiter.domain.book import Book
 from arbiter.domain.ids import KALSHI, EventId, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.market import Market, Outcome
 from arbiter.domain.market_events import MarketEvent
-from arbiter.domain.money import Micros
+from arbiter.domain.money import ONE, Micros
 from arbiter.venues.base import Followed
 from arbiter.venues.kalshi import wire
 from arbiter.venues.kalshi.frames import FrameReader
@@ -108,13 +108,13 @@ def measure(*, quick: bool) -> dict[str, Any]:
     reader.follow({TICKER: followed})
     deltas, read = _Deltas(), reader.read
     read(deltas.snapshot())
-    bids, asks = followed.yes.bid_side.prices, followed.yes.ask_side.prices
+    bids, other = followed.yes.bid_side.prices, followed.no.bid_side.prices
     top = 0, 0
 
     def take(frame: bytes) -> None:
         nonlocal top
         read(frame)
-        top = bids[-1], asks[0]
+        top = bids[-1], ONE - other[-1]
 
     over, bare = over_decode_us(wire.decode_known, take, deltas.round, quick=quick)
     assert 0 < top[0] < top[1]

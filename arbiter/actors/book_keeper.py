@@ -72,7 +72,9 @@ class _KeptBook(Book):
         bid, ask, bids, asks = self.packed()
         crossed = bid is not None and ask is not None and bid >= ask
         self.told_trusted = self.trusted and not crossed
-        self.topic_key.publish(BookUpdated(self.outcome, bid, ask, bids, asks, self.told_trusted, now, venue_ms, self.line.number))
+        self.topic_key.publish(
+            BookUpdated(self.outcome, bid, ask, bids, asks, self.told_trusted, now, venue_ms, self.line.number, self.mirrored)
+        )
 
 
 class BookKeeper:
@@ -248,7 +250,7 @@ def _end(topic: Topic[Any, Any], key: object) -> None:
 
 
 def _as_message(book: _KeptBook, now: float) -> BookUpdated:
-    return BookUpdated(book.outcome, *book.packed(), False, now, 0, book.line.number)
+    return BookUpdated(book.outcome, *book.packed(), False, now, 0, book.line.number, book.mirrored)
 
 
 def _with(market: Market, event: GridChanged | FeesChanged | StatusChanged | MarketResolved) -> Market:

@@ -36,6 +36,8 @@ class BookUpdated(Message, frozen=True, tag=True, gc=False):
     venue_ms: int = 0
     line: int = 0
     """Which of the venue's connections it comes over."""
+    asks_mirrored: bool = False
+    """`packed_asks` are the complement's bids."""
 
     @property
     def bids(self) -> Levels:
@@ -43,7 +45,7 @@ class BookUpdated(Message, frozen=True, tag=True, gc=False):
 
     @property
     def asks(self) -> Levels:
-        return unpack(self.packed_asks)
+        return unpack(self.packed_asks, mirrored=self.asks_mirrored)
 
 
 class FeedStatus(Message, frozen=True, tag=True):

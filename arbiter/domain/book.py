@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 from arbiter.domain.ids import OutcomeKey
-from arbiter.domain.ladder import BrokenBook, Ladder, Level, Levels, Packed, unpack
+from arbiter.domain.ladder import BrokenBook, Ladder, Level, Levels, Mirror, Packed
 from arbiter.domain.money import MAX_MICROS, Micros
 
 __all__ = ["Book", "BookSnapshot", "BrokenBook", "Level", "LevelChange", "Levels", "PublicTrade", "Side"]
@@ -105,20 +105,32 @@ class Book:
         return self.ask_side.level(self.ask_side.lowest)
 
     def packed(self) -> tuple[Micros | None, Micros | None, Packed, Packed]:
-        """The prices of the best bid and the best ask, all bids, all asks. A side that did not change is the same object as before."""
+        """The prices of the best bid and the best ask, all bids, all asks (mirrored, where `mirrored`). A side that did not change is the
+        same object as before."""
         bids, asks = self.bid_side, self.ask_side
         return bids.highest, asks.lowest, bids.packed(), asks.packed()
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether its asks are the complement's bids."""
+        return isinstance(self.ask_side, Mirror)
+
     def bids(self) -> Levels:
         """Best first."""
-        return unpack(self.bid_side.packed(), descending=True)
+        return self.bid_side.levels(descending=True)
 
     def asks(self) -> Levels:
         """Best first."""
-        return unpack(self.ask_side.packed())
+        return self.ask_side.levels()
 
     @property
     def crossed(self) -> bool:
         """Best bid at or above best ask: a book that no venue would show at rest."""
         bid, ask = self.bid_side.highest, self.ask_side.lowest
         return bid is not None and ask is not None and bid >= ask
+
+
+def make_one(yes: Book, no: Book) -> None:
+    """From now on these are one book seen from two sides: only bids are stored, and each outcome's asks are the other's bids."""
+    if not yes.mirrored:
+        yes.ask_side, no.ask_side = Mirror(no.bid_side), Mirror(yes.bid_side)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import starmap
 from typing import NamedTuple
 
-from arbiter.domain.money import MAX_MICROS, Micros
+from arbiter.domain.money import MAX_MICROS, ONE, Micros
 
 
 class Level(NamedTuple):
@@ -26,12 +26,12 @@ Packed = bytes
 """Levels by ascending price: for each its price, then its size, as native 64-bit integers. `unpack` reads them."""
 
 
-def unpack(packed: Packed, *, descending: bool = False) -> Levels:
-    """The levels, lowest price first, or highest first when `descending`."""
+def unpack(packed: Packed, *, descending: bool = False, mirrored: bool = False) -> Levels:
+    """The levels, lowest price first, or highest first when `descending`. `mirrored`: they are those of the complement."""
     numbers = memoryview(packed).cast("q").tolist()
-    pairs = zip(numbers[::2], numbers[1::2], strict=True)
-    levels = tuple(starmap(Level, pairs))
-    return levels[::-1] if descending else levels
+    prices = [ONE - price for price in numbers[::2]] if mirrored else numbers[::2]
+    levels = tuple(starmap(Level, zip(prices, numbers[1::2], strict=True)))
+    return levels[::-1] if descending is not mirrored else levels
 
 
 class BrokenBook(ValueError):
@@ -67,6 +67,10 @@ class Ladder:
             return None
         return Level(price, Micros(self._flat[2 * bisect_left(self.prices, price) + 1]))
 
+    def levels(self, *, descending: bool = False) -> Levels:
+        """All of them, lowest price first, or highest first when `descending`."""
+        return unpack(self.packed(), descending=descending)
+
     def packed(self) -> Packed:
         packed = self._packed
         if packed is None:
@@ -98,50 +102,58 @@ class Ladder:
         """The level at this price holds so much more, or less. BrokenBook, and nothing is changed, where that cannot be."""
         prices, flat = self.prices, self._flat
         index = bisect_left(prices, price)
+        at = 2 * index + 1
         known = index < len(prices) and prices[index] == price
-        size = flat[2 * index + 1] + change if known else change
+        size = flat[at] + change if known else change
         if not 0 <= size <= MAX_MICROS:
             raise BrokenBook(f"the level at {price} would hold {size}")
-        if not size:
-            if known:
-                del prices[index], flat[2 * index : 2 * index + 2]
-        elif known:
-            flat[2 * index + 1] = size
-        else:
+        if known:
+            if size:
+                flat[at] = size
+            else:
+                del prices[index], flat[at - 1 : at + 1]
+        elif size:
             prices.insert(index, price)
-            flat[2 * index : 2 * index] = array("q", (price, size))
+            flat[at - 1 : at - 1] = array("q", (price, size))
         self._packed = None
 
 
-def add_mirrored(bids: Ladder, asks: Ladder, price: Micros, complement: Micros, change: int) -> None:
-    """`add` to both sides of a mirrored book: a bid at `price` of one outcome is an ask at `complement` of the other.
+class Mirror(Ladder):
+    """A side that is another one seen from the complement: a bid for NO at p is an ask for YES at 1 - p. Stores nothing itself.
 
-    The two ladders always hold the same levels, one backwards, so the place is looked for once. BrokenBook as in `add`.
+    `packed` is in the terms of the side that it mirrors, so that nothing is copied: `unpack(..., mirrored=True)` reads it.
     """
-    prices, flat = bids.prices, bids._flat
-    index = bisect_left(prices, price)
-    at = 2 * index + 1
-    if index < len(prices) and prices[index] == price:
-        size = flat[at] + change
-        if 0 < size <= MAX_MICROS:
-            flat[at] = asks._flat[-at] = size
-        elif size:
-            raise BrokenBook(f"the level at {price} would hold {size}")
-        else:
-            flat.pop(at)
-            flat.pop(at - 1)
-            asks._flat.pop(-at)
-            asks._flat.pop(-at)  # its price, which stood before it
-            asks.prices.pop(len(prices) - index - 1)
-            prices.pop(index)
-    elif 0 < change <= MAX_MICROS:
-        other = len(prices) - index
-        prices.insert(index, price)
-        flat.insert(at - 1, change)
-        flat.insert(at - 1, price)
-        asks.prices.insert(other, complement)
-        asks._flat.insert(2 * other, change)
-        asks._flat.insert(2 * other, complement)
-    elif change:
-        raise BrokenBook(f"the level at {price} would hold {change}")
-    bids._packed = asks._packed = None
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Ladder) -> None:
+        self._of = of
+
+    @property
+    def lowest(self) -> Micros | None:
+        price = self._of.highest
+        return None if price is None else Micros(ONE - price)
+
+    @property
+    def highest(self) -> Micros | None:
+        price = self._of.lowest
+        return None if price is None else Micros(ONE - price)
+
+    def level(self, price: Micros | None) -> Level | None:
+        found = None if price is None else self._of.level(Micros(ONE - price))
+        return None if found is None or price is None else Level(price, found.size)
+
+    def levels(self, *, descending: bool = False) -> Levels:
+        return unpack(self._of.packed(), descending=descending, mirrored=True)
+
+    def packed(self) -> Packed:
+        return self._of.packed()
+
+    def replace(self, levels: Iterable[Level]) -> None:
+        self._of.replace([Level(Micros(ONE - price), size) for price, size in levels])
+
+    def put(self, price: Micros, size: Micros) -> None:
+        self._of.put(Micros(ONE - price), size)
+
+    def add(self, price: Micros, change: int) -> None:
+        self._of.add(Micros(ONE - price), change)

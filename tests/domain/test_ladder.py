@@ -1,11 +1,12 @@
 from array import array
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.domain.ladder import BrokenBook, Ladder, Level, add_mirrored, unpack
-from arbiter.domain.money import MAX_MICROS, Micros
+from arbiter.domain.ladder import BrokenBook, Ladder, Level, Mirror, unpack
+from arbiter.domain.money import MAX_MICROS, ONE, Micros
 
 PRICES = st.integers(1, 9).map(lambda cents: Micros(cents * 10_000))
 CHANGES = st.lists(st.tuples(PRICES, st.integers(-3, 6), st.booleans()), max_size=60)
@@ -78,18 +79,23 @@ def test_half_a_level_cannot_be_read():
         unpack(array("q", (10, 1, 20)).tobytes())
 
 
-@given(st.lists(st.tuples(st.integers(1, 9), st.integers(-6, 6)), max_size=60))
-def test_mirrored_ladders_hold_what_two_single_ones_would(changes):
-    bids, asks, alone = Ladder(), Ladder(), Ladder()
-    for cents, change in changes:
-        price, complement = Micros(cents * 10_000), Micros(1_000_000 - cents * 10_000)
-        try:
-            alone.add(price, change)
-        except BrokenBook:
-            with pytest.raises(BrokenBook):
-                add_mirrored(bids, asks, price, complement, change)
-        else:
-            add_mirrored(bids, asks, price, complement, change)
-        assert bids.packed() == alone.packed()
-        assert unpack(asks.packed()) == tuple((1_000_000 - price, size) for price, size in unpack(alone.packed(), descending=True))
-        assert asks.prices == [price for price, _ in unpack(asks.packed())]
+@given(CHANGES)
+def test_a_mirror_shows_and_takes_everything_at_the_complement(changes):
+    bids, plain = Ladder(), Ladder()
+    mirror = Mirror(bids)
+    for price, size, signed in changes:
+        complement = Micros(ONE - price)
+        for side, at in ((mirror, complement), (plain, complement)):
+            with suppress(BrokenBook):
+                if signed:
+                    side.add(at, size)
+                elif size >= 0:
+                    side.put(at, Micros(size))
+        assert mirror.levels() == plain.levels() == unpack(mirror.packed(), mirrored=True)
+        assert mirror.levels(descending=True) == plain.levels(descending=True)
+        assert (mirror.lowest, mirror.highest) == (plain.lowest, plain.highest)
+        assert [mirror.level(price) for price, _ in plain.levels()] == list(plain.levels())
+        assert mirror.level(Micros(1)) is None
+        assert bids.levels() == tuple((ONE - price, size) for price, size in plain.levels(descending=True))
+    mirror.replace(levels((600_000, 3)))
+    assert bids.levels() == levels((400_000, 3))

@@ -1,14 +1,14 @@
 """What each frame does: writes levels into books, tells the listener the rest. Pure but for that; no socket, no clock.
 
-A YES bid at p is a NO ask at 1 - p (B5): each change is written into both outcomes' books.
+A YES bid at p is a NO ask at 1 - p (B5): both outcomes' books are one, seen from two sides, and only bids are written.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from arbiter.domain.book import Book, Level, PublicTrade, Side
+from arbiter.domain.book import Book, Level, PublicTrade, Side, make_one
 from arbiter.domain.ids import KALSHI, MarketId, MarketKey
-from arbiter.domain.ladder import Ladder, add_mirrored
+from arbiter.domain.ladder import Ladder
 from arbiter.domain.market import Market, MarketStatus
 from arbiter.domain.market_events import GridChanged, MarketListed, MarketResolved, StatusChanged, Ticker
 from arbiter.domain.money import ONE, Micros
@@ -21,10 +21,9 @@ from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, change_micr
 
 _decode, _Delta = wire.decode_known, wire.Delta
 _REMEMBERED = 65_536
-_prices: dict[str, tuple[Micros, Micros]] = {}
-"""What texts mean that came before: the price and its complement."""
+_prices: dict[str, Micros] = {}
 _changes: dict[str, Micros] = {}
-"""Likewise of changes."""
+"""What texts mean that came before."""
 
 
 class BadBook(Exception):
@@ -45,14 +44,14 @@ class SubscriptionFailed(Exception):
         self.sid = frame.sid
 
 
-_Place = tuple[Book, Book, Ladder, Ladder, Ladder, Ladder]
-"""Where a market's deltas go, laid out so that a frame need not ask its way: the books of YES and NO, then of each the bids and the
-asks. A plain tuple, since one with names takes ten times as long to take apart."""
+_Place = tuple[Book, Book, Ladder, Ladder]
+"""Where a market's deltas go, laid out so that a frame need not ask its way: the books of YES and NO, and the bids of each. A plain
+tuple, since one with names takes ten times as long to take apart."""
 
 
 def _place(followed: Followed) -> _Place:
-    yes, no = followed.yes, followed.no
-    return yes, no, yes.bid_side, yes.ask_side, no.bid_side, no.ask_side
+    make_one(followed.yes, followed.no)
+    return followed.yes, followed.no, followed.yes.bid_side, followed.no.bid_side
 
 
 class FrameReader:
@@ -110,20 +109,21 @@ class FrameReader:
         place = self._places.get(ticker)
         if place is None:
             return False
-        yes, no, yes_bids, yes_asks, no_bids, no_asks = place
+        yes, no, yes_bids, no_bids = place
         if not yes.trusted:
             return False
         try:
-            prices = _prices.get(body.price_dollars)
-            price, complement = prices if prices is not None else _price(body.price_dollars)
+            price = _prices.get(body.price_dollars)
+            if price is None:
+                price = _price(body.price_dollars)
             change = _changes.get(body.delta_fp)
             if change is None:
                 change = _change(body.delta_fp)
             side = body.side
             if side == "yes":
-                add_mirrored(yes_bids, no_asks, price, complement, change)
+                yes_bids.add(price, change)
             elif side == "no":
-                add_mirrored(no_bids, yes_asks, price, complement, change)
+                no_bids.add(price, change)
             else:
                 raise ValueError(f"side {side[:20]!r}")
         except ValueError as error:  # BrokenBook is one
@@ -174,7 +174,7 @@ class FrameReader:
         except ValueError as error:
             raise BadBook(ticker, str(error)) from None
         followed.yes.replace(yes, _complement(no))
-        followed.no.replace(no, _complement(yes))
+        followed.no.trusted = True  # it is the same book
         self.touched.add(ticker)
         self.arrived.add(ticker)
         self._listener.changed(followed.yes, 0)
@@ -271,12 +271,12 @@ def read_trade(body: wire.TradeBody, market: Market) -> PublicTrade | None:
     return PublicTrade(outcome, price_micros(price), size_micros(body.count_fp), Side.BUY, body.ts_ms, body.trade_id)
 
 
-def _price(text: str) -> tuple[Micros, Micros]:
+def _price(text: str) -> Micros:
     price = price_micros(text)
     if len(_prices) >= _REMEMBERED:
         _prices.clear()
-    _prices[text] = found = price, Micros(ONE - price)
-    return found
+    _prices[text] = price
+    return price
 
 
 def _change(text: str) -> Micros:
