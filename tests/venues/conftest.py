@@ -180,8 +180,9 @@ class Follower:
     """A `Listener`: what one `stream` told, with the second of each event, and the books that it keeps."""
 
     def __init__(self, markets: Sequence[Market]) -> None:
-        self._listed = {market.key: Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets}
-        self.list = FollowList(self._listed.values())
+        self.kept = {market.key: Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets}
+        """As they are wanted now."""
+        self.list = FollowList(self.kept.values())
         self.told: list[tuple[float, MarketEvent]] = []
         self.changes: list[tuple[float, OutcomeKey, bool]] = []
         """Of each change: when, of which book, whether that was trusted."""
@@ -203,25 +204,27 @@ class Follower:
             for outcome in event.outcomes:
                 self._book(outcome).invalidate()
         elif isinstance(event, Disconnected):
-            for each in self._listed.values():
+            for each in self.kept.values():
                 each.yes.invalidate()
                 each.no.invalidate()
 
     def follow(self, markets: Sequence[Market]) -> None:
         """These from now on."""
-        self._listed = {
-            market.key: self._listed.get(market.key) or Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets
-        }
-        self.list.set(self._listed.values())
+        self.keep(self.kept.get(market.key) or Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets)
+
+    def keep(self, followed: Iterable[Followed]) -> None:
+        """These from now on, with just these books."""
+        self.kept = {each.market.key: each for each in followed}
+        self.list.set(self.kept.values())
 
     def _book(self, outcome: OutcomeKey) -> Book:
-        followed = self._listed[outcome.market_key]
+        followed = self.kept[outcome.market_key]
         return followed.yes if outcome == followed.market.yes_key else followed.no
 
     @property
     def books(self) -> dict[OutcomeKey, Book]:
         """Those that can be trusted."""
-        return {book.outcome: book for each in self._listed.values() for book in (each.yes, each.no) if book.trusted}
+        return {book.outcome: book for each in self.kept.values() for book in (each.yes, each.no) if book.trusted}
 
     @property
     def events(self) -> list[MarketEvent]:

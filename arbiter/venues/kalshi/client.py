@@ -118,6 +118,8 @@ class Kalshi:
                 self._rest = None
 
     async def _keep_connected(self, follow: FollowList, listener: Listener) -> NoReturn:
+        mute: set[str] = set()
+
         async def run() -> None:
             headers = self._signer.headers("GET", SOCKET_PATH, self._surroundings.unix_ms())
             async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers, tally=self._tally) as socket:
@@ -127,7 +129,7 @@ class Kalshi:
                     self._fees.learn_override(body.event_ticker, "", body.fee_type_override, body.fee_multiplier_override)
                     self._tell_fees(follow, listener, body.event_ticker)
 
-                await Connection(socket, follow, listener, self._surroundings, self._pace, self._tally, fees_changed).run()
+                await Connection(socket, follow, listener, self._surroundings, self._pace, self._tally, fees_changed, mute).run()
 
         def lost(problem: str) -> None:
             listener.tell(Disconnected(KALSHI, LINE, problem))
@@ -149,7 +151,7 @@ class Kalshi:
             self._paused &= follow.markets.keys()
 
     def _apply_status(self, key: MarketKey, followed: Followed, listener: Listener, *, trades: bool) -> None:
-        if not trades and key not in self._paused and followed.market.status is MarketStatus.OPEN:
+        if not trades and followed.market.status is MarketStatus.OPEN:  # again, where a catalogue has opened it meanwhile
             self._paused.add(key)
             listener.tell(StatusChanged(key, MarketStatus.PAUSED))
         elif trades and key in self._paused:

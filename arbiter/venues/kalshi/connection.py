@@ -40,7 +40,9 @@ class Connection:
         pace: KalshiPace,
         tally: Tally,
         fees_changed: Callable[[wire.FeeBody], None],
+        mute: set[str],
     ) -> None:
+        """`mute`: markets whose book did not come though a connection was made anew for it. It outlives the connection."""
         self._socket = socket
         self._follow = follow
         self._listener = listener
@@ -59,6 +61,7 @@ class Connection:
         """Those of them that were asked for again."""
         self._crossed: dict[str, float] = {}
         """Markets with a crossed book, and since when."""
+        self._mute = mute
 
     async def run(self) -> NoReturn:
         """Until the connection ends; always with VenueUnavailable."""
@@ -99,17 +102,32 @@ class Connection:
             self._awaited.pop(ticker, None)
             self._crossed.pop(ticker, None)
             self._asked.discard(ticker)
+            self._mute.discard(ticker)
         for channel in self._pace.channels:
             if channel != wire.LIFE:
                 self._send(self._subscriptions.delete(channel, dropped))
 
     async def _follow_changes(self) -> None:
+        """Looks before it waits: the list may have changed since it was adopted."""
         while True:
+            self._catch_up()
             await self._follow.changed()
-            wanted = self._wanted()
-            self._let_go([ticker for ticker in self._markets if ticker not in wanted])
-            self._reader.follow({ticker: wanted[ticker] for ticker in self._markets})  # the market itself may be another one now
-            self._take_on({ticker: each for ticker, each in wanted.items() if ticker not in self._markets})
+
+    def _catch_up(self) -> None:
+        """From what is followed to what is wanted."""
+        wanted = self._wanted()
+        self._let_go([ticker for ticker in self._markets if ticker not in wanted])
+        rebooked = {ticker: wanted[ticker] for ticker, each in self._markets.items() if not _same_books(each, wanted[ticker])}
+        self._reader.follow({ticker: wanted[ticker] for ticker in self._markets})  # the market itself may be another one now
+        self._fill(rebooked)
+        self._take_on({ticker: each for ticker, each in wanted.items() if ticker not in self._markets})
+
+    def _fill(self, rebooked: dict[str, Followed]) -> None:
+        """Markets that are wanted with other books than before: the subscription goes on, their books are asked for."""
+        if rebooked:
+            self._listener.tell(Connected(KALSHI, LINE, _outcomes(rebooked.values())))
+            self._send(self._subscriptions.ask_again(tuple(rebooked)))
+            self._await(rebooked)
 
     @property
     def _markets(self) -> dict[str, Followed]:
@@ -237,23 +255,30 @@ class Connection:
             self._look_for_crossed()
 
     def _look_for_missing(self) -> None:
-        """Books that do not come are asked for once more, and then by a new connection."""
+        """Books that do not come are asked for once more, and then by a new connection. One that does not come over that one
+        either is asked for now and then, and costs the others no more."""
         now, reader = self._monotonic(), self._reader
         for ticker in reader.arrived:
             self._awaited.pop(ticker, None)
             self._asked.discard(ticker)
+            self._mute.discard(ticker)
         reader.arrived.clear()
         if self._resync.is_set():
             return
         overdue = [ticker for ticker, since in self._awaited.items() if now - since > self._pace.first_book]
         if not overdue:
             return
-        if any(ticker in self._asked for ticker in overdue) or len(overdue) == len(self._markets):
+        asked_in_vain = self._asked.intersection(overdue)
+        if not asked_in_vain <= self._mute or len(overdue) == len(self._markets):
+            self._mute |= asked_in_vain
             raise VenueUnavailable(KALSHI, f"no book within {self._pace.first_book:g} s")
         self._tally.resubscribed += len(overdue)
         self._await(overdue)
         self._asked.update(overdue)
-        self._send(self._subscriptions.ask_again(overdue))
+        for ticker in self._mute.intersection(overdue):
+            self._awaited[ticker] = now + self._pace.mute - self._pace.first_book
+            self._send(self._subscriptions.ask_again((ticker,)))  # by itself, so that its refusal is no other's
+        self._send(self._subscriptions.ask_again([ticker for ticker in overdue if ticker not in self._mute]))
 
     def _look_for_crossed(self) -> None:
         """A book that stays crossed is wrong: at the venue such orders would have met."""
@@ -267,6 +292,10 @@ class Connection:
                 self._tally.crossed_books += 1
                 self._doubt(ticker, "a crossed book")
         touched.clear()
+
+
+def _same_books(one: Followed, other: Followed) -> bool:
+    return one.yes is other.yes and one.no is other.no
 
 
 def _outcomes(followed: Iterable[Followed]) -> tuple[OutcomeKey, ...]:

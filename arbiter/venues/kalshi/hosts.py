@@ -26,6 +26,8 @@ class KalshiPace(msgspec.Struct, frozen=True):
     """Without a frame, ping or pong for this long the socket is dead; the venue pings every 10 s, we every 4."""
     first_book: float = 10.0
     """A book that did not come for this long is asked for once more, and then by a new connection."""
+    mute: float = 60.0
+    """How often a book is asked for that did not come over a new connection either."""
     crossed: float = 2.0
     """A book that is crossed for this long is asked for once more."""
     status: float = 30.0
