@@ -98,6 +98,14 @@ class BookKeeper:
         """As they are now. Not to be changed."""
         return self._markets
 
+    def statuses(self) -> list[FeedStatus]:
+        """Of each line."""
+        return [line.status for line in self._lines.values()]
+
+    def outcomes(self) -> list[tuple[OutcomeKey, int]]:
+        """Whose books are kept, each with the line that it comes over."""
+        return [(outcome, book.line.number) for outcome, book in self._books.items()]
+
     # -- what the feed wants --
 
     def put_market(self, market: Market) -> None:
@@ -115,6 +123,13 @@ class BookKeeper:
         if market is not None:
             self._data.markets.publish_passing(key, market)
             _end(self._data.tickers, key)
+
+    def forget_events(self) -> None:
+        """Those none of whose markets is known any more."""
+        known = {market.event for market in self._markets.values()}
+        for event in self._data.events.values():
+            if event.venue == self._venue.name and event.id not in known:
+                self._data.events.publish_passing((event.venue, event.id), event)
 
     def follow(self, market: Market) -> Followed:
         """Its books, to be kept from now on."""

@@ -4,7 +4,7 @@ The connector keeps the books current and reconnects by itself; what it tells go
 is a state of its feed, not a crash: books are published as invalid, and the feed goes on for as long as it lives.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import assert_never
@@ -13,9 +13,11 @@ import msgspec
 import trio
 
 from arbiter.actors.book_keeper import BookKeeper
+from arbiter.actors.feed_report import FeedReport, report_lines
 from arbiter.actors.market_data import FRESH_SECONDS, BookUpdated, EventKey, FeedStatus, LineKey, MarketData
-from arbiter.domain.ids import MarketId, MarketKey
-from arbiter.domain.market import Market, MarketStatus
+from arbiter.actors.market_search import ENDED, EventFilter, MarketFilter, Place, first_after, place_of_event, place_of_market
+from arbiter.domain.ids import EventId, MarketId, MarketKey
+from arbiter.domain.market import Event, Market, MarketStatus
 from arbiter.domain.market_events import MarketResolved
 from arbiter.errors import NotFound, VenueRejected, VenueUnavailable
 from arbiter.runtime import Actor, Environment, Request
@@ -26,8 +28,11 @@ __all__ = [
     "BookUpdated",
     "EventKey",
     "FeedStatus",
+    "GetEvent",
+    "GetFeed",
     "GetMarket",
     "LineKey",
+    "ListEvents",
     "MarketData",
     "MarketFeed",
     "Messages",
@@ -42,15 +47,19 @@ SETTLED_SECONDS = 10.0
 """What went well for this long ends the backoff."""
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 30.0
-SEARCH_LIMIT = 200
+SEARCH_LIMIT = 201
+"""What a question for many is answered with at most: the largest page, and one that says that there is another."""
+REPORT_SECONDS = 1.0
+"""A report of the feed serves everybody who asks within this time."""
 LISTED_CAPACITY = 1_000
 """Markets that were announced and not read yet; what is beyond comes with the next catalogue."""
 RESOLUTION_SECONDS = 30.0
 RESOLUTIONS_AT_ONCE = 20
 """Ended markets of which the outcome is asked each time."""
+FALLEN_PART = 5
+"""So large a part of the limit may be followed beyond it, of markets that fell out of a limited catalogue: someone may hold them."""
 MOST_ENDED = 20_000
 """Ended markets that are remembered, for who still holds something of them."""
-_ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
 
 
 class GetMarket(Request[Market], frozen=True, tag=True):
@@ -60,23 +69,50 @@ class GetMarket(Request[Market], frozen=True, tag=True):
 
 
 class SearchMarkets(Request[tuple[Market, ...]], frozen=True, tag=True):
-    """Markets whose title holds every word, at most `limit`, in title order; no words: all."""
+    """Markets of this venue in title order, at most `limit`, those behind `after`."""
 
-    words: str
+    wanted: MarketFilter = MarketFilter()
     limit: int = SEARCH_LIMIT
+    after: Place | None = None
 
 
-Messages = GetMarket | SearchMarkets
+class GetEvent(Request[Event], frozen=True, tag=True):
+    """One event of this venue. NotFound."""
+
+    id: EventId
+
+
+class ListEvents(Request[tuple[Event, ...]], frozen=True, tag=True):
+    """Events of this venue in title order, at most `limit`, those behind `after`."""
+
+    wanted: EventFilter = EventFilter()
+    limit: int = SEARCH_LIMIT
+    after: Place | None = None
+
+
+class GetFeed(Request[FeedReport], frozen=True, tag=True):
+    """How this feed is."""
+
+
+Messages = GetMarket | SearchMarkets | GetEvent | ListEvents | GetFeed
+
+Wanted = Callable[[datetime], Selection]
+"""What is wanted of a catalogue that is read at this moment (UTC)."""
+
+
+def everything(_now: datetime) -> Selection:
+    """The whole catalogue of what has not ended."""
+    return Selection()
 
 
 class MarketFeed(Actor[Messages]):
     """Drives one `Venue`: its catalogue, its stream, and the outcomes of its markets."""
 
-    def __init__(self, venue: Venue, data: MarketData, environment: Environment, selection: Selection = Selection()) -> None:  # noqa: B008 frozen
+    def __init__(self, venue: Venue, data: MarketData, environment: Environment, wanted: Wanted = everything) -> None:
         self._venue = venue
         self._data = data
         self._environment = environment
-        self._selection = selection
+        self._wanted = wanted
         self._keeper = BookKeeper(venue, data, environment)
         self._keeper.on_listed = self._on_listed
         self._follow = FollowList()
@@ -84,6 +120,12 @@ class MarketFeed(Actor[Messages]):
         self._listed, self._to_read = trio.open_memory_channel[MarketId](LISTED_CAPACITY)
         self._asked: dict[MarketKey, None] = {}
         """Markets past their end without a final outcome, the one asked longest ago first."""
+        self._fallen: dict[MarketKey, None] = {}
+        """Open markets that a narrowed catalogue had once and has no more, those first that fell out longest ago."""
+        self._read_at: float | None = None
+        """When the catalogue was last read whole."""
+        self._catalogue_problem = ""
+        self._report: tuple[float, FeedReport] | None = None
 
     async def started(self) -> None:
         self._keeper.start_line()
@@ -92,20 +134,43 @@ class MarketFeed(Actor[Messages]):
 
     async def handle(self, message: Messages) -> object:
         match message:
-            case GetMarket():
+            case GetMarket() | GetEvent():
                 return self.answer(message)
-            case SearchMarkets(words, limit):
-                return search(self._keeper.markets.values(), words, min(limit, SEARCH_LIMIT))
+            case SearchMarkets(wanted, limit, after):
+                markets = self._keeper.markets.values()
+                return await first_after(markets, wanted.test(), place_of_market, after, min(limit, SEARCH_LIMIT))
+            case ListEvents(wanted, limit, after):
+                events = (event for event in self._data.events.values() if event.venue == self._venue.name)
+                return await first_after(events, wanted.test(), place_of_event, after, min(limit, SEARCH_LIMIT))
+            case GetFeed():
+                return await self._look_at_itself()
             case _:
                 assert_never(message)
 
     def answer(self, request: Messages) -> object:
-        """A search is left to the mailbox: it may take long where the catalogue is large."""
-        if not isinstance(request, GetMarket):
-            return NotImplemented
-        if request.key not in self._keeper.markets:
-            raise NotFound(f"{request.key.venue} lists no market {request.key.market[:80]!r}")
-        return self._keeper.markets[request.key]
+        """What goes through many is left to the mailbox: it may take long where the catalogue is large."""
+        match request:
+            case GetMarket(key):
+                if key not in self._keeper.markets:
+                    raise NotFound(f"{key.venue} lists no market {key.market[:80]!r}")
+                return self._keeper.markets[key]
+            case GetEvent(name):
+                event = self._data.events.get((self._venue.name, name))
+                if event is None:
+                    raise NotFound(f"{self._venue.name} lists no event {name[:80]!r}")
+                return event
+        return NotImplemented
+
+    async def _look_at_itself(self) -> FeedReport:
+        now = self._environment.monotonic()
+        if self._report is None or now - self._report[0] >= REPORT_SECONDS:
+            lines = await report_lines(self._data, self._keeper.statuses(), self._keeper.outcomes(), now)
+            age = None if self._read_at is None else round((now - self._read_at) * 1000)
+            live = sum(market.status not in ENDED for market in self._keeper.markets.values())
+            counters = self._venue.statistics() | {"crossings": self._keeper.crossings}
+            report = FeedReport(self._venue.name, live, len(self._follow.markets), age, self._catalogue_problem, lines, counters)
+            self._report = now, report
+        return self._report[1]
 
     async def stopped(self) -> None:
         self._keeper.close()
@@ -141,6 +206,7 @@ class MarketFeed(Actor[Messages]):
                 await self._read_catalogue()
             except (VenueUnavailable, VenueRejected) as error:
                 failures += 1
+                self._catalogue_problem = str(error)
                 if self._first_page.is_set():
                     self.context.log.warning("catalogue not read", venue=self._venue.name, problem=str(error))
                 else:
@@ -148,12 +214,14 @@ class MarketFeed(Actor[Messages]):
                 await trio.sleep(self._retry_delay(failures))
                 continue
             failures = 0
+            self._read_at, self._catalogue_problem = self._environment.monotonic(), ""
             await trio.sleep(CATALOGUE_AGE_SECONDS)
 
     async def _read_catalogue(self) -> None:
         listed: set[MarketKey] = set()
+        selection = self._wanted(self._now())
         with trio.move_on_after(CATALOGUE_SECONDS) as scope:
-            async with aclosing(self._venue.catalogue(self._selection)) as pages:
+            async with aclosing(self._venue.catalogue(selection)) as pages:
                 async for page in pages:
                     for market in page.markets:
                         listed.add(market.key)
@@ -165,32 +233,41 @@ class MarketFeed(Actor[Messages]):
                     self._first_page.set()
         if scope.cancelled_caught:
             raise VenueUnavailable(self._venue.name, f"the catalogue took longer than {CATALOGUE_SECONDS:g} s")
-        self._end_unlisted(listed)
+        self._look_after_unlisted(listed, whole=not selection.closes_before and not 0 < selection.limit <= len(listed))
+        self._keeper.forget_events()
         self._choose()
         self._first_page.set()
 
-    def _end_unlisted(self, listed: set[MarketKey]) -> None:
-        """What an open catalogue leaves out is over; a later one that has it again says otherwise."""
+    def _look_after_unlisted(self, listed: set[MarketKey], *, whole: bool) -> None:
+        """What a whole open catalogue leaves out is over; a later one that has it again says otherwise. Of a narrowed one it may just
+        have fallen out: it is read by itself."""
+        self._fallen = {key: None for key in self._fallen if key not in listed and key in self._keeper.markets}
         for key, market in tuple(self._keeper.markets.items()):
-            if key not in listed and market.status not in _ENDED:
+            if key in listed or market.status in ENDED:
+                continue
+            if whole:
                 self._keeper.put_market(msgspec.structs.replace(market, status=MarketStatus.CLOSED))
+            else:
+                self._fallen[key] = None
+                self._on_listed(key.market)
 
     def _follow_new(self, markets: Iterable[Market]) -> None:
         """Books come while the rest of the catalogue is still being read."""
         known = self._follow.markets
-        self._follow.add(self._keeper.follow(each) for each in markets if each.status not in _ENDED and each.key not in known)
+        self._follow.add(self._keeper.follow(each) for each in markets if each.status not in ENDED and each.key not in known)
 
     def _choose(self) -> None:
         """Follow what is not over, stop following what is, forget what was over long ago; ask how what is past its end came out."""
         before, now = self._follow.markets, {}
-        at = datetime.fromtimestamp(self._environment.unix_ms() / 1000, UTC)
+        at = self._now()
+        too_many = self._too_many()
         ended: list[MarketKey] = []
         for key, market in self._keeper.markets.items():
-            if not _is_settled(market) and (market.status in _ENDED or (market.closes_at is not None and market.closes_at < at)):
+            if not _is_settled(market) and (market.status in ENDED or (market.closes_at is not None and market.closes_at < at)):
                 self._asked.setdefault(key)
-            if market.status in _ENDED:
+            if market.status in ENDED:
                 ended.append(key)
-            else:
+            elif key not in too_many:
                 known = before.get(key)
                 now[key] = known if known is not None and known.market is market else self._keeper.follow(market)
         for key in before.keys() - now.keys():
@@ -199,6 +276,17 @@ class MarketFeed(Actor[Messages]):
             self._keeper.forget_market(key)
         if now != before:
             self._follow.set(now.values())
+
+    def _too_many(self) -> set[MarketKey]:
+        """Markets that are open and not followed: more fell out of a limited catalogue than are kept, these first of them."""
+        limit = self._wanted(self._now()).limit
+        if not limit or not self._fallen:
+            return set()
+        live = sum(market.status not in ENDED for market in self._keeper.markets.values())
+        return set(tuple(self._fallen)[: max(0, live - limit - limit // FALLEN_PART)])
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._environment.unix_ms() / 1000, UTC)
 
     # -- announced markets --
 
@@ -210,11 +298,26 @@ class MarketFeed(Actor[Messages]):
 
     async def _read_listed(self) -> None:
         async for market in self._to_read:
+            before = self._keeper.markets.get(MarketKey(self._venue.name, market))
+            if before is None and not self._takes_new():
+                continue
             try:
-                self._keeper.put_market(await self._venue.market(market))
-            except (VenueUnavailable, VenueRejected, NotFound):
-                continue  # it is too new, or none to be followed; the next catalogue knows
-            self._choose()
+                found = await self._venue.market(market)
+            except (VenueUnavailable, VenueRejected, NotFound) as error:
+                # what is not known is too new, or none to be followed; the next catalogue knows
+                if before is None or not isinstance(error, NotFound):
+                    continue
+                found = msgspec.structs.replace(before, status=MarketStatus.CLOSED)
+            closes_before = self._wanted(self._now()).closes_before
+            is_wanted = closes_before is None or (found.closes_at is not None and found.closes_at <= closes_before)
+            if found != before and (before is not None or is_wanted):
+                self._keeper.put_market(found)
+                self._choose()
+
+    def _takes_new(self) -> bool:
+        """Whether there is room for markets that are announced, and nothing narrows them that a market itself does not tell."""
+        wanted = self._wanted(self._now())
+        return not (wanted.events or wanted.series) and not 0 < wanted.limit <= len(self._follow.markets)
 
     # -- outcomes --
 
@@ -240,10 +343,3 @@ class MarketFeed(Actor[Messages]):
 
 def _is_settled(market: Market) -> bool:
     return market.resolution is not None and market.resolution.final
-
-
-def search(markets: Iterable[Market], words: str, limit: int) -> tuple[Market, ...]:
-    """Markets whose title holds every word, by title."""
-    wanted = words.casefold().split()
-    found = [m for m in markets if all(word in m.title.casefold() for word in wanted)]
-    return tuple(sorted(found, key=lambda market: (market.title, market.key))[:limit])

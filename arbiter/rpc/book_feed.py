@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from arbiter.actors.market_feed import BookUpdated, MarketData
+from arbiter.actors.market_data import BookUpdated, MarketData
 from arbiter.domain.ids import OutcomeKey
-from arbiter.rpc import codec
+from arbiter.rpc import market_codec
 from arbiter.rpc.change import Change
 from arbiter.rpc.feed import Source
 from arbiter.rpc.list_feed import ListFeed
@@ -31,7 +31,7 @@ class BookSource(Source[OutcomeKey, BookUpdated]):
     def _encode_book(self, change: _Change) -> bytes:
         book, change.value = change.event, self.is_fresh(change.event)
         age_ms = max(0, round((self.environment.monotonic() - book.changed_at) * 1000))
-        entry = codec.book_out(book, fresh=bool(change.value), age_ms=age_ms)
+        entry = market_codec.book_out(book, fresh=bool(change.value), age_ms=age_ms)
         return market_pb2.BookUpdate(books=[entry], at_unix_ms=self.environment.unix_ms()).SerializeToString()
 
     def change(self, kept: Kept[OutcomeKey, BookUpdated]) -> _Change:

@@ -7,7 +7,7 @@ promises least (an order UNKNOWN, an opportunity closed); where none does, `Newe
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeVar
 
-from arbiter.domain.book import Level, Side
+from arbiter.domain.book import Side
 from arbiter.domain.ids import MarketId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.money import Micros
 from arbiter.domain.order import OrderState, TimeInForce
@@ -15,18 +15,14 @@ from arbiter.domain.trading_state import TradingState
 from arbiter.rpc.client_errors import NewerServerError
 from arbiter.rpc.client_types import (
     ActorInfo,
-    BookInfo,
-    BooksUpdate,
     HaltReport,
     LegInfo,
     LinkCode,
-    MarketInfo,
     NewUser,
     Opportunity,
     OrderInfo,
     OrdersUpdate,
     Overview,
-    PairInfo,
     PoolInfo,
     PositionInfo,
     PositionsUpdate,
@@ -81,6 +77,11 @@ def outcome_ref(key: OutcomeKey) -> market_pb2.OutcomeRef:
 
 def outcome(ref: market_pb2.OutcomeRef) -> OutcomeKey:
     return OutcomeKey(VenueId(ref.venue), MarketId(ref.market_id), OutcomeId(ref.outcome_id))
+
+
+def side(number: int, what: str) -> Side:
+    """Raises NewerServerError."""
+    return _known(_SIDES_IN, number, what)
 
 
 def profile(m: user_pb2.ProfileResponse) -> Profile:
@@ -172,15 +173,11 @@ def orders_update(m: trading_pb2.OrderUpdate, *, resumed: bool) -> OrdersUpdate:
     return OrdersUpdate(m.snapshot, tuple(order(each) for each in m.orders), m.sequence, m.conflated, m.more, resumed)
 
 
-def books_update(m: market_pb2.BookUpdate, *, resumed: bool) -> BooksUpdate:
-    return BooksUpdate(m.snapshot, tuple(book(each) for each in m.books), m.sequence, m.conflated, m.more, resumed)
-
-
 def order(m: trading_pb2.Order) -> OrderInfo:
     return OrderInfo(
         m.order_id,
         outcome(m.outcome),
-        _known(_SIDES_IN, m.side, "side of an order"),
+        side(m.side, "side of an order"),
         Micros(m.price_micros),
         Micros(m.size_micros),
         Micros(m.filled_micros),
@@ -214,23 +211,6 @@ def opportunity(m: strategy_pb2.ArbOpportunity) -> Opportunity:
 def _leg(m: strategy_pb2.OpportunityLeg) -> LegInfo:
     money = (m.limit_price_micros, m.size_micros, m.cost_micros, m.fee_micros)
     return LegInfo(outcome(m.outcome), m.title, m.label, *(Micros(each) for each in money))
-
-
-def market(m: market_pb2.Market) -> MarketInfo:
-    def key(outcome_id: str) -> OutcomeKey:
-        return OutcomeKey(VenueId(m.venue), MarketId(m.market_id), OutcomeId(outcome_id))
-
-    return MarketInfo(m.venue, m.market_id, m.title, key(m.yes.outcome_id), key(m.no.outcome_id), m.status, m.tradable)
-
-
-def book(m: market_pb2.Book) -> BookInfo:
-    bids, asks = (tuple(Level(Micros(x.price_micros), Micros(x.size_micros)) for x in side) for side in (m.bids, m.asks))
-    return BookInfo(bids, asks, m.fresh, m.age_ms, outcome(m.outcome))
-
-
-def pair(m: market_pb2.Pair) -> PairInfo:
-    equals = tuple((outcome(each.outcome), outcome(each.same_as)) for each in m.outcomes)
-    return PairInfo(m.pair_id, m.title, (m.title_a, m.title_b), equals)
 
 
 def actor(m: admin_pb2.Actor) -> ActorInfo:

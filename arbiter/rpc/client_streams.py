@@ -1,14 +1,16 @@
-"""The four streams of `ArbiterClient`, each with its view."""
+"""The five streams of `ArbiterClient`, each with its view."""
 
 from typing import Any
 
 import msgspec
 
 from arbiter.domain.ids import OutcomeKey
+from arbiter.rpc import client_market_read as market_read
 from arbiter.rpc import client_read as read
 from arbiter.rpc.client_calls import Calls
 from arbiter.rpc.client_changes import Changes
-from arbiter.rpc.client_types import BookInfo, BooksUpdate, Opportunity, OrderInfo, OrdersUpdate, PositionInfo, PositionsUpdate
+from arbiter.rpc.client_market_types import BookInfo, BooksUpdate, TradeInfo, TradesUpdate
+from arbiter.rpc.client_types import Opportunity, OrderInfo, OrdersUpdate, PositionInfo, PositionsUpdate
 from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2
 
 LOST_TRACK = "lost_track"
@@ -68,10 +70,28 @@ class BookChanges(Changes[OutcomeKey, BookInfo, BooksUpdate]):
         return market_pb2.StreamBookRequest(outcomes=self._outcomes, resume_after=resume_after)
 
     def _apply(self, message: Any, resumed: bool) -> None:
-        update = read.books_update(message, resumed=resumed)
+        update = market_read.books_update(message, resumed=resumed)
         if update.snapshot:
             self.view.clear()
         self.view.update((each.outcome, each) for each in update.books)
+        self._told.append(update)
+
+
+class TradeChanges(Changes[OutcomeKey, TradeInfo, TradesUpdate]):
+    """`view`: the newest trade of each outcome that was asked for and has seen one."""
+
+    def __init__(self, calls: Calls, outcomes: tuple[OutcomeKey, ...]) -> None:
+        super().__init__(calls, "MarketService/StreamTrades", market_pb2.TradeUpdate)
+        self._outcomes = [read.outcome_ref(each) for each in outcomes]
+
+    def _request(self, resume_after: market_pb2.Cursor | None) -> Any:
+        return market_pb2.StreamTradesRequest(outcomes=self._outcomes, resume_after=resume_after)
+
+    def _apply(self, message: Any, resumed: bool) -> None:
+        update = market_read.trades_update(message, resumed=resumed)
+        if update.snapshot:
+            self.view.clear()
+        self.view.update((each.outcome, each) for each in update.trades)
         self._told.append(update)
 
 

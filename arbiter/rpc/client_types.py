@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from arbiter.domain.book import Level, Side
+from arbiter.domain.book import Side
 from arbiter.domain.ids import MarketId, OutcomeKey
 from arbiter.domain.money import Micros
 from arbiter.domain.order import OrderState, TimeInForce
@@ -169,17 +169,6 @@ class OrdersUpdate(msgspec.Struct, frozen=True):
     resumed: bool = False
 
 
-class BooksUpdate(msgspec.Struct, frozen=True):
-    """All books that were asked for and have been seen, or those that changed, each whole."""
-
-    snapshot: bool
-    books: "tuple[BookInfo, ...]"
-    sequence: int
-    conflated: int
-    more: bool = False
-    resumed: bool = False
-
-
 class OrderInfo(msgspec.Struct, frozen=True):
     """An order. `idempotency_key` as it was placed; `strategy` is who placed it, "manual" the user.
 
@@ -230,33 +219,6 @@ class Opportunity(msgspec.Struct, frozen=True):
     ages_ms: tuple[int, ...]
     duration_ms: int
     reason: str
-
-
-class MarketInfo(msgspec.Struct, frozen=True):
-    venue: str
-    market_id: str
-    title: str
-    yes: OutcomeKey
-    no: OutcomeKey
-    status: str
-    tradable: bool
-
-
-class BookInfo(msgspec.Struct, frozen=True):
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-    fresh: bool
-    age_ms: int
-    outcome: OutcomeKey
-
-
-class PairInfo(msgspec.Struct, frozen=True):
-    """The same proposition on two venues. `equals`: YES of the first market with what pays when it pays, then NO with its own."""
-
-    id: str
-    title: str
-    titles: tuple[str, str]
-    equals: tuple[tuple[OutcomeKey, OutcomeKey], ...]
 
 
 class ActorInfo(msgspec.Struct, frozen=True):

@@ -7,15 +7,14 @@ from typing import Any
 from arbiter.actors.accounts import STRATEGIES
 from arbiter.actors.arb_scanner import OpportunityChanged
 from arbiter.actors.brake import Standing
-from arbiter.actors.market_feed import BookUpdated, MarketData
+from arbiter.actors.market_data import MarketData
 from arbiter.actors.position_tracker import PositionChanged
 from arbiter.domain.account import Account, UserSettings
 from arbiter.domain.arbitrage import Leg
-from arbiter.domain.book import Levels, Side
+from arbiter.domain.book import Side
 from arbiter.domain.ids import MarketId, MarketKey, OrderId, OutcomeId, OutcomeKey, VenueId
 from arbiter.domain.ledger import Position
 from arbiter.domain.limits import TIERS
-from arbiter.domain.market import Market, Outcome
 from arbiter.domain.money import MAX_MICROS, ONE, Micros
 from arbiter.domain.order import Order, OrderState, TimeInForce
 from arbiter.domain.pair import Pair
@@ -39,7 +38,7 @@ _TIFS = {
     market_pb2.TIME_IN_FORCE_IOC: TimeInForce.IOC,
     market_pb2.TIME_IN_FORCE_FOK: TimeInForce.FOK,
 }
-_SIDES_OUT = {side: number for number, side in _SIDES.items()}
+SIDES_OUT = {side: number for number, side in _SIDES.items()}
 _TIFS_OUT = {tif: number for number, tif in _TIFS.items()}
 _ORDER_STATES = {getattr(trading_pb2, f"ORDER_STATE_{state.name}"): state for state in OrderState}
 _ORDER_STATES_OUT: dict[OrderState, trading_pb2.OrderState] = {
@@ -174,43 +173,11 @@ def outcome_out(key: OutcomeKey) -> market_pb2.OutcomeRef:
     return market_pb2.OutcomeRef(venue=key.venue, market_id=key.market, outcome_id=key.outcome)
 
 
-def market_out(market: Market) -> market_pb2.Market:
-    return market_pb2.Market(
-        venue=market.key.venue,
-        market_id=market.key.market,
-        event_id=market.event,
-        title=market.title,
-        yes=_market_outcome_out(market.yes),
-        no=_market_outcome_out(market.no),
-        price_ranges=[market_pb2.PriceRange(start_micros=t.start, end_micros=t.end, step_micros=t.step) for t in market.ticks],
-        min_size_micros=market.min_size,
-        size_step_micros=market.size_step,
-        status=market.status.value,
-        closes_unix_ms=int(market.closes_at.timestamp()) * 1000 if market.closes_at else 0,
-        tradable=market.fees is not None,
-        rules=market.rules,
-    )
-
-
-def _market_outcome_out(outcome: Outcome) -> market_pb2.MarketOutcome:
-    return market_pb2.MarketOutcome(outcome_id=outcome.id, label=outcome.label)
-
-
-def book_out(book: BookUpdated, *, fresh: bool, age_ms: int) -> market_pb2.Book:
-    return market_pb2.Book(
-        outcome=outcome_out(book.outcome), bids=_levels_out(book.bids), asks=_levels_out(book.asks), fresh=fresh, age_ms=age_ms
-    )
-
-
-def _levels_out(levels: Levels) -> list[market_pb2.PriceLevel]:
-    return [market_pb2.PriceLevel(price_micros=price, size_micros=size) for price, size in levels]
-
-
 def order_out(order: Order) -> trading_pb2.Order:
     return trading_pb2.Order(
         order_id=order.id,
         outcome=outcome_out(order.outcome),
-        side=_SIDES_OUT[order.side],
+        side=SIDES_OUT[order.side],
         price_micros=order.price,
         size_micros=order.size,
         filled_micros=order.filled,

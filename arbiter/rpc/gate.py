@@ -30,7 +30,10 @@ _BOT_METHODS = {
         *("GetOrder", "ListOrders", "StreamOrders"),
     ),
     "StrategyService": ("ListStrategies", "EnableStrategy", "DisableStrategy", "GetArbOpportunities"),
-    "MarketService": ("SearchMarkets", "GetMarket", "GetBook", "StreamBook", "ListPairs"),
+    "MarketService": (
+        *("SearchMarkets", "GetMarket", "ListEvents", "GetEvent", "GetBook", "StreamBook", "StreamTrades"),
+        *("ListFeeds", "ListPairs"),
+    ),
     "AdminService": ("HaltAll",),  # for an operator's account, as everybody's calls of it
 }
 FOR_THE_BOT = frozenset((f"arbiter.v1.{service}", name) for service, names in _BOT_METHODS.items() for name in names)

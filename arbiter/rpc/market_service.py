@@ -1,25 +1,37 @@
 """MarketService: what the venues list, and their books."""
 
 from collections.abc import AsyncIterator, Iterable
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from arbiter.actors.arb_scanner import GetPairs
-from arbiter.actors.market_feed import GetMarket, SearchMarkets
-from arbiter.domain.ids import OutcomeKey, VenueId
+from arbiter.actors.market_feed import GetEvent, GetFeed, GetMarket, ListEvents, SearchMarkets
+from arbiter.actors.market_feed import Messages as FeedMessages
+from arbiter.actors.market_search import Place, place_of_event, place_of_market
+from arbiter.domain.account import Role
+from arbiter.domain.book import PublicTrade
+from arbiter.domain.ids import EventId, OutcomeKey, VenueId
 from arbiter.errors import InvalidInput, NotFound
-from arbiter.rpc import codec
+from arbiter.rpc import codec, market_codec
 from arbiter.rpc.book_feed import BookFeed, BookSource
+from arbiter.rpc.change import Change
 from arbiter.rpc.core import ASK_SECONDS, Core
+from arbiter.rpc.feed import Source
 from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
+from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
+from arbiter.runtime import Ref
 from arbiter.v1 import market_pb2
 from arbiter.v1.market_grpc import MarketServiceServicer
 
-LONGEST_WORDS = 200
-DEFAULT_LIMIT = 50
-LARGEST_LIMIT = 200
-MOST_BOOKS = 50
-"""So many outcomes one stream of books may follow."""
+MOST_OUTCOMES = 50
+"""So many outcomes one stream of books or trades may follow."""
+LARGEST_PAGE_BYTES = 3 * 1024 * 1024
+"""Under the 4 MiB that clients take of one message."""
+
+M = TypeVar("M", bound=Message)
 
 
 class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, without types
@@ -29,29 +41,56 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         self._core = core
         self._gate = gate
         self._books = BookSource(core.data, core.environment, core.run)
+        self._trades = Source(core.data.trades, self._encode_trade, run=core.run, by_key=True)
         self._listed: set[VenueId] = set()
 
     async def SearchMarkets(self, message: market_pb2.SearchMarketsRequest, request: Request) -> market_pb2.SearchMarketsResponse:
-        if len(message.words) > LONGEST_WORDS:
-            raise InvalidInput("words", f"at most {LONGEST_WORDS} characters are allowed")
-        if not 0 <= message.limit <= LARGEST_LIMIT:
-            raise InvalidInput("limit", f"must be from 0 to {LARGEST_LIMIT}")
-        wanted = SearchMarkets(message.words, message.limit or DEFAULT_LIMIT)
-        found = [market for feed in self._core.feeds.values() for market in await feed.ask(wanted, timeout=ASK_SECONDS)]
-        found.sort(key=lambda market: (market.title, market.key))
-        return market_pb2.SearchMarketsResponse(markets=[codec.market_out(market) for market in found])
+        size, wanted, after = market_codec.limit_in(message.limit), market_codec.market_filter_in(message), _after(message)
+        asked = SearchMarkets(wanted, size + 1, after)
+        found = [market for feed in self._feeds_of(message.venue) for market in await feed.ask(asked, timeout=ASK_SECONDS)]
+        found.sort(key=place_of_market)
+        tickers = self._core.data.tickers
+        page = fitting((market_codec.market_out(market, tickers.get(market.key)) for market in found), size)
+        token = market_codec.place_out(place_of_market(found[len(page) - 1])) if len(page) < len(found) else ""
+        return market_pb2.SearchMarketsResponse(markets=page, next_page_token=token)
 
     async def GetMarket(self, message: market_pb2.GetMarketRequest, request: Request) -> market_pb2.Market:
         key = codec.market_key_in(message.venue, message.market_id)
         self._require_venue(key.venue)
-        return codec.market_out(await self._core.feeds[key.venue].ask(GetMarket(key), timeout=ASK_SECONDS))
+        market = await self._core.feeds[key.venue].ask(GetMarket(key), timeout=ASK_SECONDS)
+        return market_codec.whole_market_out(market, self._core.data)
+
+    async def ListEvents(self, message: market_pb2.ListEventsRequest, request: Request) -> market_pb2.ListEventsResponse:
+        size, wanted, after = codec.page_size_in(message.page_size), market_codec.event_filter_in(message), _after(message)
+        asked = ListEvents(wanted, size + 1, after)
+        found = [event for feed in self._feeds_of(message.venue) for event in await feed.ask(asked, timeout=ASK_SECONDS)]
+        found.sort(key=place_of_event)
+        page = fitting((market_codec.event_out(event, self._core.data) for event in found), size)
+        token = market_codec.place_out(place_of_event(found[len(page) - 1])) if len(page) < len(found) else ""
+        return market_pb2.ListEventsResponse(events=page, next_page_token=token)
+
+    async def GetEvent(self, message: market_pb2.GetEventRequest, request: Request) -> market_pb2.Event:
+        venue = VenueId(codec.text_in("venue", message.venue))
+        name = EventId(codec.text_in("event_id", message.event_id))
+        self._require_venue(venue)
+        return market_codec.event_out(await self._core.feeds[venue].ask(GetEvent(name), timeout=ASK_SECONDS), self._core.data)
+
+    async def ListFeeds(self, message: market_pb2.ListFeedsRequest, request: Request) -> market_pb2.ListFeedsResponse:
+        reports = [await feed.ask(GetFeed(), timeout=ASK_SECONDS) for feed in self._core.feeds.values()]
+        operator = request.caller.role is Role.OPERATOR
+        return market_pb2.ListFeedsResponse(feeds=[market_codec.feed_out(each, counters=operator) for each in reports])
 
     async def GetBook(self, message: market_pb2.GetBookRequest, request: Request) -> market_pb2.Book:
-        book = self._core.data.books.get(codec.outcome_in("outcome", message.outcome))
+        data = self._core.data
+        book = data.books.get(codec.outcome_in("outcome", message.outcome))
         if book is None:
             raise NotFound("no book of that outcome has been seen")
         now = self._core.environment.monotonic()
-        return codec.book_out(book, fresh=self._core.data.fresh(book, now), age_ms=max(0, round((now - book.changed_at) * 1000)))
+        body = market_codec.book_out(book, fresh=data.fresh(book, now), age_ms=max(0, round((now - book.changed_at) * 1000)))
+        trade = data.trades.get(book.outcome)
+        if trade is not None:
+            body.last_trade.CopyFrom(market_codec.trade_out(trade))
+        return body
 
     async def StreamBook(self, message: market_pb2.StreamBookRequest, request: Request) -> AsyncIterator[Follow]:
         outcomes = _outcomes_in(message)
@@ -60,6 +99,17 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         feed = BookFeed(self._books, outcomes)
         with self._gate.stream(request), feed.opened(question, codec.resume_after_in(message)):
             yield Follow(feed)
+
+    async def StreamTrades(self, message: market_pb2.StreamTradesRequest, request: Request) -> AsyncIterator[Follow]:
+        outcomes = _outcomes_in(message)
+        self._require_listed(outcomes)
+        feed = ListFeed(self._trades, self._core.environment.unix_ms, outcomes)
+        with self._gate.stream(request), feed.opened(f"trades {sorted(outcomes)!r}", codec.resume_after_in(message)):
+            yield Follow(feed)
+
+    def _encode_trade(self, change: Change[OutcomeKey, PublicTrade]) -> bytes:
+        trade = market_codec.trade_out(change.event)
+        return market_pb2.TradeUpdate(trades=[trade], at_unix_ms=self._core.environment.unix_ms()).SerializeToString()
 
     def _require_listed(self, outcomes: Iterable[OutcomeKey]) -> None:
         """Raises NotFound for what no market has. A venue that has listed nothing yet, after a start, may still list it."""
@@ -77,6 +127,13 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
             self._listed.add(venue)
         return venue in self._listed
 
+    def _feeds_of(self, venue: str) -> list[Ref[FeedMessages]]:
+        """Those that are asked: of this venue, or of all. Raises NotFound."""
+        if not venue:
+            return list(self._core.feeds.values())
+        self._require_venue(VenueId(venue))
+        return [self._core.feeds[VenueId(venue)]]
+
     def _require_venue(self, venue: VenueId) -> None:
         if venue not in self._core.feeds:
             raise NotFound(f"no venue {venue[:40]!r}; there are: {', '.join(self._core.feeds)}")
@@ -89,9 +146,25 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         )
 
 
-def _outcomes_in(message: market_pb2.StreamBookRequest) -> tuple[OutcomeKey, ...]:
-    if not 1 <= len(message.outcomes) <= MOST_BOOKS:
-        raise InvalidInput("outcomes", f"must be 1 to {MOST_BOOKS}, not {len(message.outcomes)}")
+def fitting(bodies: Iterable[M], most: int) -> list[M]:
+    """As many of the first ones as a page may hold: `most`, and one at least, but no more bytes than a client takes."""
+    page: list[M] = []
+    size = 0
+    for body in bodies:
+        size += body.ByteSize()
+        if len(page) == most or (page and size > LARGEST_PAGE_BYTES):
+            break
+        page.append(body)
+    return page
+
+
+def _after(message: market_pb2.SearchMarketsRequest | market_pb2.ListEventsRequest) -> Place | None:
+    return market_codec.place_in(message.page_token)
+
+
+def _outcomes_in(message: market_pb2.StreamBookRequest | market_pb2.StreamTradesRequest) -> tuple[OutcomeKey, ...]:
+    if not 1 <= len(message.outcomes) <= MOST_OUTCOMES:
+        raise InvalidInput("outcomes", f"must be 1 to {MOST_OUTCOMES}, not {len(message.outcomes)}")
     outcomes = tuple(codec.outcome_in(f"outcomes[{number}]", each) for number, each in enumerate(message.outcomes))
     if len(set(outcomes)) < len(outcomes):
         raise InvalidInput("outcomes", "names an outcome twice")

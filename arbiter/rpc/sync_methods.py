@@ -7,8 +7,9 @@ from typing import Literal
 from arbiter.domain.book import Side
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.order import OrderState, TimeInForce
+from arbiter.rpc import client_market_types as markets
 from arbiter.rpc import client_types as types
-from arbiter.rpc.client_streams import BookChanges, OpportunityChanges, OrderChanges, PositionChanges
+from arbiter.rpc.client_streams import BookChanges, OpportunityChanges, OrderChanges, PositionChanges, TradeChanges
 from arbiter.rpc.client_types import Opportunity, OrderInfo, OrdersUpdate, PositionInfo, PositionsUpdate, Profile
 from arbiter.rpc.sync_calls import SyncCalls, SyncChanges
 
@@ -154,27 +155,71 @@ class SyncStrategies(SyncCalls):
 class SyncMarkets(SyncCalls):
     """MarketService."""
 
-    def search_markets(self, words: str = "", limit: int = 0) -> list[types.MarketInfo]:
-        """Markets whose titles hold every word; at most `limit` a venue (0: 50)."""
+    def search_markets(self, words: str = "", limit: int = 0) -> list[markets.MarketInfo]:
+        """Markets that have not ended whose titles hold every word, by title; at most `limit` (0: 50). See `list_markets`."""
         return self._run(lambda: self._client.search_markets(words, limit))
 
-    def get_market(self, venue: str, market_id: str) -> types.MarketInfo:
+    def list_markets(
+        self,
+        words: str = "",
+        *,
+        venue: str = "",
+        event: str = "",
+        category: str = "",
+        statuses: Iterable[str] = (),
+        closes_after_ms: int = 0,
+        closes_before_ms: int = 0,
+        page_size: int = 0,
+    ) -> Iterator[markets.MarketInfo]:
+        """All markets for which everything given holds, by title; fetched a page at a time. Without `statuses`: what has not ended."""
+        return self._pages(
+            self._client.list_markets(
+                words,
+                venue=venue,
+                event=event,
+                category=category,
+                statuses=statuses,
+                closes_after_ms=closes_after_ms,
+                closes_before_ms=closes_before_ms,
+                page_size=page_size,
+            )
+        )
+
+    def list_events(self, words: str = "", *, venue: str = "", category: str = "", page_size: int = 0) -> Iterator[markets.EventInfo]:
+        """What groups the markets, by title, where everything given holds; fetched a page at a time."""
+        return self._pages(self._client.list_events(words, venue=venue, category=category, page_size=page_size))
+
+    def get_event(self, venue: str, event_id: str) -> markets.EventInfo:
+        """One event with its markets. Raises NotFoundError."""
+        return self._run(lambda: self._client.get_event(venue, event_id))
+
+    def list_feeds(self) -> list[markets.FeedInfo]:
+        """How the market data of each venue is. The connectors' counters are for operators."""
+        return self._run(self._client.list_feeds)
+
+    def get_market(self, venue: str, market_id: str) -> markets.MarketInfo:
         """One market. Raises NotFoundError."""
         return self._run(lambda: self._client.get_market(venue, market_id))
 
-    def get_book(self, outcome: OutcomeKey) -> types.BookInfo:
+    def get_book(self, outcome: OutcomeKey) -> markets.BookInfo:
         """An outcome's book as it is now. NotFoundError where none has been seen yet."""
         return self._run(lambda: self._client.get_book(outcome))
 
-    def list_pairs(self, *, page_size: int = 0) -> Iterator[types.PairInfo]:
+    def list_pairs(self, *, page_size: int = 0) -> Iterator[markets.PairInfo]:
         """The pairs that are scanned for arbitrage, by id; fetched a page at a time."""
         return self._pages(self._client.list_pairs(page_size=page_size))
 
     def stream_book(
         self, outcomes: Iterable[OutcomeKey]
-    ) -> AbstractContextManager[SyncChanges[OutcomeKey, types.BookInfo, types.BooksUpdate]]:
+    ) -> AbstractContextManager[SyncChanges[OutcomeKey, markets.BookInfo, markets.BooksUpdate]]:
         """The books of up to 50 outcomes first, then each as it changes, whole; the stream ends with the block. See `Changes`."""
         return self._stream(lambda: BookChanges(self._client._calls, tuple(outcomes)))
+
+    def stream_trades(
+        self, outcomes: Iterable[OutcomeKey]
+    ) -> AbstractContextManager[SyncChanges[OutcomeKey, markets.TradeInfo, markets.TradesUpdate]]:
+        """The newest public trade of up to 50 outcomes first, then each as it happens; the stream ends with the block. See `Changes`."""
+        return self._stream(lambda: TradeChanges(self._client._calls, tuple(outcomes)))
 
 
 class SyncAdmin(SyncCalls):

@@ -15,6 +15,18 @@ class MarketServiceServicer(purerpc.Servicer):
     async def StreamBook(self, input_message):
         raise NotImplementedError()
 
+    async def StreamTrades(self, input_message):
+        raise NotImplementedError()
+
+    async def ListEvents(self, input_message):
+        raise NotImplementedError()
+
+    async def GetEvent(self, input_message):
+        raise NotImplementedError()
+
+    async def ListFeeds(self, input_message):
+        raise NotImplementedError()
+
     async def ListPairs(self, input_message):
         raise NotImplementedError()
 
@@ -57,6 +69,42 @@ class MarketServiceServicer(purerpc.Servicer):
                 purerpc.Cardinality.UNARY_STREAM,
                 arbiter_dot_v1_dot_market__pb2.StreamBookRequest,
                 arbiter_dot_v1_dot_market__pb2.BookUpdate,
+            )
+        )
+        service_obj.add_method(
+            "StreamTrades",
+            self.StreamTrades,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_STREAM,
+                arbiter_dot_v1_dot_market__pb2.StreamTradesRequest,
+                arbiter_dot_v1_dot_market__pb2.TradeUpdate,
+            )
+        )
+        service_obj.add_method(
+            "ListEvents",
+            self.ListEvents,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.ListEventsRequest,
+                arbiter_dot_v1_dot_market__pb2.ListEventsResponse,
+            )
+        )
+        service_obj.add_method(
+            "GetEvent",
+            self.GetEvent,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.GetEventRequest,
+                arbiter_dot_v1_dot_market__pb2.Event,
+            )
+        )
+        service_obj.add_method(
+            "ListFeeds",
+            self.ListFeeds,
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.ListFeedsRequest,
+                arbiter_dot_v1_dot_market__pb2.ListFeedsResponse,
             )
         )
         service_obj.add_method(
@@ -107,6 +155,38 @@ class MarketServiceStub:
                 purerpc.Cardinality.UNARY_STREAM,
                 arbiter_dot_v1_dot_market__pb2.StreamBookRequest,
                 arbiter_dot_v1_dot_market__pb2.BookUpdate,
+            )
+        )
+        self.StreamTrades = self._client.get_method_stub(
+            "StreamTrades",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_STREAM,
+                arbiter_dot_v1_dot_market__pb2.StreamTradesRequest,
+                arbiter_dot_v1_dot_market__pb2.TradeUpdate,
+            )
+        )
+        self.ListEvents = self._client.get_method_stub(
+            "ListEvents",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.ListEventsRequest,
+                arbiter_dot_v1_dot_market__pb2.ListEventsResponse,
+            )
+        )
+        self.GetEvent = self._client.get_method_stub(
+            "GetEvent",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.GetEventRequest,
+                arbiter_dot_v1_dot_market__pb2.Event,
+            )
+        )
+        self.ListFeeds = self._client.get_method_stub(
+            "ListFeeds",
+            purerpc.RPCSignature(
+                purerpc.Cardinality.UNARY_UNARY,
+                arbiter_dot_v1_dot_market__pb2.ListFeedsRequest,
+                arbiter_dot_v1_dot_market__pb2.ListFeedsResponse,
             )
         )
         self.ListPairs = self._client.get_method_stub(

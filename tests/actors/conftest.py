@@ -15,7 +15,7 @@ from arbiter.actors.arb_scanner import ArbScanner
 from arbiter.actors.arb_scanner import mailbox_key as scanner_key
 from arbiter.actors.brake import Brake, Latch
 from arbiter.actors.journal import Journal
-from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed
+from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed, Wanted, everything
 from arbiter.actors.paper_desk import PaperDesk
 from arbiter.actors.paper_desk import mailbox_key as desk_key
 from arbiter.actors.position_tracker import GetPositions, PositionTracker
@@ -215,6 +215,7 @@ class Scene:
         self.marker: Any = MemoryStopMarker()
         self.environment = Environment.simulated(7)
         self.add_accounts = [Account(ANN, "Ann", Tier.PRO)]
+        self.selected: Wanted = everything
 
     def _build(self) -> None:
         environment, store = self.environment, self.store
@@ -229,7 +230,7 @@ class Scene:
         self.accounts = Child("accounts", lambda: Accounts(store, journal, self.account_changes, latch, environment))
         self.brake = Child("brake", lambda: Brake(store, journal, latch, environment, self.marker))
         venues = (self.polymarket, self.kalshi)
-        self.feeds = {v.name: Child(f"{v.name}_feed", lambda v=v: MarketFeed(v, data, environment)) for v in venues}
+        self.feeds = {v.name: Child(f"{v.name}_feed", lambda v=v: MarketFeed(v, data, environment, self.selected)) for v in venues}
         self.tracker = Child("position_tracker", lambda: PositionTracker(store, data, self.position_changes, environment))
 
         def desk(name: VenueId) -> Child[Any]:

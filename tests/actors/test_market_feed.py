@@ -18,6 +18,7 @@ from arbiter.actors.market_feed import (
     GetMarket,
     SearchMarkets,
 )
+from arbiter.actors.market_search import MarketFilter
 from arbiter.domain.book import BookSnapshot, LevelChange, PublicTrade, Side
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, MarketKey, OutcomeId, OutcomeKey
 from arbiter.domain.market import Event, KalshiFees, MarketStatus, Resolution, TickRange
@@ -435,10 +436,10 @@ async def test_markets_are_found_by_every_word_of_their_title_in_title_order(aut
     ]
     async with scene.running():
         ref = scene.feeds[POLYMARKET].ref
-        found = await ref.ask(SearchMarkets("cup WIN"), timeout=5)
+        found = await ref.ask(SearchMarkets(MarketFilter("cup WIN")), timeout=5)
         assert [market.title for market in found] == ["Will Ann win the Cup?", "Will Bob win the CUP?"]
-        assert len(await ref.ask(SearchMarkets("", 2), timeout=5)) == 2
-        assert await ref.ask(SearchMarkets("cup snow"), timeout=5) == ()
+        assert len(await ref.ask(SearchMarkets(limit=2), timeout=5)) == 2
+        assert await ref.ask(SearchMarkets(MarketFilter("cup snow")), timeout=5) == ()
 
 
 async def test_a_market_that_is_not_listed_is_not_found(autojump_clock, scene):

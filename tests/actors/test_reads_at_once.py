@@ -7,6 +7,7 @@ from arbiter.actors.accounts import FindApiKey, FindTelegram, GetAccount, ListAc
 from arbiter.actors.arb_scanner import GetPairs, GetScanStatistics
 from arbiter.actors.brake import CountHalted, GetStanding, GetTradingStatus, Halt
 from arbiter.actors.market_feed import GetMarket, SearchMarkets
+from arbiter.actors.market_search import MarketFilter
 from arbiter.actors.position_tracker import GetHoldings, GetPositions
 from arbiter.actors.user_session import GetOrders
 from arbiter.domain.account import Account, ApiKey, TelegramLink, Tier
@@ -111,5 +112,5 @@ async def test_positions_that_are_asked_for_are_valued_now_and_the_change_is_tol
 async def test_a_search_is_left_to_the_mailbox(autojump_clock, scene):
     async with scene.running():
         feed = scene.feeds[POLYMARKET].ref
-        assert feed._mailbox.answer(SearchMarkets("win")) is NotImplemented
-        assert await feed.ask(SearchMarkets("win"), timeout=5) == (scene.market,)
+        assert feed._mailbox.answer(SearchMarkets(MarketFilter("win"))) is NotImplemented
+        assert await feed.ask(SearchMarkets(MarketFilter("win")), timeout=5) == (scene.market,)

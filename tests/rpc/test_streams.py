@@ -335,6 +335,7 @@ async def test_a_stream_of_books_of_a_venue_that_has_listed_nothing_yet_waits_fo
 
 QUIET = {
     "MarketService/StreamBook": lambda program: market_pb2.StreamBookRequest(outcomes=[ref(program.kalshi.yes_key)]),
+    "MarketService/StreamTrades": lambda program: market_pb2.StreamTradesRequest(outcomes=[ref(program.kalshi.yes_key)]),
     "TradingService/StreamPositions": lambda program: trading_pb2.PositionsRequest(),
     "TradingService/StreamOrders": lambda program: trading_pb2.StreamOrdersRequest(),
     "StrategyService/GetArbOpportunities": lambda program: strategy_pb2.ArbRequest(resume_after=market_pb2.Cursor()),
