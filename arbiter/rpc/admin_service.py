@@ -20,7 +20,7 @@ from arbiter.rpc.core import ASK_SECONDS, STOP_SECONDS, Core
 from arbiter.rpc.request import Request
 from arbiter.rpc.stops import Stops
 from arbiter.rpc.tokens import Keys, make_api_key
-from arbiter.rpc.totp_policy import require_totp_if_enrolled
+from arbiter.rpc.totp_calls import require_totp_if_enrolled
 from arbiter.runtime import ActorStatus
 from arbiter.v1 import admin_pb2
 from arbiter.v1.admin_grpc import AdminServiceServicer

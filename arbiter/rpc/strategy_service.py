@@ -17,7 +17,7 @@ from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.opportunity_feed import OpportunityFeed, net_per_contract
 from arbiter.rpc.request import Request
-from arbiter.rpc.totp_policy import require_totp
+from arbiter.rpc.totp_calls import require_totp
 from arbiter.v1 import strategy_pb2
 from arbiter.v1.strategy_grpc import StrategyServiceServicer
 

@@ -26,7 +26,7 @@ from arbiter.rpc.gate import Gate
 from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
 from arbiter.rpc.stops import Stops
-from arbiter.rpc.totp_policy import require_totp, require_totp_for_order
+from arbiter.rpc.totp_calls import require_totp, require_totp_for_order
 from arbiter.v1 import trading_pb2
 from arbiter.v1.trading_grpc import TradingServiceServicer
 

@@ -14,7 +14,7 @@ from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.gate import Gate
 from arbiter.rpc.request import Request
 from arbiter.rpc.sign_in import SignIn
-from arbiter.rpc.totp_policy import LONGEST_CODE, code_audited, require_totp, require_totp_if_enrolled
+from arbiter.rpc.totp_calls import LONGEST_CODE, code_audited, require_totp, require_totp_if_enrolled
 from arbiter.v1 import user_pb2
 from arbiter.v1.user_grpc import UserServiceServicer
 
