@@ -22,12 +22,18 @@ class SocketNetwork:
         """See `Network.connect`."""
         try:
             with trio.fail_after(CONNECT_SECONDS):
-                stream = await trio.open_tcp_stream(host, port)
+                stream = await self._open(host, port)
                 return await self._secured(stream, host) if tls else stream
         except trio.TooSlowError:
             raise OSError(f"no connection to {host}:{port} within {CONNECT_SECONDS:g} s") from None
         except trio.BrokenResourceError as error:
             raise OSError(f"the TLS handshake with {host}:{port} failed: {error.__cause__ or error}") from error
+
+    async def _open(self, host: str, port: int) -> trio.SocketStream:
+        try:
+            return await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise OSError(f"no connection to {host}:{port}: {_reason(error)}") from error
 
     async def _secured(self, stream: trio.SocketStream, host: str) -> trio.abc.Stream:
         secured = trio.SSLStream(stream, self._tls, server_hostname=host, https_compatible=True)
@@ -37,6 +43,15 @@ class SocketNetwork:
             await trio.aclose_forcefully(secured)
             raise
         return secured
+
+
+def _reason(error: OSError) -> str:
+    """Why, in the system's words. Of several addresses that were tried, the first one's."""
+    cause: BaseException | None = error.__cause__
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    found = cause if isinstance(cause, OSError) else error
+    return found.strerror or str(found)
 
 
 class PoolBackend(httpcore2.AsyncNetworkBackend):

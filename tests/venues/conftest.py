@@ -281,10 +281,14 @@ class Stage:
 
     async def follow(self, venue: Venue, markets: Sequence[Market] = ()) -> Follower:
         """Follow these markets, or the catalogue's; half a second later their books have come."""
-        follower = Follower(markets or await self.listed(venue))
+        follower = self.follower(markets or await self.listed(venue))
         self.nursery.start_soon(venue.stream, follower.list, follower)
         await trio.sleep(0.5)
         return follower
+
+    def follower(self, markets: Sequence[Market]) -> Follower:
+        """A listener that nothing is told yet."""
+        return Follower(markets)
 
     async def listed(self, venue: Venue, **selection: Any) -> list[Market]:
         """The catalogue's markets."""
