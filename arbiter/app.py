@@ -14,8 +14,9 @@ root                     one_for_one; exhausted -> the program ends with a non-z
 Of the design's picture arb_executor, pair_matcher, copy_trader, notifier (strategies) and web (front) come with later work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import trio
@@ -47,6 +48,7 @@ from arbiter.venues.base import Venue
 
 RUN_BITS = 52
 """No two runs of the program choose the same number; with what is added to it, it fits a double."""
+NOTHING_SAID: Mapping[VenueId, market_feed.Wanted] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ def compose(
     access: Access = Access(),  # noqa: B008 it is frozen
     reflection: bool = True,
     totp: TotpPolicy = DEFAULT_POLICY,
+    wanted: Mapping[VenueId, market_feed.Wanted] = NOTHING_SAID,
 ) -> Arbiter:
     """Build every actor and put it in its place. Nothing runs yet. Without a `stop_marker` one in memory serves.
 
-    `reflection`: whether the front tells anybody, without a token, which services and messages there are.
+    `reflection`: whether the front tells anybody, without a token, which services and messages there are. `wanted`: which markets of a
+    venue are followed; of one that it does not name all are.
     """
     data = market_feed.MarketData()
     account_changes: Topic[UserId, accounts.AccountChanged] = Topic("accounts")
@@ -94,7 +98,7 @@ def compose(
         "credentials", lambda: credentials.Credentials(store, journal_child.ref, account_changes, families, environment)
     )
     factors_child = Child("second_factors", lambda: second_factors.SecondFactors(store, journal_child.ref, box, environment))
-    feeds = {venue.name: _feed(venue, data, environment) for venue in venues}
+    feeds = {venue.name: _feed(venue, data, environment, wanted.get(venue.name, market_feed.everything)) for venue in venues}
     inputs = Group("inputs", [accounts_child, auditor_child, credentials_child, factors_child, *feeds.values()], exhausted="park")
 
     tracker = Child("position_tracker", lambda: position_tracker.PositionTracker(store, data, position_changes, environment))
@@ -153,8 +157,8 @@ def compose(
     return Arbiter(supervisor, core, front, scanner.ref)
 
 
-def _feed(venue: Venue, data: market_feed.MarketData, environment: Environment) -> Child[market_feed.Messages]:
-    return Child(f"{venue.name}_feed", lambda: market_feed.MarketFeed(venue, data, environment))
+def _feed(venue: Venue, data: market_feed.MarketData, environment: Environment, wanted: market_feed.Wanted) -> Child[market_feed.Messages]:
+    return Child(f"{venue.name}_feed", lambda: market_feed.MarketFeed(venue, data, environment, wanted))
 
 
 def _desk(

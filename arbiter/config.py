@@ -20,6 +20,8 @@ from arbiter.errors import ConfigError
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Connections = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Streams = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+Markets = Annotated[int, msgspec.Meta(ge=1, le=50_000)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=3_650)]
 Seconds = Annotated[int, msgspec.Meta(ge=5, le=86_400)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -65,6 +67,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chat_port: Port = 8081
     http_port: Port = 8080
     log_level: LogLevel = "INFO"
+    markets_limit: Markets = 5_000
+    markets_close_within_days: Days = 0
+    polymarket_tags: str = ""
+    kalshi_series: str = ""
+    kalshi_member: Literal["broker", "direct"] = "broker"
+    kalshi_tickers: bool = True
     kalshi_key_id: str = ""
     kalshi_key_file: str = ""
     recording: str = ""
@@ -96,7 +104,7 @@ class Given(NamedTuple):
 
 def allowed_users(settings: Settings) -> frozenset[int]:
     """The Telegram ids of TELEGRAM_ALLOWED_USERS."""
-    return frozenset(map(int, _ids(settings.telegram_allowed_users)))
+    return frozenset(map(int, listed(settings.telegram_allowed_users)))
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
@@ -164,14 +172,23 @@ def _require_api_url(url: str, origin: str) -> None:
 
 
 def _require_ids(text: str, origin: str) -> None:
-    for each in _ids(text):
+    for each in listed(text):
         if not (each.isascii() and each.isdigit() and len(each) <= 16):
             raise ConfigError(
                 f"telegram_allowed_users (from {origin}) has {each!r}, which is no Telegram id", "list numbers, with commas between"
             )
 
 
-def _ids(text: str) -> list[str]:
+def _require_names(text: str, origin: str) -> None:
+    for each in listed(text):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", each, re.ASCII):
+            raise ConfigError(
+                f"polymarket_tags or kalshi_series (from {origin}) has {each!r}, which is no name of one", "list them, with commas between"
+            )
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a list, which has commas between them."""
     return [part.strip() for part in text.replace(";", ",").split(",") if part.strip()]
 
 
@@ -179,6 +196,8 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "telegram_bot_token": _require_bot_token,
     "telegram_api_url": _require_api_url,
     "telegram_allowed_users": _require_ids,
+    "polymarket_tags": _require_names,
+    "kalshi_series": _require_names,
 }
 """What a type cannot say of a value; each is called with it and its origin, and raises ConfigError."""
 

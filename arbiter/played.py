@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from arbiter.domain.ids import KALSHI, POLYMARKET
+from arbiter.domain.money import Micros
 from arbiter.domain.pair import Pair
 from arbiter.errors import ConfigError
 from arbiter.frames.file import FramesFile
@@ -23,7 +24,7 @@ from arbiter.sandbox.kalshi.auth import Authenticator
 from arbiter.sandbox.kalshi.engine import KalshiEngine
 from arbiter.sandbox.polymarket.engine import PolymarketEngine
 from arbiter.venues.base import Venue
-from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
+from arbiter.venues.kalshi.client import BROKER_UNIT, Kalshi, KalshiHosts
 from arbiter.venues.kalshi.signing import KalshiSigner
 from arbiter.venues.polymarket.client import Polymarket, PolymarketHosts
 
@@ -46,15 +47,17 @@ class RecordedFrames:
         self.pairs: tuple[Pair, ...] = tuple(file.header.pairs)
         self.started_ms = file.header.started_ms
 
-    def venues(self, environment: Environment) -> list[Venue]:
-        """The connectors of the venues that were recorded."""
+    def venues(self, environment: Environment, balance_unit: Micros = BROKER_UNIT) -> list[Venue]:
+        """The connectors of the venues that were recorded. `balance_unit`: to what Kalshi rounds the account's balance."""
         header, network = self.playback.header, self.playback.network
         made: list[Venue] = []
         for venue in header.hosts:
             if venue == POLYMARKET:
                 made.append(Polymarket(_hosts(header, venue, PolymarketHosts), network(venue), environment))
             elif venue == KALSHI:
-                made.append(Kalshi(_hosts(header, venue, KalshiHosts), throwaway_key()[0], network(venue), environment))
+                made.append(
+                    Kalshi(_hosts(header, venue, KalshiHosts), throwaway_key()[0], network(venue), environment, balance_unit=balance_unit)
+                )
             else:
                 raise ConfigError(f"the recording is of a venue {venue[:40]!r}", "this version plays polymarket and kalshi")
         return made

@@ -180,7 +180,7 @@ async def _venues(
     if real is not None:
         return real.connect(environment, wrap), ()
     world = await make_world(settings, environment.unix_ms())
-    return await start_venues(world, load_script(settings), environment, nursery, speed=settings.recording_speed, wrap=wrap), world.pairs
+    return await start_venues(world, load_script(settings), environment, nursery, settings, wrap=wrap), world.pairs
 
 
 async def _run_feeds(venues: list[Venue], environment: Environment) -> None:

@@ -9,11 +9,12 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from arbiter.actors.market_feed import FRESH_SECONDS
+from arbiter.actors.market_feed import FRESH_SECONDS, Wanted
 from arbiter.config import Settings
 from arbiter.data_folder import DataFolder, Secret
 from arbiter.domain.ids import KALSHI, POLYMARKET, VenueId
 from arbiter.errors import ConfigError
+from arbiter.following import balance_unit, kalshi_pace, wanted_markets
 from arbiter.frames.file import is_frames_file
 from arbiter.played import RecordedFrames
 from arbiter.runtime import Environment
@@ -66,6 +67,11 @@ def fresh_seconds(world: World | RecordedFrames, settings: Settings) -> float:
     return max(FRESH_SECONDS, 2 * world.sample_interval_ms / 1000 / settings.recording_speed)
 
 
+def followed(world: World | RecordedFrames, settings: Settings) -> dict[VenueId, Wanted]:
+    """Which markets are followed: of recorded frames those that were, as nothing else was recorded."""
+    return {} if isinstance(world, RecordedFrames) else wanted_markets(settings)
+
+
 Wrap = Callable[[VenueId, object, Network], Network]
 """Gives a venue's connector another network in place of the usual one; it is told the venue's hosts."""
 
@@ -75,14 +81,15 @@ async def start_venues(
     script: Script,
     environment: Environment,
     nursery: trio.Nursery,
+    settings: Settings,
     *,
-    speed: int = 1,
     wrap: Wrap = lambda _venue, _hosts, network: network,
 ) -> list[Venue]:
     """Serve both venues on loopback, or play recorded frames, with the production connectors on them: only the addresses differ."""
+    unit = balance_unit(settings)
     if isinstance(world, RecordedFrames):
-        venues = world.venues(environment)
-        nursery.start_soon(world.play, speed)
+        venues = world.venues(environment, unit)
+        nursery.start_soon(world.play, settings.recording_speed)
         return venues
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -96,9 +103,10 @@ async def start_venues(
     http, ws = f"http://127.0.0.1:{polymarket_port}", f"ws://127.0.0.1:{polymarket_port}"
     polymarket_hosts = PolymarketHosts(http, http, ws)
     kalshi_hosts = KalshiHosts(f"http://127.0.0.1:{kalshi_port}/trade-api/v2", f"ws://127.0.0.1:{kalshi_port}")
+    signer = KalshiSigner(KALSHI_KEY_ID, private)
     return [
         Polymarket(polymarket_hosts, wrap(POLYMARKET, polymarket_hosts, SocketNetwork()), environment),
-        Kalshi(kalshi_hosts, KalshiSigner(KALSHI_KEY_ID, private), wrap(KALSHI, kalshi_hosts, SocketNetwork()), environment),
+        Kalshi(kalshi_hosts, signer, wrap(KALSHI, kalshi_hosts, SocketNetwork()), environment, kalshi_pace(settings), unit),
     ]
 
 

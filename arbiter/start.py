@@ -35,7 +35,7 @@ from arbiter.rpc.totp_policy import TotpPolicy
 from arbiter.runtime import Actor, Child, Environment, Group, Supervisor
 from arbiter.runtime.collector import settle_later
 from arbiter.runtime.correlation import add_correlation
-from arbiter.simulated import BOT_TOKEN, bot_token, fresh_seconds, load_script, make_world, start_chat, start_venues
+from arbiter.simulated import BOT_TOKEN, bot_token, followed, fresh_seconds, load_script, make_world, start_chat, start_venues
 from arbiter.store.sqlite import SqliteStore
 from arbiter.store.stop_marker import STOP_MARKER_FILE, FileStopMarker
 
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, stop: Stop) -> None:
             server = address_of(listener) if local is None else f"{LOCAL_PREFIX}{local.socket.getsockname()}"
             api_url = chat or settings.telegram_api_url
             make_bot = _bot_maker(settings, token, credential, server, api_url, folder.path, environment) if settings.bot else None
-            venues = await start_venues(world, script, environment, nursery, speed=settings.recording_speed)
+            venues = await start_venues(world, script, environment, nursery, settings)
             fresh = fresh_seconds(world, settings)
             marker = await _readable(FileStopMarker(folder.path / STOP_MARKER_FILE))
             arbiter = compose(
@@ -86,6 +86,7 @@ async def _serve(settings: Settings, stop: Stop) -> None:
                 access=Access(tls, local, limits_of(settings), read_proxies(settings.grpc_proxies)),
                 reflection=offers_reflection(settings),
                 totp=TotpPolicy(settings.mode),
+                wanted=followed(world, settings),
             )
             public = "" if tls is None else _public(settings, port_of(listener))
             await _live(arbiter, folder, keys, settings, server, public, chat, stop)

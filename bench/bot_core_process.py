@@ -24,6 +24,7 @@ from arbiter.instance import load_keys
 from arbiter.rpc import server, server_connection
 from arbiter.rpc.listener import open_listener, port_of
 from arbiter.runtime import Environment
+from arbiter.sandbox.faults import Script
 from arbiter.sandbox.telegram.people import person
 from arbiter.simulated import fresh_seconds, make_world, start_venues
 from arbiter.store.sqlite import SqliteStore
@@ -59,7 +60,7 @@ async def main(path: Path, groups: int) -> None:
         store = SqliteStore(folder.database)
         await store.open()
         async with listener, trio.open_nursery() as nursery:
-            venues = await start_venues(world, environment, nursery)
+            venues = await start_venues(world, Script(), environment, nursery, settings)
             arbiter = compose(environment, store, venues, world.pairs, keys, listener, fresh_seconds=fresh_seconds(world, settings))
             await nursery.start(arbiter.supervisor.run)
             await open_accounts(arbiter, groups)

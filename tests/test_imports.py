@@ -65,7 +65,8 @@ RULES = {
         ("arbiter.app", "arbiter.greeting", "arbiter.instance", "arbiter.reach", "arbiter.simulated", *EVERYTHING_BUT_COMMANDS)
     ),
     "arbiter.instance": Rule(("arbiter.actors", "arbiter.data_folder", "arbiter.domain", "arbiter.rpc", "arbiter.runtime")),
-    "arbiter.simulated": Rule((*EVERYTHING_BUT_COMMANDS, "arbiter.played")),
+    "arbiter.following": Rule(("arbiter.actors.market_feed", "arbiter.config", "arbiter.domain", "arbiter.venues"), ()),
+    "arbiter.simulated": Rule((*EVERYTHING_BUT_COMMANDS, "arbiter.following", "arbiter.played")),
     "arbiter.played": Rule(EVERYTHING_BUT_COMMANDS),
     "arbiter.recorder": Rule(("arbiter.simulated", *EVERYTHING_BUT_COMMANDS)),
     "arbiter.replayer": Rule(("arbiter.simulated", "arbiter.played", *EVERYTHING_BUT_COMMANDS)),
