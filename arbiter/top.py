@@ -1,4 +1,4 @@
-"""`arbiter top`: the tree of actors of a running Arbiter, live in the terminal. An operator's client like any other."""
+"""`arbiter top`: the tree of actors and the venues' feeds of a running Arbiter, live in the terminal. An operator's client."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from arbiter.feeds_shown import feeds_table
 from arbiter.rpc.client import ArbiterClient, AuthenticationError, NotConnected, RateLimitError, UnavailableError, UncertainError
+from arbiter.rpc.client_market_types import FeedInfo
 from arbiter.rpc.client_tls import ClientTls
 from arbiter.rpc.client_types import ActorInfo
 
@@ -60,12 +62,14 @@ class Screen:
         self._address = address
         self._actors: dict[str, ActorInfo] = {}
         self._rates: dict[str, Rate] = {}
+        self._feeds: Sequence[FeedInfo] = ()
         self._read_at = 0.0
         self.trouble = ""
         """Why there is no newer reading."""
 
-    def take(self, actors: Sequence[ActorInfo], at: float) -> None:
+    def take(self, actors: Sequence[ActorInfo], at: float, feeds: Sequence[FeedInfo] = ()) -> None:
         """A reading, taken at this second of a clock that never goes back."""
+        self._feeds = feeds
         before, elapsed = self._actors, at - self._read_at
         # the root is in each path and needs no line
         self._actors = {actor.name.partition("/")[2]: actor for actor in actors}
@@ -86,6 +90,8 @@ class Screen:
         parts.append(self._tree(shown, BARS[ascii_only]))
         if "Times" in shown:
             parts.append(Text(TIMES_LEGEND, style="dim"))
+        if self._feeds:
+            parts.append(feeds_table(self._feeds, width))
         if any(actor.last_error for actor in self._actors.values()):
             parts.append(self._errors())
         return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
@@ -248,4 +254,9 @@ async def _read(client: ArbiterClient, api_key: str, screen: Screen) -> None:
     except AuthenticationError:
         await client.authenticate(api_key)
         actors = await client.list_actors()
-    screen.take(actors, trio.current_time())
+    at = trio.current_time()
+    try:
+        feeds = await client.list_feeds()
+    except (UnavailableError, UncertainError):
+        feeds = []  # one of them is down, which the tree shows
+    screen.take(actors, at, feeds)

@@ -1,6 +1,7 @@
-"""`arbiter watch`: opportunities and positions of a running Arbiter, live in the terminal. A client like any other."""
+"""`arbiter watch`: opportunities, positions and the venues of a running Arbiter, live in the terminal. A client like any other."""
 
 from collections import OrderedDict
+from contextlib import suppress
 
 import trio
 from rich.box import SIMPLE_HEAD
@@ -12,10 +13,14 @@ from rich.text import Text
 
 from arbiter.domain.ids import OutcomeKey
 from arbiter.domain.money import format_dollars, format_micros
-from arbiter.rpc.client import ArbiterClient, NotConnected, Opportunity, PositionInfo
+from arbiter.feeds_shown import feed_lines
+from arbiter.rpc.client import ArbiterClient, NotConnected, Opportunity, PositionInfo, RateLimitError, UnavailableError, UncertainError
+from arbiter.rpc.client_market_types import FeedInfo
 from arbiter.rpc.client_tls import ClientTls
 
 REFRESH_SECONDS = 0.25
+FEEDS_SECONDS = 2.0
+"""How often it is asked how the venues are."""
 KEPT_CLOSED = 8
 WIDE = 110
 """From so many columns on everything is shown."""
@@ -29,6 +34,7 @@ class Screen:
         self._address = address
         self.open: dict[str, Opportunity] = {}
         self.closed: OrderedDict[str, Opportunity] = OrderedDict()
+        self.feeds: list[FeedInfo] = []
         self.positions: dict[OutcomeKey, PositionInfo] = {}
         self.away = False
         """Arbiter cannot be reached: what is shown is how things were."""
@@ -49,6 +55,7 @@ class Screen:
         parts: list[RenderableType] = [
             Text(f"Arbiter at {self._address}    Ctrl-C to leave", style="dim"),
             *([Text("no news: Arbiter does not answer; waiting for it", style="yellow")] if self.away else []),
+            *([feed_lines(self.feeds)] if self.feeds and not self.away else []),
             self._opportunities(wide),
             self._positions(wide),
         ]
@@ -126,6 +133,7 @@ async def watch(address: str, api_key: str, seconds: float | None = None, tls: C
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_follow_opportunities, client, screen)
                 nursery.start_soon(_follow_positions, client, screen)
+                nursery.start_soon(_follow_feeds, client, screen)
                 await _draw(client, screen)
     finally:
         await client.close()
@@ -141,6 +149,13 @@ async def _follow_positions(client: ArbiterClient, screen: Screen) -> None:
     async with client.stream_positions() as updates:
         async for _ in updates:
             screen.positions = updates.view
+
+
+async def _follow_feeds(client: ArbiterClient, screen: Screen) -> None:
+    while True:
+        with suppress(NotConnected, UnavailableError, UncertainError, RateLimitError):  # the screen says that nobody answers
+            screen.feeds = await client.list_feeds()
+        await trio.sleep(FEEDS_SECONDS)
 
 
 async def _draw(client: ArbiterClient, screen: Screen) -> None:

@@ -10,6 +10,7 @@ import trio
 from rich.console import Console
 
 from arbiter.rpc.client import AuthenticationError, NotConnected, UnavailableError
+from arbiter.rpc.client_market_types import FeedInfo
 from arbiter.rpc.client_types import ActorInfo
 from arbiter.top import BARS, MOST_IN_GROUP, Screen, duration, lines_of, sparkline, top
 
@@ -17,6 +18,8 @@ PATHS = [
     *("root/core/journal", "root/core/inputs/accounts", "root/core/inputs/kalshi_feed", "root/core/trading/sessions/ann"),
     "root/front/rpc",
 ]
+
+FEED = FeedInfo("polymarket", True, "", 1, 1, 2, 2, 2, 0, 0, "", (), {"frames": 9})
 
 
 def actor(name=PATHS[0], **changes):
@@ -221,6 +224,7 @@ def server(monkeypatch):
 
     class Server:
         answers: ClassVar = [None]
+        feeds_problem: ClassVar = None
         signed_in = readings = 0
 
     class Client:
@@ -243,6 +247,11 @@ def server(monkeypatch):
                 raise answer
             return [actor(handled=Server.readings * 30)]
 
+        async def list_feeds(self):
+            if Server.feeds_problem is not None:
+                raise Server.feeds_problem
+            return [FEED]
+
     monkeypatch.setattr("arbiter.top.ArbiterClient", Client)
     return Server
 
@@ -263,6 +272,16 @@ async def test_once_is_one_table_of_two_readings(server, autojump_clock, capsys)
     await top("127.0.0.1:50051", "key", once=True)
     assert (server.readings, trio.current_time()) == (2, 1)
     assert capsys.readouterr().out.count("journal") == 1
+
+
+async def test_the_feeds_are_under_the_tree_and_where_they_cannot_be_read_the_tree_stays(server, autojump_clock, capsys):
+    await top("127.0.0.1:50051", "key", once=True)
+    assert "polymarket counted: frames 9" in capsys.readouterr().out
+    server.feeds_problem = UnavailableError("a feed does not answer")
+    await top("127.0.0.1:50051", "key", once=True)
+    shown = capsys.readouterr().out
+    assert "journal" in shown
+    assert "Market data" not in shown
 
 
 async def test_while_a_part_restarts_the_last_reading_stays_and_it_says_so(server, autojump_clock, capsys):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from arbiter.domain.ids import KALSHI, POLYMARKET, MarketId, OutcomeId, OutcomeKey
 from arbiter.rpc.client import NotConnected, Opportunity, PositionInfo
+from arbiter.rpc.client_market_types import FeedInfo
 from arbiter.rpc.client_types import LegInfo
 from arbiter.watch import KEPT_CLOSED, Screen, watch
 
@@ -56,6 +57,13 @@ def test_an_open_opportunity_is_shown_with_both_legs(screen):
     text = drawn(screen)
     for part in ("Opportunities: 1 open", "Proposition 1", "Yes 0.46 polymarket + No 0.46 kalshi", "1.23", "0.123"):
         assert part in text
+
+
+def test_how_the_venues_are_stands_above_while_arbiter_answers(screen):
+    screen.feeds = [FeedInfo("kalshi", False, "no DNS", 1, 1, 2, 0, 0, 0, None, "", (), {})]
+    assert "kalshi: down, 0 of 2 books fresh; no DNS" in drawn(screen)
+    screen.away = True
+    assert "kalshi" not in drawn(screen)
 
 
 OPEN, HELD, ENDED = "Opportunities: ", "Positions: ", "Opportunities that ended"

@@ -12,7 +12,7 @@ from arbiter.actors.market_search import Place, place_of_event, place_of_market
 from arbiter.domain.account import Role
 from arbiter.domain.book import PublicTrade
 from arbiter.domain.ids import EventId, OutcomeKey, VenueId
-from arbiter.errors import InvalidInput, NotFound
+from arbiter.errors import ArbiterError, InvalidInput, NotFound
 from arbiter.rpc import codec, market_codec
 from arbiter.rpc.book_feed import BookFeed, BookSource
 from arbiter.rpc.change import Change
@@ -28,6 +28,8 @@ from arbiter.v1.market_grpc import MarketServiceServicer
 
 MOST_OUTCOMES = 50
 """So many outcomes one stream of books or trades may follow."""
+FEED_SECONDS = 2.0
+"""How long a feed has to say how it is."""
 LARGEST_PAGE_BYTES = 3 * 1024 * 1024
 """Under the 4 MiB that clients take of one message."""
 
@@ -76,9 +78,16 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         return market_codec.event_out(await self._core.feeds[venue].ask(GetEvent(name), timeout=ASK_SECONDS), self._core.data)
 
     async def ListFeeds(self, message: market_pb2.ListFeedsRequest, request: Request) -> market_pb2.ListFeedsResponse:
-        reports = [await feed.ask(GetFeed(), timeout=ASK_SECONDS) for feed in self._core.feeds.values()]
-        operator = request.caller.role is Role.OPERATOR
-        return market_pb2.ListFeedsResponse(feeds=[market_codec.feed_out(each, counters=operator) for each in reports])
+        """One that does not answer is told as down: that is what one wants to know."""
+        feeds = []
+        for venue, feed in self._core.feeds.items():
+            try:
+                report = await feed.ask(GetFeed(), timeout=FEED_SECONDS)
+            except ArbiterError as error:
+                feeds.append(market_pb2.Feed(venue=venue, problem=str(error)))
+            else:
+                feeds.append(market_codec.feed_out(report, counters=request.caller.role is Role.OPERATOR))
+        return market_pb2.ListFeedsResponse(feeds=feeds)
 
     async def GetBook(self, message: market_pb2.GetBookRequest, request: Request) -> market_pb2.Book:
         data = self._core.data

@@ -9,12 +9,13 @@ import trio
 
 from arbiter.actors.feed_report import FeedReport, LineReport
 from arbiter.actors.market_data import MarketData
+from arbiter.actors.market_feed import MarketFeed
 from arbiter.domain.book import PublicTrade, Side
 from arbiter.domain.ids import KALSHI, EventId, MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import Event, KalshiFees, Market, Outcome, PolymarketFees, Resolution, TickRange
 from arbiter.domain.market_events import Ticker
 from arbiter.domain.money import ONE, Micros
-from arbiter.errors import InvalidInput
+from arbiter.errors import ArbiterError, InvalidInput
 from arbiter.rpc import client_market_read as read
 from arbiter.rpc import market_codec
 from arbiter.rpc.client import ArbiterClient, InvalidRequestError, NotFoundError
@@ -274,6 +275,15 @@ async def test_how_the_feeds_are_is_told_to_everybody_and_what_they_count_to_ope
         for feed in await operator.list_feeds():
             assert feed.counters["frames"] >= 0  # Polymarket counts them at its next look
             assert feed.counters["crossings"] == 0
+
+
+async def test_a_feed_that_does_not_answer_is_told_as_down_and_costs_no_other(open_client, monkeypatch):
+    async def broken(self):
+        raise ArbiterError("no time")
+
+    monkeypatch.setattr(MarketFeed, "_look_at_itself", broken)
+    async with open_client() as client:
+        assert [(feed.connected, feed.problem, feed.lines) for feed in await client.list_feeds()] == [(False, "no time", ())] * 2
 
 
 def test_the_first_problem_is_the_feeds():
