@@ -1,12 +1,14 @@
 """What both venues' wire formats share: decimal text, JSON numbers, and what a frame that makes no sense is called."""
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from arbiter.domain.money import ONE, Micros, micros_from_decimal, parse_micros
 
+T = TypeVar("T")
 _CACHED = 4096
 _prices: dict[str, Micros] = {}
 _LARGEST_EXPONENT = 18
@@ -60,6 +62,31 @@ def number_micros(number: Decimal) -> Micros:
     if not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
         raise ValueError("not a number of a size that occurs")
     return micros_from_decimal(number)
+
+
+def lenient(type_: type[T], undecoded: str = "") -> Callable[[bytes | msgspec.Raw], T]:
+    """A decoder of JSON objects that takes numbers for text and text for numbers where it must: venues write either.
+
+    `undecoded` names a field of `list[msgspec.Raw]`. What it raises is in UNDECODABLE.
+    """
+    strict = msgspec.json.Decoder(type_).decode
+    loose = msgspec.json.Decoder(float_hook=str).decode
+
+    def decode(raw: bytes | msgspec.Raw) -> T:
+        try:
+            return strict(raw)
+        except msgspec.ValidationError as error:
+            found = numbers_as_text(loose(raw))
+            if not isinstance(found, dict):
+                raise
+            if isinstance(rows := found.get(undecoded), list):
+                found[undecoded] = [msgspec.Raw(msgspec.json.encode(row)) for row in rows]
+            try:
+                return msgspec.convert(found, type_, strict=False)
+            except msgspec.ValidationError:
+                raise error from None  # it says what came, not what was made of it
+
+    return decode
 
 
 def numbers_as_text(value: Any) -> Any:

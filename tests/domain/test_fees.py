@@ -115,6 +115,14 @@ def test_many_fills_of_whole_contracts_cost_less_than_a_balance_unit_more_than_o
     assert exact <= booked < exact + len(parts) + schedule.balance_unit
 
 
+@pytest.mark.parametrize(
+    ("fills", "each", "total"), [(1, "10", "0.18"), (2, "5", "0.18"), (10, "1", "0.18"), (40, "0.25", "0.3"), (1_000, "0.01", "4.7")]
+)
+def test_what_ten_contracts_at_53_cents_cost_depends_on_how_they_are_filled(fills: int, each: str, total: str) -> None:
+    meter = FeeMeter(KalshiFees())
+    assert sum(meter.charge(Side.BUY, Micros(530_000), parse_micros(each), taker=True) for _ in range(fills)) == parse_micros(total)
+
+
 def test_a_kalshi_maker_pays_only_where_the_series_has_maker_fees() -> None:
     price, size = Micros(500_000), Micros(100 * MICRO)
     assert FeeMeter(KalshiFees()).charge(Side.BUY, price, size, taker=False) == 0

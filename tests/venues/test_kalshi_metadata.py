@@ -22,6 +22,7 @@ from arbiter.venues.kalshi.metadata import (
     Source,
     read_event,
     read_market,
+    read_series,
     to_event,
 )
 from arbiter.venues.kalshi.metadata import to_market as convert
@@ -97,7 +98,9 @@ def test_recorded_pages_of_events_and_series_decode(recording: Callable[[str], P
     assert page.cursor
     assert [read_event(each).event_ticker for each in page.events or ()][:2] == ["KXELONMARS-99", "KXNEWPOPE-70"]
     series = json.dumps(json.loads(recording("kalshi-rest/series_list_response.json").read_text())["response"])
-    assert {each.fee_type for each in msgspec.json.decode(series, type=SeriesList).series or ()} == {"quadratic"}
+    found = [read_series(each) for each in msgspec.json.decode(series, type=SeriesList).series or ()]
+    assert len(found) > 200
+    assert {(each.fee_type, each.fee_multiplier) for each in found} == {("quadratic", Decimal(1))}
 
 
 def test_a_recorded_settled_market_is_resolved(recording: Callable[[str], Path]) -> None:
@@ -264,6 +267,20 @@ def test_a_no_never_reads_as_its_yes_nor_as_the_market(yes: str | None, no: str 
 def test_an_odd_field_is_a_value_error(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         to_market(raw(**fields), EVENT, SERIES)
+
+
+def test_numbers_are_taken_as_text_and_text_as_numbers_and_exactly() -> None:
+    fields = {"settlement_timer_seconds": "1800", "exchange_index": "2", "volume_fp": 1000.25, "notional_value_dollars": 1.0, "title": 2026}
+    market = read(**fields, price_ranges=[{"start": 0, "end": 1, "step": 0.001}], floor_strike="4180.5")
+    assert (market.settlement_seconds, market.shard, market.volume, market.payout) == (1_800, 2, 1_000_250_000, ONE)
+    assert market.ticks == (TickRange(Micros(0), ONE, Micros(1_000)),)
+    assert market.title == "2026"
+    event = read_event(
+        json.dumps({"event_ticker": 7, "fee_multiplier_override": "0.5", "markets": [{"ticker": "A", "volume_fp": 0.1}]}).encode()
+    )
+    assert (event.event_ticker, event.fee_multiplier_override) == ("7", Decimal("0.5"))
+    assert event.markets is not None
+    assert read_market(event.markets[0]).volume_fp == Decimal("0.1")
 
 
 _values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.lists(st.integers(), max_size=2)

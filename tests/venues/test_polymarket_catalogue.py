@@ -76,7 +76,10 @@ async def stage() -> PolyStage:
 
 async def test_pages_are_followed_to_the_last_and_an_odd_market_hides_no_other(autojump_clock, stage):
     gamma = Gamma(
-        stage, [listed(1), listed(2, active="perhaps"), {"conditionId": 7}], [], [listed(3), listed(4, outcomes='["A","B","C"]'), listed(1)]
+        stage,
+        [listed(1), listed(2, active="perhaps"), {"conditionId": [7]}],
+        [],
+        [listed(3), listed(4, outcomes='["A","B","C"]'), listed(1)],
     )
     pages = await read(stage)
     assert names(pages) == ["0x1", "0x3"], "each once"

@@ -1,7 +1,9 @@
 """The catalogue over REST: pages of events with their markets, single markets, public trades, results (B5)."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -10,7 +12,7 @@ from arbiter.domain.ids import KALSHI, MarketId
 from arbiter.domain.market import Event, Market, MarketStatus, Resolution
 from arbiter.errors import NotFound, VenueRejected
 from arbiter.venues.base import CataloguePage, Selection, Surroundings
-from arbiter.venues.kalshi.fee_rules import FeeRules, SeriesFeeChanges
+from arbiter.venues.kalshi.fee_rules import FeeRules, SeriesFeeChanges, read_fee_change
 from arbiter.venues.kalshi.metadata import (
     EventAnswer,
     EventsPage,
@@ -23,6 +25,7 @@ from arbiter.venues.kalshi.metadata import (
     read_event,
     read_market,
     read_resolution,
+    read_series,
     to_event,
     to_market,
 )
@@ -35,6 +38,7 @@ EVENTS_PAGE = 200
 TRADES_PAGE = 1_000
 _ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
 NOT_FOUND = "404"
+T = TypeVar("T")
 
 
 class Catalogue:
@@ -49,22 +53,23 @@ class Catalogue:
     async def pages(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
         """See `Venue.catalogue`. Kalshi cannot sort: a limit takes the first that come."""
         await self._read_all_series()
-        count = 0
-        async for events in self._event_pages(selection):
-            markets: list[Market] = []
-            groups: list[Event] = []
-            for event in events:
-                found, group = await self._convert(event)
-                wanted = [each for each in found if _wanted(each, selection)]
-                markets += wanted
-                if wanted:
-                    groups.append(group)
-            if selection.limit:
-                markets = markets[: selection.limit - count]
-            count += len(markets)
-            yield CataloguePage(tuple(markets), tuple(groups))
-            if selection.limit and count >= selection.limit:
-                return
+        async with aclosing(self._event_pages(selection)) as pages:
+            count = 0
+            async for events in pages:
+                markets: list[Market] = []
+                groups: list[Event] = []
+                for event in events:
+                    found, group = await self._convert(event)
+                    wanted = [each for each in found if _wanted(each, selection)]
+                    markets += wanted
+                    if wanted:
+                        groups.append(group)
+                if selection.limit:
+                    markets = markets[: selection.limit - count]
+                count += len(markets)
+                yield CataloguePage(tuple(markets), tuple(groups))
+                if selection.limit and count >= selection.limit:
+                    return
 
     async def market(self, ticker: MarketId) -> Market:
         """See `Venue.market`."""
@@ -100,21 +105,23 @@ class Catalogue:
     async def fee_changes(self) -> None:
         """Tell the fee rules what is announced. Without `show_historical` the list is empty (B5)."""
         answer = await self._rest.get("/series/fee_changes", SeriesFeeChanges, [("show_historical", "true")])
-        self._fees.learn_changes(answer.series_fee_change_arr or [])
+        self._fees.learn_changes(list(self._read_each(answer.series_fee_change_arr, read_fee_change, "fee change")))
 
     # -- pages --
 
     async def _event_pages(self, selection: Selection) -> AsyncGenerator[list[KalshiEvent]]:
         if selection.events:
             for ticker in selection.events:
-                yield [await self._event(ticker)]
+                with suppress(NotFound):  # it is over, or misspelt; the others are none the worse
+                    yield [await self._event(ticker)]
             return
         for series in selection.series or ("",):
             params = [("with_nested_markets", "true"), ("limit", str(EVENTS_PAGE))]
             params += [("series_ticker", series)] if series else []
             params += [] if selection.ended else [("status", "open")]
-            async for page in self._paged(params):
-                yield page
+            async with aclosing(self._paged(params)) as pages:
+                async for page in pages:
+                    yield page
 
     async def _paged(self, params: Params) -> AsyncGenerator[list[KalshiEvent]]:
         cursors: set[str] = set()
@@ -160,12 +167,8 @@ class Catalogue:
         return to_market(raw, event, series, self._fees.of(raw.ticker, event.event_ticker, now))
 
     async def _one(self, ticker: MarketId) -> KalshiMarket:
-        try:
+        with _found("market", ticker):
             answer = await self._rest.get(f"/markets/{ticker}", MarketAnswer)
-        except VenueRejected as error:
-            if NOT_FOUND in (error.code, str(error)) or "not_found" in (error.code or ""):
-                raise NotFound(f"kalshi lists no market {ticker[:80]!r}") from error
-            raise
         try:
             return read_market(answer.market)
         except ValueError as error:
@@ -177,7 +180,8 @@ class Catalogue:
         return event
 
     async def _event(self, ticker: str) -> KalshiEvent:
-        answer = await self._rest.get(f"/events/{ticker}", EventAnswer, [("with_nested_markets", "true")])
+        with _found("event", ticker):
+            answer = await self._rest.get(f"/events/{ticker}", EventAnswer, [("with_nested_markets", "true")])
         event = answer.event
         if not event.markets and answer.markets:
             event.markets = answer.markets
@@ -187,8 +191,17 @@ class Catalogue:
 
     async def _read_all_series(self) -> None:
         now = self._unix_ms()
-        for series in (await self._rest.get("/series", SeriesList)).series or ():
+        answer = await self._rest.get("/series", SeriesList)
+        for series in self._read_each(answer.series, read_series, "series"):
             self._fees.learn_series(series, now)
+
+    def _read_each(self, raws: Iterable[msgspec.Raw] | None, read: Callable[[msgspec.Raw], T], what: str) -> Iterator[T]:
+        """Those that can be read. Of what cannot, the fees stay unknown, or as they were."""
+        for raw in raws or ():
+            try:
+                yield read(raw)
+            except ValueError:
+                self._tally.unknown(f"unreadable {what}")
 
     async def _series_of(self, event: KalshiEvent) -> KalshiSeries | None:
         """The listing is not exhaustive (B5): a series that it left out is read by itself, once."""
@@ -200,6 +213,17 @@ class Catalogue:
                 series = KalshiSeries(ticker)
             self._fees.learn_series(series, self._unix_ms())
         return self._fees.series(ticker)
+
+
+@contextmanager
+def _found(what: str, ticker: str) -> Iterator[None]:
+    """A refusal that means that there is none is NotFound."""
+    try:
+        yield
+    except VenueRejected as error:
+        if error.code == NOT_FOUND or "not_found" in (error.code or ""):
+            raise NotFound(f"kalshi lists no {what} {ticker[:80]!r}") from error
+        raise
 
 
 def _wanted(market: Market, selection: Selection) -> bool:

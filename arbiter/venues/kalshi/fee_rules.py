@@ -12,7 +12,7 @@ import msgspec
 from arbiter.domain.market import KalshiFees
 from arbiter.domain.money import ZERO, Micros
 from arbiter.venues.kalshi.metadata import KalshiEvent, KalshiMarket, KalshiSeries, moment
-from arbiter.venues.wire_numbers import number_micros
+from arbiter.venues.wire_numbers import UNDECODABLE, lenient, number_micros
 
 WAIVER_MARGIN_MS = 60_000
 """So long before its end a waiver counts as over: our clock and the venue's may differ, and an order takes its time."""
@@ -40,7 +40,20 @@ class SeriesFeeChange(msgspec.Struct):
 
 
 class SeriesFeeChanges(msgspec.Struct):
-    series_fee_change_arr: list[SeriesFeeChange] | None = None
+    """Its rows stay undecoded: an odd one must not hide the others."""
+
+    series_fee_change_arr: list[msgspec.Raw] | None = None
+
+
+_decode_change = lenient(SeriesFeeChange)
+
+
+def read_fee_change(raw: bytes | msgspec.Raw) -> SeriesFeeChange:
+    """One row. ValueError where a field is not what the API promises."""
+    try:
+        return _decode_change(raw)
+    except UNDECODABLE as error:
+        raise ValueError(str(error)) from None
 
 
 class FeeRules:

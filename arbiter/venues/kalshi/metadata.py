@@ -9,7 +9,7 @@ import msgspec
 from arbiter.domain.ids import KALSHI, EventId, MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import Event, KalshiFees, Market, MarketStatus, Outcome, Resolution, TickRange
 from arbiter.domain.money import ONE, ZERO, Micros
-from arbiter.venues.wire_numbers import UNDECODABLE, number_micros
+from arbiter.venues.wire_numbers import UNDECODABLE, lenient, number_micros
 
 YES, NO = OutcomeId("yes"), OutcomeId("no")
 SIZE_STEP = Micros(10_000)
@@ -109,15 +109,18 @@ class KalshiSeries(msgspec.Struct):
 
 
 class SeriesList(msgspec.Struct):
-    series: list[KalshiSeries] | None = None
+    """All of them at once. They stay undecoded, for the same reason."""
+
+    series: list[msgspec.Raw] | None = None
 
 
 class SeriesAnswer(msgspec.Struct):
     series: KalshiSeries
 
 
-_decode_event = msgspec.json.Decoder(KalshiEvent).decode
-_decode_market = msgspec.json.Decoder(KalshiMarket).decode
+_decode_event = lenient(KalshiEvent, "markets")
+_decode_market = lenient(KalshiMarket)
+_decode_series = lenient(KalshiSeries)
 
 
 def read_event(raw: bytes | msgspec.Raw) -> KalshiEvent:
@@ -132,6 +135,14 @@ def read_market(raw: bytes | msgspec.Raw) -> KalshiMarket:
     """One market. ValueError where a field is not what the API promises."""
     try:
         return _decode_market(raw)
+    except UNDECODABLE as error:
+        raise ValueError(str(error)) from None
+
+
+def read_series(raw: bytes | msgspec.Raw) -> KalshiSeries:
+    """One series. ValueError where a field is not what the API promises."""
+    try:
+        return _decode_series(raw)
     except UNDECODABLE as error:
         raise ValueError(str(error)) from None
 

@@ -10,7 +10,7 @@ from arbiter.domain.fees import LARGEST_EXPONENT
 from arbiter.domain.ids import POLYMARKET, EventId, MarketId, MarketKey, OutcomeId
 from arbiter.domain.market import Event, FeeSchedule, Market, MarketStatus, Outcome, PolymarketFees, Resolution, TickRange
 from arbiter.domain.money import MAX_MICROS, ONE, ZERO, Micros, parse_micros
-from arbiter.venues.wire_numbers import UNDECODABLE, number_micros
+from arbiter.venues.wire_numbers import UNDECODABLE, lenient, number_micros
 
 SIZE_STEP = Micros(10_000)
 MIN_NOTIONAL = ONE
@@ -95,8 +95,8 @@ class GammaPage(msgspec.Struct):
     next_cursor: str | None = None
 
 
-_decode = msgspec.json.Decoder(GammaMarket).decode
-_decode_event = msgspec.json.Decoder(GammaEvent).decode
+_decode = lenient(GammaMarket)
+_decode_event = lenient(GammaEvent, "markets")
 
 
 def read_market(raw: bytes | msgspec.Raw) -> Market | None:
