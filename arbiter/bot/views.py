@@ -67,8 +67,8 @@ def _size(micros: int) -> str:
 # -- pages --
 
 
-def status(overview: Overview) -> Answer:
-    """Positions and P&L at a glance."""
+def status(overview: Overview, venues_down: Sequence[str] = ()) -> Answer:
+    """Positions and P&L at a glance, and the venues whose market data is away."""
     profile, wallet, held = overview.profile, overview.wallet, overview.positions
     worth = "none" if not held else f"{len(held)}, worth {format_dollars(wallet.positions_exit)} now"
     lines = [
@@ -81,10 +81,11 @@ def status(overview: Overview) -> Answer:
     ]
     if wallet.unmarked:
         lines.append(f"{_count(wallet.unmarked, 'position')} without a usable book, in none of these figures")
+    lines += [f"Market data of {escape(venue)}: <b>away</b>" for venue in venues_down]
     return Answer("\n".join(lines))
 
 
-def home(overview: Overview) -> Answer:
+def home(overview: Overview, venues_down: Sequence[str] = ()) -> Answer:
     """The dashboard."""
     running = overview.strategies.get("arbitrage", False)
     arb = Button("Stop Arb", "arb_stop") if running else Button("Start Arb", "arb_start")
@@ -93,7 +94,7 @@ def home(overview: Overview) -> Answer:
         (arb, Button("Copy Trades", "copy_list")),
         (Button("Refresh", "home"),),
     )
-    return Answer(status(overview).text, keyboard)
+    return Answer(status(overview, venues_down).text, keyboard)
 
 
 def positions(held: Sequence[PositionInfo], page: int) -> Answer:

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from arbiter.actors.brake import Halt, Resume
+from arbiter.actors.market_feed import MarketFeed
 from arbiter.bot.commands import copy
 from arbiter.bot.commands.settings import parse_cents
 from arbiter.bot.commands.table import ACTIONS, BY_NAME, COMMANDS
@@ -18,7 +19,8 @@ from arbiter.domain.limits import TIERS
 from arbiter.domain.money import parse_micros
 from arbiter.domain.order import OrderState, TimeInForce
 from arbiter.domain.trading_state import SYSTEM
-from arbiter.rpc.client import RateLimitError, RefusedError
+from arbiter.errors import ArbiterError
+from arbiter.rpc.client import ArbiterClient, RateLimitError, RefusedError, UnavailableError
 
 SECONDS = 10
 STRANGER = 77
@@ -50,6 +52,25 @@ async def test_a_code_links_and_the_message_with_it_is_deleted(program: Any, cha
     (deleted,) = chat.api.of("deleteMessage")
     assert deleted["chat_id"] == "42" or deleted["chat_id"] == 42
     assert "tier pro" in await chat.say("/status")
+
+
+async def test_a_status_names_a_venue_that_does_not_answer_and_comes_where_nobody_knows(linked: Any, monkeypatch: Any) -> None:
+    assert "Market data" not in await linked.say("/status")
+
+    async def broken(self: Any) -> None:
+        raise ArbiterError("no time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MarketFeed, "_look_at_itself", broken)
+        assert "Market data of kalshi: <b>away</b>" in await linked.say("/status")
+
+    async def refused(self: Any) -> None:
+        raise UnavailableError("not now")
+
+    monkeypatch.setattr(ArbiterClient, "list_feeds", refused)
+    answer = await linked.say("/status")
+    assert "tier pro" in answer
+    assert "Market data" not in answer
 
 
 async def test_start_alone_says_how_to_link_and_to_whom_it_is_linked(program: Any, chat: Any) -> None:

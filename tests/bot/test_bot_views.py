@@ -288,3 +288,10 @@ def test_what_is_logged_of_an_error_holds_no_secret() -> None:
 def test_a_status_says_why_arbitrage_was_switched_off_for_the_user(reason, text):
     overview = Overview(profile(), ACTIVE, {"arbitrage": False}, wallet(), (), {"arbitrage": reason})
     assert text in views.status(overview).text.splitlines()
+
+
+def test_a_status_names_the_venues_whose_market_data_is_away_and_no_others():
+    overview = Overview(profile(), ACTIVE, {}, wallet(), ())
+    assert "Market data" not in views.status(overview).text
+    for answer in (views.status(overview, ["kal<shi"]), views.home(overview, ["kal<shi"])):
+        assert answer.text.splitlines()[-1] == "Market data of kal&lt;shi: <b>away</b>"

@@ -4,17 +4,25 @@ from arbiter.bot import views
 from arbiter.bot.commands.base import Call
 from arbiter.bot.text import shown
 from arbiter.bot.views import Answer
-from arbiter.rpc.client import ArbiterClient
+from arbiter.rpc.client import ArbiterClient, ArbiterClientError
 
 
 async def status(call: Call) -> Answer:
     """Positions and P&L at a glance."""
-    return views.status(await call.ask(ArbiterClient.get_overview))
+    return views.status(await call.ask(ArbiterClient.get_overview), await _venues_down(call))
 
 
 async def home(call: Call) -> Answer:
     """The dashboard."""
-    return views.home(await call.ask(ArbiterClient.get_overview))
+    return views.home(await call.ask(ArbiterClient.get_overview), await _venues_down(call))
+
+
+async def _venues_down(call: Call) -> list[str]:
+    """Those whose market data is away. Where that cannot be found out nothing is said: the rest of the answer is what was asked for."""
+    try:
+        return [feed.venue for feed in await call.ask(ArbiterClient.list_feeds) if not feed.connected]
+    except ArbiterClientError:
+        return []
 
 
 async def positions(call: Call) -> Answer:
