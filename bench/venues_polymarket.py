@@ -45,7 +45,7 @@ class _Top:
         self.bid = book.bid_side.highest
         self.ask = book.ask_side.lowest
 
-    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
+    def proved(self, outcomes: Iterable[OutcomeKey], at: float) -> None:
         """Nothing is read."""
 
     def alive(self, line: int) -> None:

@@ -235,15 +235,18 @@ class PolyFollower:
         self.told: list[tuple[float, MarketEvent]] = []
         self.changes: list[tuple[float, OutcomeKey, int]] = []
         self.proofs: dict[OutcomeKey, list[float]] = {}
+        self.proof_ages: list[float] = []
+        """How old each comparison with REST was when it was told."""
         self.lives: list[tuple[float, int]] = []
 
     def changed(self, book: Book, venue_ms: int) -> None:
         self.changes.append((trio.current_time(), book.outcome, venue_ms))
         self.proofs.setdefault(book.outcome, []).append(trio.current_time())
 
-    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
+    def proved(self, outcomes: Iterable[OutcomeKey], at: float) -> None:
+        self.proof_ages.append(trio.current_time() - at)
         for outcome in outcomes:
-            self.proofs.setdefault(outcome, []).append(trio.current_time())
+            self.proofs.setdefault(outcome, []).append(at)
 
     def alive(self, line: int) -> None:
         self.lives.append((trio.current_time(), line))

@@ -191,14 +191,11 @@ class BookKeeper:
             self.crossings += 1
         kept.line.alive(now)
 
-    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
-        """See `Listener`."""
-        now = self._monotonic()
+    def proved(self, outcomes: Iterable[OutcomeKey], at: float) -> None:
+        """See `Listener`. Of the line's own life this says nothing."""
         for outcome in outcomes:
-            book = self._books.get(outcome)
-            if book is not None:
-                self._data.proofs.publish(outcome, now)
-                book.line.alive(now)
+            if outcome in self._books:
+                self._data.proofs.publish(outcome, at)
 
     def alive(self, line: int) -> None:
         """See `Listener`."""

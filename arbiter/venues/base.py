@@ -103,8 +103,8 @@ class Listener(Protocol):
         `venue_ms`: the venue's time of it, 0 when unknown.
         """
 
-    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
-        """These books were proved to be what the venue has, though they did not change."""
+    def proved(self, outcomes: Iterable[OutcomeKey], at: float) -> None:
+        """These books were proved to be what the venue had at monotonic second `at`, though they did not change."""
 
     def alive(self, line: int) -> None:
         """The line proved to be alive by something that told nothing else."""

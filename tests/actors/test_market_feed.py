@@ -200,7 +200,7 @@ async def test_where_a_lines_life_proves_nothing_each_book_needs_a_proof_of_its_
         await trio.sleep(FRESH_SECONDS + 1)
         assert scene.data.status.get((POLYMARKET, 0)).connected  # and alive every two seconds
         assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (False, False)
-        await tell(lambda listener: listener.proved((scene.yes,)))
+        await tell(lambda listener: listener.proved((scene.yes,), trio.current_time()))
         assert (fresh(scene, scene.yes), fresh(scene, scene.no)) == (True, False)
         await tell((change(scene.no, Side.BUY, "0.55", "1"),))
         assert fresh(scene, scene.no)
@@ -213,6 +213,22 @@ async def test_a_proof_of_its_own_does_not_replace_the_life_of_the_line(autojump
         await tell(Disconnected(POLYMARKET, 0, "cut"))
         scene.polymarket.alive = False
         assert not fresh(scene, scene.yes)
+
+
+async def test_a_proof_is_as_old_as_what_it_says_and_is_none_of_the_line(autojump_clock, scene, tell):
+    scene.polymarket.capabilities = msgspec.structs.replace(scene.polymarket.capabilities, line_proves_books=False)
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await trio.sleep(FRESH_SECONDS - 1)
+        await tell(lambda listener: listener.proved((scene.yes,), trio.current_time() - FRESH_SECONDS + 2))
+        assert fresh(scene, scene.yes)
+        await trio.sleep(3)
+        assert not fresh(scene, scene.yes)
+        scene.polymarket.alive = False
+        for _ in range(20):
+            await trio.sleep(1)
+            await tell(lambda listener: listener.proved((scene.yes,), trio.current_time()))
+        assert not fresh(scene, scene.yes), "the line has been silent for longer"
 
 
 async def test_proof_of_life_is_passed_on_at_most_once_a_second(autojump_clock, scene, tell):

@@ -156,7 +156,7 @@ async def test_the_oldest_proof_is_of_the_book_that_was_proved_longest_ago(autoj
         await scene.quote(scene.yes, "0.40x10", "0.45x10")
         await scene.quote(scene.no, "0.55x10", "0.60x10")
         await trio.sleep(9)
-        await tell(lambda listener: listener.proved((scene.yes,)))
+        await tell(lambda listener: listener.proved((scene.yes,), trio.current_time()))
         (line,) = (await ask(GetFeed())).lines
         assert (line.fresh, line.oldest_proof_ms) == (2, 9_000)
 

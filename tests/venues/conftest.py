@@ -192,8 +192,8 @@ class Follower:
     def changed(self, book: Book, venue_ms: int) -> None:
         self.changes.append((trio.current_time(), book.outcome, book.trusted))
 
-    def proved(self, outcomes: Iterable[OutcomeKey]) -> None:
-        self.proved_at += [(trio.current_time(), outcome) for outcome in outcomes]
+    def proved(self, outcomes: Iterable[OutcomeKey], at: float) -> None:
+        self.proved_at += [(at, outcome) for outcome in outcomes]
 
     def alive(self, line: int) -> None:
         self.alive_at.append(trio.current_time())

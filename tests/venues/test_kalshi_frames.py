@@ -59,7 +59,7 @@ class Reading:
     def changed(self, book: Book, venue_ms: int) -> None:
         self.changes.append((book.outcome, venue_ms))
 
-    def proved(self, outcomes: Any) -> None:
+    def proved(self, outcomes: Any, at: float) -> None:
         raise AssertionError("nothing here proves a single book")
 
     def alive(self, line: int) -> None:

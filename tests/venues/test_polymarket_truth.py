@@ -8,6 +8,7 @@ import trio
 from arbiter.domain.book import Side
 from arbiter.domain.market_events import BooksInvalid, Disconnected
 from arbiter.sandbox.http import Request, Response
+from arbiter.venues.rest import RestClient
 from tests.polyvenue import PolyStage, levels
 
 FRESH_SECONDS = 12.0
@@ -27,6 +28,30 @@ async def test_quiet_books_are_proved_in_time_and_told_to_be_so(autojump_clock):
         assert max(stage.heard.oldest_proof(key, began) for key in stage.books) < 8
         assert len(stage.heard.changes) == changes
         assert stage.connector.statistics()["late_proofs"] == 0
+
+
+async def test_a_proof_is_as_old_as_the_question_however_long_the_answer_takes(autojump_clock, monkeypatch):
+    post = RestClient.post
+
+    async def slow(self, *args, **options):
+        answer = await post(self, *args, **options)
+        await trio.sleep(5)
+        return answer
+
+    monkeypatch.setattr(RestClient, "post", slow)
+    async with PolyStage(1).running() as stage:
+        await trio.sleep(60)
+        assert min(stage.heard.proof_ages) > 5
+
+
+async def test_three_thousand_quiet_tokens_stay_fresh(autojump_clock):
+    async with PolyStage(*range(1, 1_501)).running() as stage:
+        began = trio.current_time()
+        await trio.sleep(45)
+        assert stage.all_trusted
+        assert max(stage.heard.oldest_proof(key, began) for key in stage.books) < FRESH_SECONDS
+        assert stage.connector.statistics()["late_proofs"] == 0
+        assert {len(session.tokens) for session in stage.venue.sessions} == {400, 200}, "at most 400 a connection"
 
 
 async def test_a_socket_that_stalls_but_answers_pings_is_found_out_and_made_anew(autojump_clock):

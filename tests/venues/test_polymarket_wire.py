@@ -60,7 +60,7 @@ class Desk:
     def changed(self, book: Book, venue_ms: int) -> None:
         self.changes.append((book.outcome.outcome, venue_ms))
 
-    def proved(self, outcomes: Any) -> None:
+    def proved(self, outcomes: Any, at: float) -> None:
         raise AssertionError("a reader proves nothing by REST")
 
     def alive(self, line: int) -> None:

@@ -108,6 +108,7 @@ class Proofs:
     async def _compare(self, batch: list[Token], room: trio.Semaphore) -> None:
         try:
             told = {token: token.venue_ms for token in batch}
+            asked_at = self._monotonic()  # an answer may be on its way for long: it was true then, and what is true now it does not say
             books = await self.books([token.id for token in batch])
             if books is None:
                 self._pause_until = self._monotonic() + REFUSED_SECONDS
@@ -115,9 +116,9 @@ class Proofs:
             now = self._monotonic()
             proved = [token for token in batch if self._verdict(token, books.get(token.id), told[token], now)]
             for token in proved:
-                token.proved_at = now
+                token.proved_at = max(token.proved_at, asked_at)
             if proved:
-                self._listener.proved([token.key for token in proved])
+                self._listener.proved([token.key for token in proved], asked_at)
         finally:
             self._asked.difference_update(batch)
             room.release()
