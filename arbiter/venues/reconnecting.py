@@ -1,11 +1,11 @@
-"""How connections to a venue are kept: for ever, each by itself, with jittered backoff; and how tokens are dealt out to them.
+"""How connections to a venue are kept: for ever, each by itself, with jittered backoff.
 
 One line is one connection with what it follows. It is lost and comes back alone: the others go on.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import structlog
 import trio
@@ -21,8 +21,6 @@ SETTLED_SECONDS = 10.0
 LONGEST_WISH_SECONDS = 300.0
 """A venue that wants to be left alone for longer is asked all the same."""
 LOG_SECONDS = 60.0
-
-T = TypeVar("T")
 
 
 class Backoff:
@@ -80,16 +78,3 @@ async def keep_connected(
             logged_at = now
             log.warning("line lost", problem=problem, failures=backoff.failures, retry_seconds=round(wait, 2))
         await trio.sleep(wait)
-
-
-def shards(groups: Iterable[Sequence[T]], size: int) -> list[list[T]]:
-    """Dealt out to lines of at most `size` each, in order. What belongs together (a market's tokens) is on one line where one holds it."""
-    dealt: list[list[T]] = []
-    for group in groups:
-        if not dealt or len(dealt[-1]) + len(group) > size:
-            dealt.append([])
-        for each in group:
-            if len(dealt[-1]) == size:
-                dealt.append([])
-            dealt[-1].append(each)
-    return [each for each in dealt if each]

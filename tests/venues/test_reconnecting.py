@@ -21,7 +21,6 @@ from arbiter.venues.reconnecting import (
     SETTLED_SECONDS,
     Backoff,
     keep_connected,
-    shards,
 )
 
 # -- backoff --
@@ -159,19 +158,3 @@ async def test_a_peer_that_answers_lives_for_ever_and_one_that_stops_is_found_in
         await heartbeat.watch()
     assert asked == [pytest.approx(10 * number) for number in range(1, 12)]
     assert trio.current_time() == pytest.approx(90 + 25)
-
-
-# -- dealing out --
-
-
-@given(st.lists(st.integers(1, 4)), st.integers(1, 12))
-def test_no_line_has_more_than_its_size_and_what_belongs_together_stays_together(sizes, size):
-    numbers = iter(range(10_000))
-    groups = [[next(numbers) for _ in range(count)] for count in sizes]
-    dealt = shards(groups, size)
-    assert [each for line in dealt for each in line] == [each for group in groups for each in group]
-    assert all(0 < len(line) <= size for line in dealt)
-    for group in groups:
-        assert len(group) > size or any(set(group) <= set(line) for line in dealt)
-    if all(count == 1 for count in sizes):
-        assert all(len(line) == size for line in dealt[:-1])
