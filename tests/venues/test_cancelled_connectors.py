@@ -8,7 +8,11 @@ import pytest
 import trio
 import trio.testing
 
-from arbiter.domain.ids import KALSHI, POLYMARKET
+from arbiter.actors.book_keeper import BookKeeper
+from arbiter.actors.market_feed import MarketData, MarketFeed
+from arbiter.domain.book import Book, Levels, Side
+from arbiter.domain.ids import KALSHI, POLYMARKET, OutcomeKey
+from arbiter.runtime import Child, Group, Supervisor
 from arbiter.venues.base import Network, Selection
 
 MOMENTS = [0.0, 0.001, 0.02, 0.021, 0.04, 0.06, 0.1, 0.3, 0.51, 1.0, 4.1]
@@ -49,6 +53,53 @@ async def counted(stage: Any) -> AsyncIterator[CountingNetwork]:
         stage.network = network
         yield network
         stage.network = network.inner
+
+
+@pytest.mark.parametrize("name", [KALSHI, POLYMARKET])
+async def test_a_feed_that_crashes_twice_with_its_streams_in_flight_has_one_stream_and_true_books(
+    autojump_clock, stage, until, name, monkeypatch
+):
+    crash = Crash(monkeypatch)
+    async with counted(stage) as network:
+        data = MarketData()
+        venue = make(stage, name)
+        supervisor = Supervisor(Group("root", [Child("feed", lambda: MarketFeed(venue, data, stage.environment))]), stage.environment)
+        truth = stage.truth(name)
+
+        def shown() -> dict[OutcomeKey, tuple[Levels, Levels]]:
+            books = {outcome: data.books.get(outcome) for outcome in truth}
+            return {outcome: (book.bids, book.asks) for outcome, book in books.items() if book is not None and book.trusted}
+
+        async with trio.open_nursery() as tree:
+            await tree.start(supervisor.run)
+            await until(lambda: shown() == truth, 2)
+            streams = len(network.open)
+            for restarts in (1, 2):
+                crash.due = True
+                stage.world.change(getattr(stage.world, name)[0], Side.BUY, "0.41", str(restarts))
+                await until(lambda: not crash.due, 2)
+                await until(lambda: shown() == {}, 2)
+                await until(lambda: shown() == stage.truth(name), 5)
+                assert [status.restarts for status in supervisor.statuses()] == [restarts]
+                assert len(network.open) == streams
+            supervisor.stop()
+        assert network.open == set()
+
+
+class Crash:
+    """A bug in the keeper: it raises at the next change when it is `due`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.due = False
+        changed = BookKeeper.changed
+
+        def buggy(keeper: BookKeeper, book: Book, venue_ms: int) -> None:
+            if self.due:
+                self.due = False
+                raise ZeroDivisionError
+            changed(keeper, book, venue_ms)
+
+        monkeypatch.setattr(BookKeeper, "changed", buggy)
 
 
 async def cut_off(what: Callable[[], Awaitable[object]], moment: float, turns: int) -> None:
