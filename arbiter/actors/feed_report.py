@@ -1,11 +1,13 @@
 """How one venue's feed is, for people: its lines, how many of its books can be acted on, what its connector counts."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 import msgspec
 import trio
 
-from arbiter.actors.market_data import FeedStatus, MarketData
+from arbiter.actors.market_data import FRESH_SECONDS, FeedStatus, MarketData
+from arbiter.domain.freshness import is_fresh
 from arbiter.domain.ids import OutcomeKey, VenueId
 
 AT_ONCE = 500
@@ -49,23 +51,31 @@ async def report_lines(
     """Of these lines and the books that come over them, at monotonic second `now`. Lets others have their turn on the way."""
     known = {each.line: each for each in statuses}
     lines = {number: _line(status, now) for number, status in sorted(known.items())}
-    for number, (outcome, line) in enumerate(tuple(outcomes)):
-        if number % AT_ONCE == AT_ONCE - 1:
-            await trio.lowlevel.checkpoint()
-        report, book = lines.get(line), data.books.get(outcome)
-        if report is None:
-            continue
-        report.books += 1
-        if book is None or not book.trusted:
-            continue
-        report.trusted += 1
-        report.fresh += data.fresh(book, now)
-        proved = max(book.changed_at, data.proofs.get(outcome) or 0.0)
-        if not known[line].proves_books:
-            report.oldest_proof_ms = max(report.oldest_proof_ms or 0, _ms(now - proved))
-        else:
-            report.oldest_proof_ms = report.alive_age_ms
+    oldest: dict[int, float] = {}
+    waiting = iter(tuple(outcomes))
+    while chunk := list(islice(waiting, AT_ONCE)):
+        for outcome, number in chunk:
+            if number in lines:
+                proved_at = _count(lines[number], known[number], outcome, data, now)
+                oldest[number] = min(oldest.get(number, now), proved_at)
+        await trio.lowlevel.checkpoint()
+    for number, at in oldest.items():
+        lines[number].oldest_proof_ms = _ms(now - at) if lines[number].trusted else None
     return tuple(lines.values())
+
+
+def _count(report: LineReport, status: FeedStatus, outcome: OutcomeKey, data: MarketData, now: float) -> float:
+    """When it was last proved; now, where it is not to be trusted anyhow."""
+    report.books += 1
+    book = data.books.get(outcome)
+    if book is None or not book.trusted:
+        return now
+    report.trusted += 1
+    proved_at = data.proved_at(book, status)
+    report.fresh += is_fresh(
+        trusted=True, connected=status.connected, alive_at=status.alive_at, proved_at=proved_at, now=now, limit=FRESH_SECONDS
+    )
+    return status.alive_at if proved_at is None else proved_at
 
 
 def _line(status: FeedStatus, now: float) -> LineReport:

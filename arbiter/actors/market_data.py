@@ -92,9 +92,11 @@ class MarketData:
         status = self.status.get((book.outcome.venue, book.line))
         if status is None:
             return False
-        proved_at = None
-        if not status.proves_books:
-            proved_at = max(book.changed_at, self.proofs.get(book.outcome) or 0.0)
+        proved_at = self.proved_at(book, status)
         return is_fresh(
             trusted=book.trusted, connected=status.connected, alive_at=status.alive_at, proved_at=proved_at, now=now, limit=limit
         )
+
+    def proved_at(self, book: BookUpdated, status: FeedStatus) -> float | None:
+        """When this book itself was last proved to be true; None where the life of its line, which has this status, proves it."""
+        return None if status.proves_books else max(book.changed_at, self.proofs.get(book.outcome) or 0.0)

@@ -49,7 +49,7 @@ FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 30.0
 SEARCH_LIMIT = 201
 """What a question for many is answered with at most: the largest page, and one that says that there is another."""
-REPORT_SECONDS = 1.0
+REPORT_SECONDS = 2.0
 """A report of the feed serves everybody who asks within this time."""
 LISTED_CAPACITY = 1_000
 """Markets that were announced and not read yet; what is beyond comes with the next catalogue."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from heapq import nsmallest
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -77,13 +78,13 @@ async def first_after(
     entries: Iterable[T], fits: Callable[[T], bool], place: Callable[[T], Place], after: Place | None, limit: int
 ) -> tuple[T, ...]:
     """The first of those that fit, in their order, behind a place. Lets others have their turn on the way."""
-    found = []
-    for number, each in enumerate(tuple(entries)):
-        if number % AT_ONCE == AT_ONCE - 1:
-            await trio.lowlevel.checkpoint()
-        if fits(each) and (after is None or place(each) > after):
-            found.append(each)
-    return tuple(nsmallest(limit, found, key=place))
+    waiting = iter(tuple(entries))
+    best: list[T] = []
+    while chunk := list(islice(waiting, AT_ONCE)):
+        best += [each for each in chunk if fits(each) and (after is None or place(each) > after)]
+        best = nsmallest(limit, best, key=place)
+        await trio.lowlevel.checkpoint()
+    return tuple(best)
 
 
 def _has(title: str, words: list[str]) -> bool:

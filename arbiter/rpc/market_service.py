@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
+import trio
 from google.protobuf.message import Message
 
 from arbiter.actors.arb_scanner import GetPairs
@@ -20,14 +21,16 @@ from arbiter.rpc.core import ASK_SECONDS, Core
 from arbiter.rpc.feed import Source
 from arbiter.rpc.follow import Follow
 from arbiter.rpc.gate import Gate
-from arbiter.rpc.list_feed import ListFeed
 from arbiter.rpc.request import Request
+from arbiter.rpc.trade_feed import TradeFeed
 from arbiter.runtime import Ref
 from arbiter.v1 import market_pb2
 from arbiter.v1.market_grpc import MarketServiceServicer
 
 MOST_OUTCOMES = 50
 """So many outcomes one stream of books or trades may follow."""
+MADE_AT_ONCE = 20
+"""Entries of a page that are encoded before others have their turn."""
 FEED_SECONDS = 2.0
 """How long a feed has to say how it is."""
 LARGEST_PAGE_BYTES = 3 * 1024 * 1024
@@ -52,7 +55,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         found = [market for feed in self._feeds_of(message.venue) for market in await feed.ask(asked, timeout=ASK_SECONDS)]
         found.sort(key=place_of_market)
         tickers = self._core.data.tickers
-        page = fitting((market_codec.market_out(market, tickers.get(market.key)) for market in found), size)
+        page = await fitting((market_codec.market_out(market, tickers.get(market.key)) for market in found), size)
         token = market_codec.place_out(place_of_market(found[len(page) - 1])) if len(page) < len(found) else ""
         return market_pb2.SearchMarketsResponse(markets=page, next_page_token=token)
 
@@ -67,7 +70,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         asked = ListEvents(wanted, size + 1, after)
         found = [event for feed in self._feeds_of(message.venue) for event in await feed.ask(asked, timeout=ASK_SECONDS)]
         found.sort(key=place_of_event)
-        page = fitting((market_codec.event_out(event, self._core.data) for event in found), size)
+        page = await fitting((market_codec.event_out(event, self._core.data) for event in found), size)
         token = market_codec.place_out(place_of_event(found[len(page) - 1])) if len(page) < len(found) else ""
         return market_pb2.ListEventsResponse(events=page, next_page_token=token)
 
@@ -112,7 +115,7 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
     async def StreamTrades(self, message: market_pb2.StreamTradesRequest, request: Request) -> AsyncIterator[Follow]:
         outcomes = _outcomes_in(message)
         self._require_listed(outcomes)
-        feed = ListFeed(self._trades, self._core.environment.unix_ms, outcomes)
+        feed = TradeFeed(self._trades, self._core.environment.unix_ms, outcomes)
         with self._gate.stream(request), feed.opened(f"trades {sorted(outcomes)!r}", codec.resume_after_in(message)):
             yield Follow(feed)
 
@@ -155,8 +158,11 @@ class MarketService(MarketServiceServicer):  # type: ignore[misc]  # generated, 
         )
 
 
-def fitting(bodies: Iterable[M], most: int) -> list[M]:
-    """As many of the first ones as a page may hold: `most`, and one at least, but no more bytes than a client takes."""
+async def fitting(bodies: Iterable[M], most: int) -> list[M]:
+    """As many of the first ones as a page may hold: `most`, and one at least, but no more bytes than a client takes.
+
+    Lets others have their turn on the way: the rules of a market are long.
+    """
     page: list[M] = []
     size = 0
     for body in bodies:
@@ -164,6 +170,8 @@ def fitting(bodies: Iterable[M], most: int) -> list[M]:
         if len(page) == most or (page and size > LARGEST_PAGE_BYTES):
             break
         page.append(body)
+        if len(page) % MADE_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
     return page
 
 

@@ -207,12 +207,12 @@ def test_a_place_survives_its_token():
     assert market_codec.place_in(market_codec.place_out(place)) == place
 
 
-def test_a_page_holds_no_more_bytes_than_a_client_takes_and_one_entry_at_least():
+async def test_a_page_holds_no_more_bytes_than_a_client_takes_and_one_entry_at_least():
     small, large = market_pb2.Market(title="s"), market_pb2.Market(rules="x" * (LARGEST_PAGE_BYTES // 2))
     huge = market_pb2.Market(rules="x" * (LARGEST_PAGE_BYTES + 1))
-    assert fitting([small, large, large, small], 10) == [small, large]
-    assert fitting([huge, small], 10) == [huge]
-    assert fitting([small] * 5, 3) == [small] * 3
+    assert await fitting([small, large, large, small], 10) == [small, large]
+    assert await fitting([huge, small], 10) == [huge]
+    assert await fitting([small] * 5, 3) == [small] * 3
 
 
 async def test_events_come_with_their_markets(open_client, program, data):
@@ -251,6 +251,22 @@ async def test_trades_stream_as_the_newest_of_each_outcome_and_then_each_as_it_h
         update = await anext(changes)
         assert (update.snapshot, [each.id for each in update.trades]) == (False, ["t2"])
         assert changes.view[mine].size == 2 * ONE
+
+
+async def test_a_trade_that_is_told_once_more_when_its_market_is_dropped_happened_once(open_client, program, data):
+    mine = program.kalshi.yes_key
+    async with open_client() as client, client.stream_trades([mine]) as changes:
+        assert (await anext(changes)).trades == ()
+        newest = trade(mine)
+        data.trades.publish(mine, newest)
+        data.trades.publish_passing(mine, newest)
+        data.trades.publish(mine, trade(mine))  # alike, and another one
+        data.trades.publish(mine, trade(mine, 9))
+        told = 0
+        while changes.view.get(mine) is None or changes.view[mine].id != "t9":
+            update = await anext(changes)
+            told += len(update.trades) + update.conflated
+        assert told == 3
 
 
 async def test_a_stream_of_trades_of_what_nobody_lists_is_not_found(open_client, program):
