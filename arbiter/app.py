@@ -82,7 +82,7 @@ def compose(
     `reflection`: whether the front tells anybody, without a token, which services and messages there are. `wanted`: which markets of a
     venue are followed; of one that it does not name all are.
     """
-    data = market_feed.MarketData()
+    data = market_feed.MarketData(fresh_seconds=fresh_seconds)
     account_changes: Topic[UserId, accounts.AccountChanged] = Topic("accounts")
     position_changes: Topic[tuple[UserId, OutcomeKey], position_tracker.PositionChanged] = Topic("positions")
     order_changes: Topic[OrderId, paper_desk.OrderChanged] = Topic("orders")
@@ -118,7 +118,7 @@ def compose(
 
     scanner = Child(
         "arb_scanner",
-        lambda: arb_scanner.ArbScanner(pairs, data, opportunities, environment, fresh_seconds),
+        lambda: arb_scanner.ArbScanner(pairs, data, opportunities, environment),
         mailbox=Conflate(arb_scanner.mailbox_key),
     )
     strategies = Group("strategies", [scanner], exhausted="park")

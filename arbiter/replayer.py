@@ -123,11 +123,11 @@ async def _play(source: _Source, clock: StandingClock, write: Write) -> Summary:
         trio.current_time,
         Random(SEED),  # noqa: S311 repeatable on purpose
     )
-    data, summary = MarketData(), Summary()
+    data, summary = MarketData(fresh_seconds=source.fresh_seconds), Summary()
     opportunities: Topic[OpportunityId, OpportunityChanged] = Topic("opportunities")
     scanner = Child(
         "arb_scanner",
-        lambda: ArbScanner(source.pairs, data, opportunities, environment, source.fresh_seconds),
+        lambda: ArbScanner(source.pairs, data, opportunities, environment),
         mailbox=Conflate(mailbox_key),
     )
 

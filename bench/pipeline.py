@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from arbiter.actors.arb_scanner import ArbScanner, GetScanStatistics, OpportunityChanged, ScanStatistics, mailbox_key
-from arbiter.actors.market_feed import FRESH_SECONDS, BookUpdated, MarketData, MarketFeed
+from arbiter.actors.market_feed import BookUpdated, MarketData, MarketFeed
 from arbiter.domain.ids import KALSHI, POLYMARKET, OpportunityId
 from arbiter.domain.market import Market
 from arbiter.runtime import Child, Conflate, Environment, Group, Supervisor, Topic
@@ -162,7 +162,7 @@ class Pipeline:
         opportunities: Topic[OpportunityId, OpportunityChanged] = Topic("opportunities")
 
         def scanner() -> TimedScanner:
-            made = TimedScanner(traffic.pairs, self.data, opportunities, self._environment, FRESH_SECONDS)
+            made = TimedScanner(traffic.pairs, self.data, opportunities, self._environment)
             made.decided = decided
             return made
 

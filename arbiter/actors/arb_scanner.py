@@ -101,12 +101,10 @@ class ArbScanner(Actor[Messages]):
         data: MarketData,
         opportunities: Topic[OpportunityId, OpportunityChanged],
         environment: Environment,
-        fresh_seconds: float,
     ) -> None:
         self._data = data
         self._opportunities = opportunities
         self._environment = environment
-        self._fresh_seconds = fresh_seconds
         self._index: dict[OutcomeKey, list[_Hedge]] = {}
         self._connected: dict[LineKey, bool] = {}
         self._open: dict[OpportunityId, _Hedge] = {}
@@ -209,13 +207,13 @@ class ArbScanner(Actor[Messages]):
 
     def _find(self, first: BookUpdated, second: BookUpdated, now: float) -> Opportunity | Rejected | None:
         """The whole search; None while a market is not known."""
-        data, limit = self._data, self._fresh_seconds
+        data = self._data
         market_a, market_b = data.markets.get(first.outcome.market_key), data.markets.get(second.outcome.market_key)
         if market_a is None or market_b is None:
             return None
         return find(
-            Offer(first.outcome, market_a, first.best_bid, first.asks, data.fresh(first, now, limit)),
-            Offer(second.outcome, market_b, second.best_bid, second.asks, data.fresh(second, now, limit)),
+            Offer(first.outcome, market_a, first.best_bid, first.asks, data.fresh(first, now)),
+            Offer(second.outcome, market_b, second.best_bid, second.asks, data.fresh(second, now)),
         )
 
     def _tell(self, hedge: _Hedge, found: Opportunity, ages: tuple[int, int], now: float) -> None:

@@ -86,15 +86,22 @@ class MarketData:
     trades: Topic[OutcomeKey, PublicTrade] = field(default_factory=lambda: Topic("trades"))
     """The newest public trade of each outcome."""
     tickers: Topic[MarketKey, Ticker] = field(default_factory=lambda: Topic("tickers"))
+    fresh_seconds: float = FRESH_SECONDS
+    """For how long a proof counts, for everybody who asks here. Only a recording that was sampled more seldom has another."""
 
-    def fresh(self, book: BookUpdated, now: float, limit: float = FRESH_SECONDS) -> bool:
+    def fresh(self, book: BookUpdated, now: float) -> bool:
         """Whether this book may be acted on at monotonic second `now`."""
         status = self.status.get((book.outcome.venue, book.line))
         if status is None:
             return False
         proved_at = self.proved_at(book, status)
         return is_fresh(
-            trusted=book.trusted, connected=status.connected, alive_at=status.alive_at, proved_at=proved_at, now=now, limit=limit
+            trusted=book.trusted,
+            connected=status.connected,
+            alive_at=status.alive_at,
+            proved_at=proved_at,
+            now=now,
+            limit=self.fresh_seconds,
         )
 
     def proved_at(self, book: BookUpdated, status: FeedStatus) -> float | None:

@@ -15,7 +15,7 @@ from arbiter.actors.arb_scanner import ArbScanner
 from arbiter.actors.arb_scanner import mailbox_key as scanner_key
 from arbiter.actors.brake import Brake, Latch
 from arbiter.actors.journal import Journal
-from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed, Wanted, everything
+from arbiter.actors.market_feed import MarketData, MarketFeed, Wanted, everything
 from arbiter.actors.paper_desk import PaperDesk
 from arbiter.actors.paper_desk import mailbox_key as desk_key
 from arbiter.actors.position_tracker import GetPositions, PositionTracker
@@ -251,7 +251,7 @@ class Scene:
         self.sessions = DynamicGroup("sessions", session)
         self.scanner = Child(
             "arb_scanner",
-            lambda: ArbScanner((self.pair,), data, self.opportunities, environment, FRESH_SECONDS),
+            lambda: ArbScanner((self.pair,), data, self.opportunities, environment),
             mailbox=Conflate(scanner_key),
         )
 

@@ -1,5 +1,6 @@
 """MarketFeed: folds a venue's events into books, says when one cannot be trusted, and always comes back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -229,6 +230,17 @@ async def test_a_proof_is_as_old_as_what_it_says_and_is_none_of_the_line(autojum
             await trio.sleep(1)
             await tell(lambda listener: listener.proved((scene.yes,), trio.current_time()))
         assert not fresh(scene, scene.yes), "the line has been silent for longer"
+
+
+async def test_a_recording_that_was_sampled_seldom_counts_for_longer_whoever_asks(autojump_clock, scene):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        scene.polymarket.alive = False
+        seldom = replace(scene.data, fresh_seconds=40.0)
+        book = scene.data.books.get(scene.yes)
+        alive_at = scene.data.status.get((POLYMARKET, 0)).alive_at
+        assert [scene.data.fresh(book, alive_at + age) for age in (FRESH_SECONDS, FRESH_SECONDS + 0.1)] == [True, False]
+        assert [seldom.fresh(book, alive_at + age) for age in (40, 40.1)] == [True, False]
 
 
 async def test_proof_of_life_is_passed_on_at_most_once_a_second(autojump_clock, scene, tell):

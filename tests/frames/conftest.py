@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from trio.testing import MockClock
 
 from arbiter.actors.arb_scanner import ArbScanner, OpportunityChanged, mailbox_key
-from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed
+from arbiter.actors.market_feed import MarketData, MarketFeed
 from arbiter.domain.ids import OpportunityId
 from arbiter.frames.file import FrameWriter
 from arbiter.frames.lines import Header
@@ -63,7 +63,7 @@ async def record_live(path: Path, seconds: float, *, events: int = 6, seed: int 
             ]
             scanner = Child(
                 "arb_scanner",
-                lambda: ArbScanner(world.pairs, data, opportunities, environment, FRESH_SECONDS),
+                lambda: ArbScanner(world.pairs, data, opportunities, environment),
                 mailbox=Conflate(mailbox_key),
             )
             feeds = [Child(f"{venue.name}_feed", lambda venue=venue: MarketFeed(venue, data, environment)) for venue in venues]

@@ -12,7 +12,7 @@ from backports import zstd
 from trio.testing import MockClock
 
 from arbiter.actors.arb_scanner import ArbScanner, OpportunityChanged, mailbox_key
-from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed
+from arbiter.actors.market_feed import MarketData, MarketFeed
 from arbiter.domain.ids import OpportunityId
 from arbiter.frames.file import FramesFile
 from arbiter.frames.lines import Closed, Exchange, Opened, Received, Sent
@@ -145,9 +145,7 @@ async def look_on(path: Path, speed: int) -> tuple[list[OpportunityChanged], lis
     venues = frames.venues(environment)
     data, opportunities = MarketData(), Topic[OpportunityId, OpportunityChanged]("opportunities")
     changes: list[OpportunityChanged] = []
-    scanner = Child(
-        "arb_scanner", lambda: ArbScanner(frames.pairs, data, opportunities, environment, FRESH_SECONDS), mailbox=Conflate(mailbox_key)
-    )
+    scanner = Child("arb_scanner", lambda: ArbScanner(frames.pairs, data, opportunities, environment), mailbox=Conflate(mailbox_key))
     feeds = [Child(venue.name, lambda venue=venue: MarketFeed(venue, data, environment)) for venue in venues]
     async with trio.open_nursery() as nursery:
         with opportunities.deliver_to(changes.append):

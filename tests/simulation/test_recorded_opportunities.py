@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from arbiter.actors.arb_scanner import ArbScanner, OpportunityChanged, mailbox_key
-from arbiter.actors.market_feed import FRESH_SECONDS, MarketData, MarketFeed
+from arbiter.actors.market_feed import MarketData, MarketFeed
 from arbiter.domain.ids import OpportunityId
 from arbiter.runtime import Child, Conflate, Environment, Group, Supervisor, Topic
 from arbiter.sandbox.convert import convert_worldcup
@@ -151,7 +151,7 @@ async def lives_by_program(recording: Recording) -> tuple[list[Life], dict[str, 
         kalshi = Kalshi(kalshi_hosts, KalshiSigner(KEY_ID, private), network, environment)
         scanner = Child(
             "scanner",
-            lambda: ArbScanner(recording.pairs, data, opportunities, environment, FRESH_SECONDS),
+            lambda: ArbScanner(recording.pairs, data, opportunities, environment),
             mailbox=Conflate(mailbox_key),
         )
         feeds = [Child(venue.name, lambda venue=venue: MarketFeed(venue, data, environment)) for venue in (polymarket, kalshi)]
