@@ -41,15 +41,16 @@ class VenueUnavailable(ArbiterError):
 
 
 class VenueRejected(ArbiterError):
-    """Never retry: the venue understood the request and refused it."""
+    """Never retry: the venue understood the request and refused it. `status` is HTTP's, 0 where it did not come so."""
 
     reason = "VENUE_REJECTED"
 
-    def __init__(self, venue: str, problem: str, code: str = "") -> None:
+    def __init__(self, venue: str, problem: str, code: str = "", status: int = 0) -> None:
         super().__init__(f"{venue} refused: {problem}" + (f" ({code})" if code else ""))
         self.venue = venue
         self.problem = problem
         self.code = code
+        self.status = status
 
 
 class OrderUncertain(ArbiterError):

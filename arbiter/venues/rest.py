@@ -217,7 +217,7 @@ class RestClient:
         raise VenueUnavailable(self._venue, f"HTTP {answer.status}: {refusal.text}", wish, refusal.code)
 
     def _raise_rejected(self, answer: Answer, refusal: Refusal) -> NoReturn:
-        raise VenueRejected(self._venue, f"HTTP {answer.status}: {refusal.text}", refusal.code or str(answer.status))
+        raise VenueRejected(self._venue, f"HTTP {answer.status}: {refusal.text}", refusal.code or str(answer.status), answer.status)
 
     def _decode(self, answer: Answer, path: str, type_: type[T]) -> T:
         try:
