@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,6 +154,11 @@ def test_bytes_that_are_no_json_are_unreadable():
     for body in (b"", b"<html>", b"\xff", b"[" * 100_000):
         with pytest.raises(UnreadableAnswer):
             order_answers.placed(body, order())
+
+
+def test_an_answer_may_come_as_the_client_hands_it_on_undecoded():
+    raw = msgspec.json.decode(json.dumps(answer("10.00", "0.00")).encode(), type=msgspec.Raw)
+    assert order_answers.placed(raw, order()).standing is Standing.EXECUTED
 
 
 # -- batches --

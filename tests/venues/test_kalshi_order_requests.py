@@ -293,6 +293,7 @@ def test_a_decrease_is_by_or_to_and_never_both():
     assert refusal(order_requests.decrease, "o-1", THERE).field == "reduce_by"
     assert refusal(order_requests.decrease, "o-1", THERE, by=ONE, to=ONE).field == "reduce_by"
     assert refusal(order_requests.decrease, "o-1", THERE, by=ZERO).field == "reduce_by"
+    assert refusal(order_requests.decrease, "o-1", THERE, by=Micros(1_005_000)).field == "reduce_by"
     assert refusal(order_requests.decrease, "o-1", THERE, to=Micros(-10_000)).field == "reduce_to"
 
 

@@ -125,6 +125,8 @@ async def test_an_order_is_done_refused_or_not_known_and_never_sent_twice(autoju
     assert type(result) is expected
     assert text in str(result)
     assert len(venue.requests) == 1
+    if isinstance(result, VenueRejected):
+        assert answer.startswith(b"HTTP/1.1 %d " % result.status)
 
 
 async def test_an_order_that_finds_no_connection_was_not_sent(autojump_clock: MockClock) -> None:

@@ -137,13 +137,13 @@ class Fields:
         raise UnreadableAnswer(name, "neither true nor false")
 
     def moment_ms(self, *names: str) -> int:
-        """RFC 3339 text as UTC ms; 0 where there is none that can be read: no order hangs on it."""
+        """RFC 3339 text as UTC ms (without a zone it is UTC); 0 where there is none that can be read: no order hangs on it."""
         value = self._first(names)[1]
         found = moment(value) if isinstance(value, str) else None
         if found is None:
             return 0
         try:
-            return (found.replace(tzinfo=found.tzinfo or UTC) - _EPOCH) // _MS
+            return max(0, (found.replace(tzinfo=found.tzinfo or UTC) - _EPOCH) // _MS)
         except OverflowError:
             return 0
 
