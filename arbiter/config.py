@@ -179,12 +179,17 @@ def _require_ids(text: str, origin: str) -> None:
             )
 
 
-def _require_names(text: str, origin: str) -> None:
+def _require_series(text: str, origin: str) -> None:
     for each in listed(text):
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", each, re.ASCII):
-            raise ConfigError(
-                f"polymarket_tags or kalshi_series (from {origin}) has {each!r}, which is no name of one", "list them, with commas between"
-            )
+            raise ConfigError(f"kalshi_series (from {origin}) has {each!r}, which is no series' ticker", "list them, with commas between")
+
+
+def _require_tags(text: str, origin: str) -> None:
+    """Numbers alone: whether the venue knows a tag by its name is not documented, and what it passed over would follow everything."""
+    for each in listed(text):
+        if not re.fullmatch(r"[0-9]{1,16}", each):
+            raise ConfigError(f"polymarket_tags (from {origin}) has {each!r}, which is no tag's number", "Gamma's /tags lists them by name")
 
 
 def listed(text: str) -> list[str]:
@@ -196,8 +201,8 @@ CHECKS: dict[str, Callable[[str, str], None]] = {
     "telegram_bot_token": _require_bot_token,
     "telegram_api_url": _require_api_url,
     "telegram_allowed_users": _require_ids,
-    "polymarket_tags": _require_names,
-    "kalshi_series": _require_names,
+    "polymarket_tags": _require_tags,
+    "kalshi_series": _require_series,
 }
 """What a type cannot say of a value; each is called with it and its origin, and raises ConfigError."""
 

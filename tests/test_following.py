@@ -26,9 +26,9 @@ def test_by_default_the_first_five_thousand_markets_of_each_venue_are_followed()
 
 
 def test_tags_and_series_are_each_venues_own_and_the_end_moves_with_the_clock():
-    settings = Settings(polymarket_tags="sports, 100639", kalshi_series="KXNBA", markets_limit=7, markets_close_within_days=30)
+    settings = Settings(polymarket_tags="64, 100639", kalshi_series="KXNBA", markets_limit=7, markets_close_within_days=30)
     wanted = wanted_markets(settings)
-    assert wanted[POLYMARKET](NOW) == Selection(series=("sports", "100639"), limit=7, closes_before=NOW + timedelta(days=30))
+    assert wanted[POLYMARKET](NOW) == Selection(series=("64", "100639"), limit=7, closes_before=NOW + timedelta(days=30))
     later = NOW + timedelta(days=2)
     assert wanted[KALSHI](later) == Selection(series=("KXNBA",), limit=7, closes_before=NOW + timedelta(days=32))
 
@@ -51,7 +51,7 @@ def test_tickers_can_be_left_out_and_nothing_else():
         ("markets_close_within_days", "-1"),
         ("kalshi_member", "friend"),
         ("kalshi_tickers", "perhaps"),
-        ("polymarket_tags", "sports,two words"),
+        ("polymarket_tags", "100639,sports"),
         ("kalshi_series", "KX/../x"),
     ],
 )
