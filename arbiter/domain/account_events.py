@@ -165,3 +165,27 @@ def seen_from(told: Directed, outcome: OutcomeKey, payout: Micros = ONE) -> Dire
     if isinstance(changed, FillTold) and changed.position_after is not None:
         return msgspec.structs.replace(changed, position_after=Micros(-changed.position_after))
     return changed
+
+
+def netted(fill: FillTold, complement: OutcomeKey, payout: Micros = ONE) -> tuple[FillTold, ...]:
+    """A fill at a venue that nets, as what it did to holdings: first the sale of what was held, then the purchase of the rest.
+
+    Buying 10 YES with 4 NO held sells those and buys 6; selling YES that is not held buys NO. `complement` is the market's
+    other outcome than the fill's. The parts share the trade's id and its fee, which adds up. As it is without `position_after`.
+    """
+    if fill.position_after is None:
+        return (fill,)
+    buys = fill.side is Side.BUY
+    before = fill.position_after - fill.size if buys else fill.position_after + fill.size
+    closed = min(fill.size, max(0, -before if buys else before))
+    parts = _split(fill, closed)
+    closing, opening = (complement, fill.outcome) if buys else (fill.outcome, complement)
+    return tuple(seen_from(part, outcome, payout) for part, outcome in zip(parts, (closing, opening), strict=True) if part.size)
+
+
+def _split(fill: FillTold, first: int) -> tuple[FillTold, FillTold]:
+    share = None if fill.fee is None else Micros(fill.fee * first // fill.size)
+    rest = None if fill.fee is None or share is None else Micros(fill.fee - share)
+    between = fill.position_after if first == fill.size else Micros(0)
+    replace = msgspec.structs.replace
+    return replace(fill, size=Micros(first), fee=share, position_after=between), replace(fill, size=Micros(fill.size - first), fee=rest)

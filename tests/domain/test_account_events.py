@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.domain.account_events import FillTold, OrderTold, Standing, seen_from
+from arbiter.domain.account_events import FillTold, OrderTold, Standing, netted, seen_from
 from arbiter.domain.book import Side
 from arbiter.domain.ids import KALSHI, MarketId, OutcomeId, OutcomeKey
 from arbiter.domain.money import MICRO, ONE, ZERO, Micros
@@ -54,3 +54,44 @@ def test_cash_that_does_not_come_out_even_is_rounded_against_us():
     assert fill(**odd, side=Side.BUY).cash == 3_334
     assert fill(**odd, side=Side.SELL).cash == 3_333
     assert fill(side=Side.BUY).cash == 530_000
+
+
+# -- netting --
+
+
+def held(size, side, price, after, fee=None):
+    told = fill(size=Micros(size * MICRO), side=side, price=Micros(price), position_after=Micros(after * MICRO), fee=fee)
+    return [(each.outcome.outcome, each.side, each.size // MICRO, each.price, each.fee) for each in netted(told, NO)]
+
+
+def test_buying_yes_with_no_held_sells_that_first():
+    assert held(10, Side.BUY, 530_000, after=6, fee=Micros(101)) == [("no", Side.SELL, 4, 470_000, 40), ("yes", Side.BUY, 6, 530_000, 61)]
+
+
+def test_selling_more_yes_than_is_held_buys_no():
+    assert held(10, Side.SELL, 530_000, after=-7) == [("yes", Side.SELL, 3, 530_000, None), ("no", Side.BUY, 7, 470_000, None)]
+
+
+def test_a_fill_that_only_opens_or_only_closes_stays_one():
+    assert held(10, Side.BUY, 530_000, after=12, fee=Micros(9)) == [("yes", Side.BUY, 10, 530_000, 9)]
+    assert held(10, Side.SELL, 530_000, after=0, fee=Micros(9)) == [("yes", Side.SELL, 10, 530_000, 9)]
+    assert held(10, Side.SELL, 530_000, after=-10) == [("no", Side.BUY, 10, 470_000, None)]
+    assert netted(fill(), NO) == (fill(),), "where no position is told nothing is known of netting"
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(1, 10**9), st.sampled_from(Side), st.integers(0, ONE), st.integers(0, 10**7))
+def test_netting_loses_nothing_and_never_sells_what_is_not_held(before, size, side, price, fee):
+    after = before + size if side is Side.BUY else before - size
+    told = fill(size=Micros(size), side=side, price=Micros(price), fee=Micros(fee), position_after=Micros(after))
+    holdings = {YES: max(0, before), NO: max(0, -before)}
+    parts = netted(told, NO)
+    for part in parts:
+        holdings[part.outcome] += part.size if part.side is Side.BUY else -part.size
+        assert min(holdings.values()) >= 0
+        assert holdings[part.outcome] == max(0, part.position_after)
+    assert holdings == {YES: max(0, after), NO: max(0, -after)}
+    assert (sum(part.size for part in parts), sum(part.fee for part in parts)) == (size, fee)
+    # each pair that netting closed pays 1, so that the money is the same as that of the whole trade
+    flow = sum((-1 if part.side is Side.BUY else 1) * part.price * part.size for part in parts)
+    pairs = sum(part.size for part in parts if part.outcome == NO) * (1 if side is Side.BUY else -1)
+    assert flow == (-1 if side is Side.BUY else 1) * price * size + ONE * pairs
