@@ -1,4 +1,4 @@
-"""What a venue's market data costs, and how soon it is whole again.
+"""What a venue's market data costs, how soon it is whole again, and what an order costs to sign.
 
     ./just bench venues [--quick] [--only NAME]
 
@@ -9,6 +9,7 @@ Each part is a file of its own, `venues_NAME.py`, whose `measure(quick=...)` ret
   another process, on loopback.
 - `polymarket`: a `price_change` frame beyond its decoding, and the memory of a followed token.
 - `kalshi`: an `orderbook_delta` frame beyond its decoding.
+- `signing`: a Polymarket order, from price and size to a signed request, beside eth-account.
 """
 
 import argparse
@@ -17,10 +18,15 @@ from typing import Any
 
 import structlog
 
-from bench import venues_kalshi, venues_polymarket, venues_reconnect
+from bench import venues_kalshi, venues_polymarket, venues_reconnect, venues_signing
 from bench.report import finish
 
-PARTS: dict[str, ModuleType] = {"polymarket": venues_polymarket, "kalshi": venues_kalshi, "reconnect": venues_reconnect}
+PARTS: dict[str, ModuleType] = {
+    "polymarket": venues_polymarket,
+    "kalshi": venues_kalshi,
+    "signing": venues_signing,
+    "reconnect": venues_reconnect,
+}
 
 
 def main() -> None:
