@@ -86,6 +86,20 @@ async def test_a_feed_that_crashes_twice_with_its_streams_in_flight_has_one_stre
         assert network.open == set()
 
 
+@pytest.mark.parametrize("name", [KALSHI, POLYMARKET])
+async def test_who_asks_while_there_is_a_stream_uses_its_connections(autojump_clock, stage, name):
+    async with counted(stage) as network:
+        venue, market = make(stage, name), getattr(stage.world, name)[0]
+        follower = await stage.follow(venue, [market])
+        before = network.dialled
+        for _ in range(10):
+            assert (await venue.market(market.key.market)).key == market.key
+            assert await venue.resolution(market) is None
+            assert len(await venue.public_trades(market, 0, 5)) <= 5
+        assert network.dialled <= before + 1
+        assert follower.lost == []
+
+
 class Crash:
     """A bug in the keeper: it raises at the next change when it is `due`."""
 

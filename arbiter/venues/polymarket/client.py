@@ -6,7 +6,7 @@ and `frames` writes into the books; `repairs` has wrong books come anew, `proofs
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import NoReturn
 
 import trio
@@ -63,6 +63,8 @@ class Polymarket:
         self._counters = Counters(self.name, surroundings)
         tables = {hosts.gamma_url: GAMMA, hosts.data: DATA, hosts.clob_url: CLOB}
         self._limiters = {url: Limiter(self.name, table, surroundings) for url, table in tables.items()}
+        self._open: dict[str, RestClient] = {}
+        """The stream's clients by their hosts, for as long as there is one: who asks meanwhile need not connect anew."""
 
     def statistics(self) -> dict[str, int]:
         return self._counters.statistics()
@@ -72,6 +74,26 @@ class Polymarket:
         limiter = self._limiters[base_url]
         return RestClient(self.name, base_url, self._network, self._surroundings, limiter=limiter, tally=self._counters)
 
+    @asynccontextmanager
+    async def _asking(self, base_url: str) -> AsyncIterator[RestClient]:
+        """The stream's client, or one for the block."""
+        if base_url in self._open:
+            yield self._open[base_url]
+        else:
+            async with self.rest(base_url) as client:
+                yield client
+
+    @asynccontextmanager
+    async def _kept_open(self) -> AsyncIterator[None]:
+        """Clients of all hosts, for who asks within the block."""
+        async with AsyncExitStack() as stack:
+            try:
+                for url in self._limiters:
+                    self._open[url] = await stack.enter_async_context(self.rest(url))
+                yield
+            finally:
+                self._open.clear()
+
     # -- what is listed --
 
     async def catalogue(self, selection: Selection) -> AsyncGenerator[CataloguePage]:
@@ -80,7 +102,7 @@ class Polymarket:
                 yield page
 
     async def market(self, market: MarketId) -> Market:
-        async with self.rest(self._hosts.gamma_url) as gamma:
+        async with self._asking(self._hosts.gamma_url) as gamma:
             return await read_one(gamma, market)
 
     # -- what happened --
@@ -89,7 +111,7 @@ class Polymarket:
         """The takers' side of each trade; the Data API's times are whole seconds."""
         found: list[PublicTrade] = []
         cursor = ""
-        async with self.rest(self._hosts.data) as rest:
+        async with self._asking(self._hosts.data) as rest:
             data = DataApi(rest)
             while len(found) < limit:
                 page = await data.trades(markets=[market.key.market], taker_only=True, start=since_ms // 1000, limit=limit, cursor=cursor)
@@ -105,7 +127,7 @@ class Polymarket:
 
     @asynccontextmanager
     async def _resolutions(self) -> AsyncIterator[Resolutions]:
-        async with self.rest(self._hosts.data) as data, self.rest(self._hosts.clob_url) as clob:
+        async with self._asking(self._hosts.data) as data, self._asking(self._hosts.clob_url) as clob:
             yield Resolutions(DataApi(data), clob, self.market)
 
     # -- the stream --
@@ -113,7 +135,8 @@ class Polymarket:
     async def stream(self, follow: FollowList, listener: Listener) -> NoReturn:
         pace, counters = self._pace, self._counters
         alarms = HashAlarms(counters, pace.compared_at_once)
-        async with self.rest(self._hosts.clob_url) as clob, trio.open_nursery() as nursery:
+        async with self._kept_open(), trio.open_nursery() as nursery:
+            clob = self._open[self._hosts.clob_url]
             shared = Shared(self._hosts.ws_url, self._network, self._surroundings, pace, counters, listener, alarms.on_wrong_hash)
             lines = Lines(shared, nursery)
             proofs = Proofs(clob, listener, self._surroundings, pace, counters, lines.tokens)
