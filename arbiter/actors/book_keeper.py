@@ -3,16 +3,17 @@
 Plain calls, nothing waits. What is to be followed, and for how long, the feed decides (`market_feed.py`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, assert_never, cast
 
 import msgspec
 import structlog
 
-from arbiter.actors.market_data import BookUpdated, FeedStatus, LineKey, MarketData
+from arbiter.actors.market_data import BookUpdated, EventKey, FeedStatus, LineKey, MarketData
+from arbiter.actors.seldom import Seldom
 from arbiter.domain.book import Book, PublicTrade
 from arbiter.domain.ids import MarketId, MarketKey, OutcomeKey
-from arbiter.domain.market import Market, MarketStatus
+from arbiter.domain.market import Event, Market, MarketStatus
 from arbiter.domain.market_events import (
     BooksInvalid,
     Connected,
@@ -83,9 +84,12 @@ class BookKeeper:
         self._data = data
         self._monotonic = environment.monotonic
         self._log = structlog.get_logger(venue=venue.name)
+        self._seldom = Seldom(environment.monotonic)
         self._markets: dict[MarketKey, Market] = {}
         self._books: dict[OutcomeKey, _KeptBook] = {}
         self._lines: dict[int, _Line] = {}
+        self._events: dict[EventKey, None] = {}
+        """Those that are retained."""
         self.crossings = 0
         """How often a book became crossed."""
         self.on_listed: Callable[[MarketId], None] = lambda _market: None
@@ -113,6 +117,21 @@ class BookKeeper:
         if market is not None:
             self._data.markets.publish_passing(key, market)
             _end(self._data.tickers, key)
+
+    def put_event(self, event: Event) -> None:
+        """The catalogue has it so."""
+        key = (event.venue, event.id)
+        self._events[key] = None
+        if self._data.events.get(key) != event:
+            self._data.events.publish(key, event)
+
+    def forget_events(self, listed: Container[EventKey]) -> None:
+        """Those that are not listed, and of which no market is remembered."""
+        for key in [key for key in self._events if key not in listed]:
+            event = self._data.events.get(key)
+            if event is None or not any(MarketKey(event.venue, market) in self._markets for market in event.markets):
+                del self._events[key]
+                _end(self._data.events, key)
 
     def follow(self, market: Market) -> Followed:
         """Its books, to be kept from now on."""
@@ -198,8 +217,8 @@ class BookKeeper:
                 line.tell(connected=False, problem=reason)
             case BooksInvalid(reason, outcomes):
                 count = self._distrust(outcomes)
-                if count:
-                    self._log.info("books invalid", count=count, reason=reason)
+                if count and (times := self._seldom.due("books invalid")):
+                    self._log.info("books invalid", count=count, reason=reason, times=times)
             case PublicTrade():
                 self._trade(event)
             case Ticker():

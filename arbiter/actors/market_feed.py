@@ -4,9 +4,10 @@ The connector keeps the books current and reconnects by itself; what it tells go
 is a state of its feed, not a crash: books are published as invalid, and the feed goes on for as long as it lives.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from itertools import islice
 from typing import assert_never
 
 import msgspec
@@ -14,6 +15,7 @@ import trio
 
 from arbiter.actors.book_keeper import BookKeeper
 from arbiter.actors.market_data import FRESH_SECONDS, BookUpdated, EventKey, FeedStatus, LineKey, MarketData
+from arbiter.actors.seldom import Seldom
 from arbiter.domain.ids import MarketId, MarketKey
 from arbiter.domain.market import Market, MarketStatus
 from arbiter.domain.market_events import MarketResolved
@@ -43,8 +45,13 @@ SETTLED_SECONDS = 10.0
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 30.0
 SEARCH_LIMIT = 200
+MARKETS_AT_ONCE = 200
+"""Looked at without a pause: about a millisecond."""
 LISTED_CAPACITY = 1_000
 """Markets that were announced and not read yet; what is beyond comes with the next catalogue."""
+LISTED_AT_ONCE = 20
+LISTED_SECONDS = 0.05
+"""The pause after them, for each."""
 RESOLUTION_SECONDS = 30.0
 RESOLUTIONS_AT_ONCE = 20
 """Ended markets of which the outcome is asked each time."""
@@ -81,7 +88,10 @@ class MarketFeed(Actor[Messages]):
         self._keeper.on_listed = self._on_listed
         self._follow = FollowList()
         self._first_page = trio.Event()
-        self._listed, self._to_read = trio.open_memory_channel[MarketId](LISTED_CAPACITY)
+        self._seldom = Seldom(environment.monotonic)
+        self._listed: dict[MarketId, None] = {}
+        """Announced markets that are to be read."""
+        self._to_read = trio.Event()
         self._asked: dict[MarketKey, None] = {}
         """Markets past their end without a final outcome, the one asked longest ago first."""
 
@@ -126,7 +136,11 @@ class MarketFeed(Actor[Messages]):
 
     def _lose(self, error: Exception) -> None:
         self._keeper.lose_all(str(error))
-        self.context.log.warning("feed lost", venue=self._venue.name, problem=str(error))
+        self._warn("feed lost", error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        if times := self._seldom.due(what):
+            self.context.log.warning(what, venue=self._venue.name, problem=str(error), times=times)
 
     def _retry_delay(self, failures: int) -> float:
         longest = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures, 20))
@@ -142,7 +156,7 @@ class MarketFeed(Actor[Messages]):
             except (VenueUnavailable, VenueRejected) as error:
                 failures += 1
                 if self._first_page.is_set():
-                    self.context.log.warning("catalogue not read", venue=self._venue.name, problem=str(error))
+                    self._warn("catalogue not read", error)
                 else:
                     self._lose(error)
                 await trio.sleep(self._retry_delay(failures))
@@ -152,6 +166,7 @@ class MarketFeed(Actor[Messages]):
 
     async def _read_catalogue(self) -> None:
         listed: set[MarketKey] = set()
+        events: set[EventKey] = set()
         with trio.move_on_after(CATALOGUE_SECONDS) as scope:
             async with aclosing(self._venue.catalogue(self._selection)) as pages:
                 async for page in pages:
@@ -159,62 +174,90 @@ class MarketFeed(Actor[Messages]):
                         listed.add(market.key)
                         self._keeper.put_market(market)
                     for event in page.events:
-                        if self._data.events.get((event.venue, event.id)) != event:
-                            self._data.events.publish((event.venue, event.id), event)
+                        events.add((event.venue, event.id))
+                        self._keeper.put_event(event)
                     self._follow_new(page.markets)
                     self._first_page.set()
         if scope.cancelled_caught:
             raise VenueUnavailable(self._venue.name, f"the catalogue took longer than {CATALOGUE_SECONDS:g} s")
-        self._end_unlisted(listed)
-        self._choose()
+        await self._end_unlisted(listed)
+        await self._choose()
+        self._keeper.forget_events(events)
         self._first_page.set()
 
-    def _end_unlisted(self, listed: set[MarketKey]) -> None:
+    async def _end_unlisted(self, listed: set[MarketKey]) -> None:
         """What an open catalogue leaves out is over; a later one that has it again says otherwise."""
-        for key, market in tuple(self._keeper.markets.items()):
+        async for key, market in self._all():
             if key not in listed and market.status not in _ENDED:
                 self._keeper.put_market(msgspec.structs.replace(market, status=MarketStatus.CLOSED))
+
+    async def _all(self) -> AsyncIterator[tuple[MarketKey, Market]]:
+        """Each market as it is by then; with pauses, since there may be tens of thousands."""
+        for number, key in enumerate(tuple(self._keeper.markets)):
+            if number % MARKETS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            market = self._keeper.markets.get(key)
+            if market is not None:
+                yield key, market
 
     def _follow_new(self, markets: Iterable[Market]) -> None:
         """Books come while the rest of the catalogue is still being read."""
         known = self._follow.markets
         self._follow.add(self._keeper.follow(each) for each in markets if each.status not in _ENDED and each.key not in known)
 
-    def _choose(self) -> None:
+    async def _choose(self) -> None:
         """Follow what is not over, stop following what is, forget what was over long ago; ask how what is past its end came out."""
-        before, now = self._follow.markets, {}
         at = datetime.fromtimestamp(self._environment.unix_ms() / 1000, UTC)
         ended: list[MarketKey] = []
-        for key, market in self._keeper.markets.items():
+        others: list[MarketKey] = []
+        async for key, market in self._all():
             if not _is_settled(market) and (market.status in _ENDED or (market.closes_at is not None and market.closes_at < at)):
                 self._asked.setdefault(key)
             if market.status in _ENDED:
                 ended.append(key)
-            else:
-                known = before.get(key)
-                now[key] = known if known is not None and known.market is market else self._keeper.follow(market)
-        for key in before.keys() - now.keys():
-            self._keeper.unfollow(before[key].market)
+            followed = self._follow.markets.get(key)
+            if (followed is not None) == (market.status in _ENDED) or (followed is not None and followed.market is not market):
+                others.append(key)
+        self._change_followed(others)
         for key in ended[:-MOST_ENDED]:
             self._keeper.forget_market(key)
-        if now != before:
-            self._follow.set(now.values())
+            self._asked.pop(key, None)
+
+    def _change_followed(self, keys: Iterable[MarketKey]) -> None:
+        """Each as it is wanted now: it may have changed again meanwhile."""
+        known = self._follow.markets
+        markets = {key: market for key in keys if (market := self._keeper.markets.get(key)) is not None}
+        dropped = [key for key, market in markets.items() if market.status in _ENDED and key in known]
+        for key in dropped:
+            self._keeper.unfollow(known[key].market)
+        self._follow.add([self._keeper.follow(each) for each in markets.values() if each.status not in _ENDED], dropped)
 
     # -- announced markets --
 
     def _on_listed(self, market: MarketId) -> None:
-        try:
-            self._listed.send_nowait(market)
-        except trio.WouldBlock:
-            self.context.log.debug("a listed market waits for the next catalogue", venue=self._venue.name)
+        if len(self._listed) < LISTED_CAPACITY:
+            self._listed[market] = None
+            self._to_read.set()
 
     async def _read_listed(self) -> None:
-        async for market in self._to_read:
+        """Some at a time, with a pause: a venue that announces without end must not keep the feed reading."""
+        while True:
+            await self._to_read.wait()
+            some = list(islice(self._listed, LISTED_AT_ONCE))
+            for market in some:
+                del self._listed[market]
+            if not self._listed:
+                self._to_read = trio.Event()
+            await self._read_some(some)
+            await trio.sleep(len(some) * LISTED_SECONDS)
+
+    async def _read_some(self, markets: Iterable[MarketId]) -> None:
+        for market in markets:
             try:
                 self._keeper.put_market(await self._venue.market(market))
             except (VenueUnavailable, VenueRejected, NotFound):
                 continue  # it is too new, or none to be followed; the next catalogue knows
-            self._choose()
+        await self._choose()
 
     # -- outcomes --
 
@@ -222,7 +265,7 @@ class MarketFeed(Actor[Messages]):
         """Streams do not tell every outcome: none does while it is away, and Polymarket's not always."""
         while True:
             await trio.sleep(RESOLUTION_SECONDS)
-            self._choose()
+            await self._choose()
             for key in tuple(self._asked)[:RESOLUTIONS_AT_ONCE]:
                 del self._asked[key]
                 market = self._keeper.markets.get(key)

@@ -3,7 +3,7 @@
 Actors know venues only by this file. Differences between venues are capabilities stated as data.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import datetime
 from random import Random
 from typing import NoReturn, Protocol
@@ -65,29 +65,61 @@ class Followed(msgspec.Struct, frozen=True):
     no: Book
 
 
+MOST_TOUCHED = 1_000
+"""Changes that are remembered at least, so that who follows need not look through all markets."""
+FollowMark = tuple[int, int]
+
+
 class FollowList:
     """The markets that a feed wants followed. It changes while connections are up: they subscribe to what is new and drop what is gone."""
 
     def __init__(self, followed: Iterable[Followed] = ()) -> None:
         self._followed: dict[MarketKey, Followed] = {each.market.key: each for each in followed}
         self._changed = trio.Event()
+        self._touched: list[MarketKey] = []
+        """What changed since the last `set`, in order."""
+        self._generation = 0
 
     @property
     def markets(self) -> dict[MarketKey, Followed]:
-        """In the order in which they were added. Not to be changed."""
+        """In the order in which they were added. Not to be changed, and another one after the next pause."""
         return self._followed
 
     def set(self, followed: Iterable[Followed]) -> None:
         """What is wanted from now on."""
         self._followed = {each.market.key: each for each in followed}
+        self._begin_anew()
+        self._tell()
+
+    def add(self, followed: Iterable[Followed], dropped: Iterable[MarketKey] = ()) -> None:
+        """These, too, and not those any longer. Takes as long as there are of them, however many are followed."""
+        touched = len(self._touched)
+        for key in dropped:
+            if self._followed.pop(key, None) is not None:
+                self._touched.append(key)
+        for each in followed:
+            self._followed[each.market.key] = each
+            self._touched.append(each.market.key)
+        if len(self._touched) == touched:
+            return
+        if len(self._touched) > max(MOST_TOUCHED, len(self._followed)):
+            self._begin_anew()
+        self._tell()
+
+    def since(self, mark: FollowMark | None) -> tuple[FollowMark, Sequence[MarketKey] | None]:
+        """A mark for the next call, and the markets that were added, dropped or replaced since this one; None: any of them may be."""
+        now = self._generation, len(self._touched)
+        if mark is None or mark[0] != self._generation:
+            return now, None
+        return now, list(dict.fromkeys(self._touched[mark[1] :]))
+
+    def _begin_anew(self) -> None:
+        self._touched.clear()
+        self._generation += 1
+
+    def _tell(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
-
-    def add(self, followed: Iterable[Followed]) -> None:
-        """These, too."""
-        more = {each.market.key: each for each in followed}
-        if more:
-            self.set([*self._followed.values(), *more.values()])
 
     async def changed(self) -> None:
         """Until the next `set` or `add`."""

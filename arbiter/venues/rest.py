@@ -214,6 +214,7 @@ class RestClient:
         wish = answer.wish_ms
         if wish is None and refusal.retry_after_seconds is not None:
             wish = round(refusal.retry_after_seconds * 1000)
+        self._tally.count(BadInput.REFUSED_REQUEST, f"HTTP {answer.status}: {refusal.text}")
         raise VenueUnavailable(self._venue, f"HTTP {answer.status}: {refusal.text}", wish, refusal.code)
 
     def _raise_rejected(self, answer: Answer, refusal: Refusal) -> NoReturn:

@@ -31,6 +31,8 @@ class BadInput(StrEnum):
     """A request whose answer did not come, broke off, or did not end in time."""
     LARGE_ANSWER = "large_answers"
     """An answer beyond the bound, as it came or inflated."""
+    REFUSED_REQUEST = "refused_requests"
+    """An answer that says to try later: too many requests (429), not available (5xx)."""
     UNREADABLE_ANSWER = "unreadable_answers"
     """An answer whose body is HTML, garbage, or not what the API promises."""
 
@@ -58,6 +60,7 @@ class Tally:
         self.bad = dict.fromkeys(BadInput, 0)
         self._monotonic = surroundings.monotonic
         self._logged_at: dict[BadInput, float] = {}
+        self._refused_at = float("-inf")
         self._log = structlog.get_logger(venue=venue)
 
     def unknown(self, name: str) -> None:
@@ -67,9 +70,12 @@ class Tally:
             self._unknown_names[name] = self._unknown_names.get(name, 0) + 1
 
     def refused(self, problem: str) -> None:
-        """Count a subscription that the venue refused, and say which."""
+        """Count a subscription that the venue refused, and say which, at most once a minute."""
         self.refused_subscriptions += 1
-        self._log.warning("subscription refused", problem=problem[:SHOWN_BYTES])
+        now = self._monotonic()
+        if now - self._refused_at >= LOG_SECONDS:
+            self._refused_at = now
+            self._log.warning("subscription refused", problem=problem[:SHOWN_BYTES], count=self.refused_subscriptions)
 
     def malformed(self, frame: bytes, problem: str) -> None:
         """Count a malformed frame."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Iterable
 from datetime import UTC, datetime
 
 import msgspec
+import trio
 
 from arbiter.domain.book import PublicTrade
 from arbiter.domain.ids import KALSHI, MarketId
@@ -32,6 +33,10 @@ from arbiter.venues.tally import Tally
 
 EVENTS_PAGE = 200
 """The most that `/events` gives at once (B5)."""
+MARKETS_AT_ONCE = 100
+"""Handed on together, or a few more: the venue's own pages may hold thousands."""
+READ_AT_ONCE = 25
+"""Markets of one event that are read without a pause: about a millisecond."""
 TRADES_PAGE = 1_000
 _ENDED = (MarketStatus.CLOSED, MarketStatus.RESOLVED)
 NOT_FOUND = "404"
@@ -53,18 +58,21 @@ class Catalogue:
         async for events in self._event_pages(selection):
             markets: list[Market] = []
             groups: list[Event] = []
-            for event in events:
+            for number, event in enumerate(events, 1):
                 found, group = await self._convert(event)
                 wanted = [each for each in found if _wanted(each, selection)]
                 markets += wanted
                 if wanted:
                     groups.append(group)
-            if selection.limit:
-                markets = markets[: selection.limit - count]
-            count += len(markets)
-            yield CataloguePage(tuple(markets), tuple(groups))
-            if selection.limit and count >= selection.limit:
-                return
+                if len(markets) < MARKETS_AT_ONCE and number < len(events):
+                    continue
+                if selection.limit:
+                    markets = markets[: selection.limit - count]
+                count += len(markets)
+                yield CataloguePage(tuple(markets), tuple(groups))
+                if selection.limit and count >= selection.limit:
+                    return
+                markets, groups = [], []
 
     async def market(self, ticker: MarketId) -> Market:
         """See `Venue.market`."""
@@ -141,10 +149,13 @@ class Catalogue:
     # -- one event, one market --
 
     async def _convert(self, event: KalshiEvent) -> tuple[list[Market], Event]:
+        await trio.lowlevel.checkpoint()  # a page of events may hold thousands of markets
         self._fees.learn_event(event)
         series = await self._series_of(event)
         markets = []
-        for raw in event.markets or ():
+        for number, raw in enumerate(event.markets or (), 1):
+            if number % READ_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
             try:
                 market = self._to_market(read_market(raw), event, series)
             except ValueError:

@@ -22,6 +22,7 @@ from arbiter.venues.wire_numbers import UNDECODABLE, price_micros
 
 MOST_LISTED = 1000
 """Markets whose appearance is remembered, so that it is told once although every line hears of it."""
+MOST_EVENTS = wire.MOST_EVENTS
 _prices = wire.PRICES
 _sizes = wire.SIZES
 _decode = wire.decode
@@ -69,6 +70,8 @@ class FrameReader:
         if type(event) is PriceChange:
             self._price_change(event, frame)
         elif isinstance(event, list):
+            if len(event) > MOST_EVENTS:
+                self._odd(wire.Oddity("too_large", f"{len(event)} events"), frame)
             for each in event:
                 self._event(each, frame)
         else:
@@ -81,7 +84,12 @@ class FrameReader:
         tokens, lately = self._tokens, self._lately
         first: Token | None = None
         more: dict[Token, None] | None = None
-        for change in event.price_changes or ():
+        if event.price_changes is None:
+            self._lost_changes(frame)
+            return
+        if len(event.price_changes) > MOST_EVENTS:
+            self._odd(wire.Oddity("too_large", f"{len(event.price_changes)} changes"), frame)
+        for change in event.price_changes:
             token = tokens.get(change.asset_id)
             if token is None or not token.book.trusted:
                 self._passed_over(token)
@@ -276,6 +284,12 @@ class FrameReader:
             raise VenueUnavailable(POLYMARKET, "a malformed frame")
         known = {token.id: token for asset in oddity.assets if (token := self._tokens.get(asset)) is not None}
         self._bad_field(known.values(), ValueError(oddity.problem), frame)
+
+    def _lost_changes(self, frame: bytes) -> None:
+        """Changes that are null are changes that we do not know: the market that they are of has other books than we have."""
+        market = wire.market_without_changes(frame)
+        fallen = [token for token in self._tokens.values() if token.market.market.key.market == market]
+        self._bad_field(fallen, ValueError("null where changes belong"), frame)
 
     def _bad_field(self, tokens: Iterable[Token], error: ValueError, frame: bytes) -> None:
         self._counters.odd("bad_field", str(error), frame)

@@ -1,11 +1,11 @@
 """The lines of one stream: which token goes over which of them, as what is followed changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import trio
 
 from arbiter.domain.ids import MarketKey
-from arbiter.venues.base import Followed, FollowList
+from arbiter.venues.base import Followed, FollowList, FollowMark
 from arbiter.venues.polymarket.line import Line, Shared
 from arbiter.venues.polymarket.tokens import FollowedMarket, Token
 
@@ -37,22 +37,26 @@ class Lines:
 
     async def keep(self, follow: FollowList) -> None:
         """Follow what the list says, until cancelled."""
+        mark: FollowMark | None = None
         while True:
-            self.set(follow.markets)
+            mark, keys = follow.since(mark)
+            self.set(follow.markets, (*self._markets, *follow.markets) if keys is None else keys)
             await follow.changed()
 
-    def set(self, wanted: dict[MarketKey, Followed]) -> None:
-        """Drop what is gone first: it makes room for what is new."""
+    def set(self, wanted: dict[MarketKey, Followed], keys: Iterable[MarketKey]) -> None:
+        """Where these markets are concerned. Drop what is gone first: it makes room for what is new."""
         touched: dict[Line, bool] = {}
-        for key, known in tuple(self._markets.items()):
-            followed = wanted.get(key)
-            if followed is None or not known.keeps(followed):
+        new: dict[MarketKey, Followed] = {}
+        for key in keys:
+            known, followed = self._markets.get(key), wanted.get(key)
+            if known is not None and (followed is None or not known.keeps(followed)):
                 self._drop(key, touched)
-            else:
+            elif known is not None and followed is not None:
                 known.market = followed.market
-        for key, followed in wanted.items():
-            if key not in self._markets:
-                self._add(key, followed, touched)
+            if followed is not None and key not in self._markets:
+                new[key] = followed
+        for key, followed in new.items():
+            self._add(key, followed, touched)
         for line, more in touched.items():
             if line.tokens:
                 line.changed(more=more)

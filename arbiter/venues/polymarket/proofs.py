@@ -18,7 +18,7 @@ from arbiter.venues.base import Listener, Surroundings
 from arbiter.venues.polymarket.counters import Counters
 from arbiter.venues.polymarket.hosts import PolymarketPace
 from arbiter.venues.polymarket.tokens import Token
-from arbiter.venues.polymarket.wire import BookObject, levels_of, milliseconds
+from arbiter.venues.polymarket.wire import BookObject, levels_of, milliseconds, read_book
 from arbiter.venues.rest import RestClient
 from arbiter.venues.wire_numbers import UNDECODABLE
 
@@ -28,8 +28,6 @@ AT_ONCE = 4
 MOST_REFUSED = 1000
 REFUSED_SECONDS = 2.0
 """After an answer that was none."""
-
-_decode = msgspec.json.Decoder(BookObject).decode
 
 
 class Proofs:
@@ -149,7 +147,7 @@ class Proofs:
 
     def _readable(self, raw: msgspec.Raw) -> BookObject | None:
         try:
-            return _decode(raw)
+            return read_book(raw)
         except UNDECODABLE as error:
             self._counters.odd("bad_rest_books", str(error), bytes(raw))
             return None
@@ -171,6 +169,10 @@ class Proofs:
                 token.doubted_at = None
                 self._counters.false_doubts += 1
             return True
+        if book.bids is None or book.asks is None:  # it may be an empty side, but does not prove that it is
+            self._contradicted.pop(token, None)
+            self._counters.odd("bad_rest_books", "null where levels belong")
+            return False
         newer = not book.timestamp or milliseconds(book.timestamp) > token.venue_ms
         since = self._contradicted.setdefault(token, now) if newer else now
         if newer and now - since >= self._pace.recheck:

@@ -17,8 +17,10 @@ from arbiter.venues.wire_numbers import UNDECODABLE, numbers_as_text, price_micr
 PONG = b"PONG"
 MOST_LEVELS = 10_000
 """Of one side: the finest grid has fewer."""
-LARGEST_ODD_FRAME = 1024 * 1024
-"""What the typed decoder refused is looked at closer only up to this size."""
+MOST_EVENTS = 5_000
+"""In one frame, and changes in one event: far more than there are tokens on a line. Each takes some microseconds."""
+LARGEST_ODD_FRAME = 128 * 1024
+"""What the typed decoder refused is looked at closer only up to this size: 128 KB of empty lists take 30 ms."""
 _UNITS = (1_000_000, 100_000, 10_000, 1_000, 100, 10, 1)
 """What the last digit of a number with so many decimals is worth."""
 _TIME_DIGITS = 16
@@ -122,6 +124,7 @@ class Oddity(NamedTuple):
 decode = msgspec.json.Decoder(SocketEvent | list[SocketEvent], strict=False).decode
 """Raises what UNDECODABLE lists. Not strict, so that it makes integers of the times, which are text."""
 _decode_loosely = msgspec.json.Decoder(float_hook=str).decode
+_decode_book = msgspec.json.Decoder(BookObject).decode
 _encode = msgspec.json.encode
 _BOOK_TAG = b'"event_type":"book",'
 
@@ -135,6 +138,9 @@ def read_unusual(frame: bytes) -> Iterator[SocketEvent | UnknownEvent | Oddity]:
         loose = _decode_loosely(frame)
     except UNDECODABLE as error:
         yield Oddity("not_json", str(error))
+        return
+    if isinstance(loose, list) and len(loose) > MOST_EVENTS:
+        yield Oddity("too_large", f"{len(loose)} events")
         return
     for each in loose if isinstance(loose, list) else [loose]:
         yield _converted(each)
@@ -165,6 +171,27 @@ def _named_assets(event: Any) -> Iterator[str]:
         asset = each.get("asset_id") if isinstance(each, dict) else None
         if isinstance(asset, str | int):
             yield str(asset)
+
+
+def market_without_changes(frame: bytes) -> str:
+    """The market that a `price_change` names whose changes are null; empty where it names none."""
+    try:
+        loose = _decode_loosely(frame) if len(frame) <= LARGEST_ODD_FRAME else None
+    except UNDECODABLE:
+        return ""
+    for event in loose if isinstance(loose, list) else [loose]:
+        if isinstance(event, dict) and event.get("event_type") == "price_change" and event.get("price_changes") is None:
+            market = event.get("market")
+            return market if isinstance(market, str) else ""
+    return ""
+
+
+def read_book(raw: bytes | msgspec.Raw) -> BookObject:
+    """A book of REST, its numbers as text or not. Raises what UNDECODABLE lists."""
+    try:
+        return _decode_book(raw)
+    except msgspec.ValidationError:
+        return msgspec.convert(numbers_as_text(_decode_loosely(raw)), BookObject)
 
 
 # -- values --
@@ -238,11 +265,15 @@ def best_price(text: str | None) -> Micros | None:
 
 
 def hash_of(book: BookObject) -> str | None:
-    """The hash that the venue should have given this book (A4.1): SHA-1 of compact JSON. None where a field that it covers is missing."""
-    fields: Iterable[object] = (book.bids, book.asks, book.min_order_size, book.tick_size, book.neg_risk, book.last_trade_price)
+    """The hash that the venue should have given this book (A4.1): SHA-1 of compact JSON. None where a field that it covers is missing.
+
+    A side that is null counts as empty, as it is read: the hash says whether it is.
+    """
+    fields: Iterable[object] = (book.min_order_size, book.tick_size, book.neg_risk, book.last_trade_price)
     if not book.market or not book.timestamp or any(field is None for field in fields):
         return None
-    told, book.hash = book.hash, ""
+    told, bids, asks = book.hash, book.bids, book.asks
+    book.hash, book.bids, book.asks = "", bids or [], asks or []
     text = _encode(book)
-    book.hash = told
+    book.hash, book.bids, book.asks = told, bids, asks
     return sha1(text.replace(_BOOK_TAG, b"", 1), usedforsecurity=False).hexdigest()
