@@ -28,6 +28,7 @@ from arbiter.domain.market_events import (
 from arbiter.runtime import Environment, Topic, TopicKey
 from arbiter.venues.base import Followed, Venue
 
+LOG_SECONDS = 60.0
 STATUS_SECONDS = 1.0
 """How often proof of life is passed on at most."""
 NOT_CONNECTED = "not connected yet"
@@ -88,6 +89,9 @@ class BookKeeper:
         self._markets: dict[MarketKey, Market] = {}
         self._books: dict[OutcomeKey, _KeptBook] = {}
         self._lines: dict[int, _Line] = {}
+        self._said_at = float("-inf")
+        self._fallen = 0
+        """Books that became invalid since it was said last."""
         self.crossings = 0
         """How often a book became crossed."""
         self.on_listed: Callable[[MarketId], None] = lambda _market: None
@@ -211,9 +215,7 @@ class BookKeeper:
                 self._distrust(outcome for outcome, book in self._books.items() if book.line is line)
                 line.tell(connected=False, problem=reason)
             case BooksInvalid(reason, outcomes):
-                count = self._distrust(outcomes)
-                if count:
-                    self._log.info("books invalid", count=count, reason=reason)
+                self._say_invalid(self._distrust(outcomes), reason)
             case PublicTrade():
                 self._trade(event)
             case Ticker():
@@ -225,6 +227,16 @@ class BookKeeper:
                 self._change_market(event)
             case _:
                 assert_never(event)
+
+    def _say_invalid(self, count: int, reason: str) -> None:
+        """At most once a minute, with all that fell since: a venue that goes wrong does so often."""
+        if not count:
+            return
+        self._fallen += count
+        now = self._monotonic()
+        if now - self._said_at >= LOG_SECONDS:
+            self._log.info("books invalid", count=self._fallen, reason=reason)
+            self._said_at, self._fallen = now, 0
 
     def _connect(self, event: Connected) -> None:
         line = self._line(event.line)

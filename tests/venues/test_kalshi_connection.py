@@ -302,7 +302,7 @@ async def test_a_quiet_venue_keeps_proving_that_it_lives(autojump_clock, stage):
 
 async def test_a_socket_that_falls_silent_without_a_word_is_lost_within_the_limits_of_the_pace(autojump_clock, stage, change, shown):
     async with stage.running():
-        follower = await stage.follow(stage.kalshi())
+        follower = await stage.follow(stage.kalshi(probe=0))
         await trio.sleep(30)
         stage.network.freeze()
         began = trio.current_time()

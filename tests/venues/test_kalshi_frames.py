@@ -122,11 +122,19 @@ def test_a_snapshot_gives_both_outcomes_each_the_mirror_of_the_other() -> None:
     assert reading.reader.arrived == {TICKER}
 
 
-def test_an_absent_or_null_side_is_an_empty_side() -> None:
+def test_an_absent_side_is_an_empty_side_and_so_is_a_null_one_beside_levels() -> None:
     reading = Reading()
-    reading.read(snapshot_frame(1, no_dollars_fp=None))
+    reading.read(snapshot_frame(1))
     assert (reading.levels(YES), reading.levels(NO)) == (([], []), ([], []))
     assert reading.books[YES].trusted
+    reading.read(snapshot_frame(2, yes_dollars_fp=[["0.4200", "25.50"]], no_dollars_fp=None))
+    assert reading.levels(YES) == ([(420_000, 25_500_000)], [])
+
+
+@pytest.mark.parametrize("sides", [{"no_dollars_fp": None}, {"yes_dollars_fp": None, "no_dollars_fp": None}])
+def test_null_and_no_level_at_all_is_no_book(sides: dict[str, None]) -> None:
+    with pytest.raises(BadBook, match="null where levels belong"):
+        Reading().read(snapshot_frame(1, **sides))
 
 
 def test_a_no_delta_is_a_no_bid_and_a_yes_ask_and_signed() -> None:

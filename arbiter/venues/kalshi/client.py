@@ -15,7 +15,7 @@ from arbiter.errors import VenueRejected, VenueUnavailable
 from arbiter.venues.base import Capabilities, CataloguePage, Followed, FollowList, Listener, Network, Selection, Surroundings
 from arbiter.venues.kalshi import wire
 from arbiter.venues.kalshi.catalogue import Catalogue
-from arbiter.venues.kalshi.connection import LINE, SOCKET_PATH, Connection
+from arbiter.venues.kalshi.connection import LARGEST_MESSAGE, LINE, SOCKET_PATH, Connection
 from arbiter.venues.kalshi.exchange import read_status
 from arbiter.venues.kalshi.fee_rules import FeeRules
 from arbiter.venues.kalshi.hosts import DEMO, KalshiHosts, KalshiPace
@@ -118,18 +118,18 @@ class Kalshi:
                 self._rest = None
 
     async def _keep_connected(self, follow: FollowList, listener: Listener) -> NoReturn:
-        mute: set[str] = set()
 
         async def run() -> None:
             headers = self._signer.headers("GET", SOCKET_PATH, self._surroundings.unix_ms())
-            async with connected(self.name, self._network, self._hosts.ws_url + SOCKET_PATH, headers, tally=self._tally) as socket:
+            url = self._hosts.ws_url + SOCKET_PATH
+            async with connected(self.name, self._network, url, headers, tally=self._tally, largest=LARGEST_MESSAGE) as socket:
                 self._tally.connections += 1
 
                 def fees_changed(body: wire.FeeBody) -> None:
                     self._fees.learn_override(body.event_ticker, "", body.fee_type_override, body.fee_multiplier_override)
                     self._tell_fees(follow, listener, body.event_ticker)
 
-                await Connection(socket, follow, listener, self._surroundings, self._pace, self._tally, fees_changed, mute).run()
+                await Connection(socket, follow, listener, self._surroundings, self._pace, self._tally, fees_changed).run()
 
         def lost(problem: str) -> None:
             listener.tell(Disconnected(KALSHI, LINE, problem))

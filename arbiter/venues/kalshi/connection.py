@@ -1,6 +1,6 @@
 """The WebSocket: its subscriptions, what its frames lead to, and what watches over it. Runs until the connection is lost."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 import trio
@@ -8,10 +8,11 @@ import trio
 from arbiter.domain.ids import KALSHI, OutcomeKey
 from arbiter.domain.market_events import BooksInvalid, Connected
 from arbiter.errors import VenueUnavailable
-from arbiter.venues.base import Followed, FollowList, Listener, Surroundings
+from arbiter.venues.base import Followed, FollowList, FollowMark, Listener, Surroundings
 from arbiter.venues.heartbeat import Heartbeat
 from arbiter.venues.kalshi import wire
-from arbiter.venues.kalshi.frames import BadBook, FrameReader, SubscriptionFailed
+from arbiter.venues.kalshi.awaited import AwaitedBooks
+from arbiter.venues.kalshi.frames import BadBook, FrameReader, StaleBook, SubscriptionFailed
 from arbiter.venues.kalshi.hosts import KalshiPace
 from arbiter.venues.kalshi.subscriptions import SequenceGap, Subscriptions
 from arbiter.venues.one_error import one_error
@@ -24,6 +25,10 @@ SOCKET_PATH = "/trade-api/ws/v2"
 LINE = 0
 WATCH_SECONDS = 1.0
 AUTH_REQUIRED = 9
+LARGEST_MESSAGE = 4 * 1024 * 1024
+"""The list of 50,000 markets that confirms a subscription is half of it; a book at every price of the finest grid an eighth."""
+MOST_MALFORMED = 200
+"""Frames without sense within a second; beyond it the connection is given up, and tried again ever more seldom."""
 UNANSWERED = 4_096
 """Commands and repairs that may wait to be sent; beyond it the connection makes no headway and is made anew."""
 
@@ -40,9 +45,7 @@ class Connection:
         pace: KalshiPace,
         tally: Tally,
         fees_changed: Callable[[wire.FeeBody], None],
-        mute: set[str],
     ) -> None:
-        """`mute`: markets whose book did not come though a connection was made anew for it. It outlives the connection."""
         self._socket = socket
         self._follow = follow
         self._listener = listener
@@ -55,13 +58,21 @@ class Connection:
         self._commands, self._to_send = trio.open_memory_channel[bytes](UNANSWERED)
         self._resync = trio.Event()
         self._backoff = Backoff(surroundings.random)
-        self._awaited: dict[str, float] = {}
-        """Markets whose book is to come, and since when."""
-        self._asked: set[str] = set()
-        """Those of them that were asked for again."""
+        self._awaited = AwaitedBooks(pace.first_book, pace.longest_again)
         self._crossed: dict[str, float] = {}
         """Markets with a crossed book, and since when."""
-        self._mute = mute
+        self._mark: FollowMark | None = None
+        self._malformed = 0
+        """Frames without sense since the last look."""
+        self._doubted_at = -1
+        """How many books had come when all were doubted last."""
+        self._next_seq: int | None = None
+        """Of the books' subscription, at the last look."""
+        self._told_at = self._monotonic()
+        """When it was another one last."""
+        self._probe = 0
+        """The number of the command that is to be answered; 0: none."""
+        self._to_probe: Iterator[str] = iter(())
 
     async def run(self) -> NoReturn:
         """Until the connection ends; always with VenueUnavailable."""
@@ -80,10 +91,8 @@ class Connection:
         self._listener.tell(Connected(KALSHI, LINE, ()))
         if wire.LIFE in self._pace.channels:
             self._send(self._subscriptions.subscribe(wire.LIFE))
-        self._take_on(self._wanted())
-
-    def _wanted(self) -> dict[str, Followed]:
-        return {key.market: followed for key, followed in self._follow.markets.items()}
+        self._mark, _ = self._follow.since(None)
+        self._take_on({key.market: followed for key, followed in self._follow.markets.items()})
 
     def _take_on(self, more: dict[str, Followed]) -> None:
         if not more:
@@ -93,16 +102,14 @@ class Connection:
         for channel in self._pace.channels:
             if channel != wire.LIFE:
                 self._send(self._subscriptions.subscribe(channel, more))
-        self._await(more)
+        self._awaited.expect(more, self._monotonic())
 
     def _let_go(self, gone: Iterable[str]) -> None:
         dropped = list(gone)
         for ticker in dropped:
             self._reader.drop(ticker)
-            self._awaited.pop(ticker, None)
             self._crossed.pop(ticker, None)
-            self._asked.discard(ticker)
-            self._mute.discard(ticker)
+            self._awaited.forget(ticker)
         for channel in self._pace.channels:
             if channel != wire.LIFE:
                 self._send(self._subscriptions.delete(channel, dropped))
@@ -115,29 +122,26 @@ class Connection:
 
     def _catch_up(self) -> None:
         """From what is followed to what is wanted."""
-        wanted = self._wanted()
-        self._let_go([ticker for ticker in self._markets if ticker not in wanted])
-        rebooked = {ticker: wanted[ticker] for ticker, each in self._markets.items() if not _same_books(each, wanted[ticker])}
-        self._reader.follow({ticker: wanted[ticker] for ticker in self._markets})  # the market itself may be another one now
-        self._fill(rebooked)
-        self._take_on({ticker: each for ticker, each in wanted.items() if ticker not in self._markets})
-
-    def _fill(self, rebooked: dict[str, Followed]) -> None:
-        """Markets that are wanted with other books than before: the subscription goes on, their books are asked for."""
-        if rebooked:
-            self._listener.tell(Connected(KALSHI, LINE, _outcomes(rebooked.values())))
-            self._send(self._subscriptions.ask_again(tuple(rebooked)))
-            self._await(rebooked)
+        wanted = self._follow.markets
+        self._mark, keys = self._follow.since(self._mark)
+        if keys is None:
+            keys = [*(followed.market.key for followed in self._markets.values()), *wanted]
+        self._let_go([key.market for key in keys if key not in wanted and key.market in self._markets])
+        self._renew({key.market: wanted[key] for key in keys if key in wanted and key.market in self._markets})
+        self._take_on({key.market: wanted[key] for key in keys if key in wanted and key.market not in self._markets})
 
     @property
     def _markets(self) -> dict[str, Followed]:
         return self._reader.markets
 
-    def _await(self, tickers: Iterable[str]) -> None:
-        now = self._monotonic()
-        for ticker in tickers:
-            self._awaited[ticker] = now
-            self._asked.discard(ticker)
+    def _renew(self, known: dict[str, Followed]) -> None:
+        """The market itself may be another one now; where its books are, they are to be filled."""
+        others = [ticker for ticker, followed in known.items() if followed.yes is not self._markets[ticker].yes]
+        self._reader.follow(known)
+        if others:
+            self._listener.tell(Connected(KALSHI, LINE, _outcomes(known[ticker] for ticker in others)))
+            self._awaited.expect(others, self._monotonic())
+            self._send(self._subscriptions.ask_again(others))
 
     # -- commands: written where they are decided, sent by one task --
 
@@ -165,8 +169,14 @@ class Connection:
         except SequenceGap as gap:
             self._tally.gaps += 1
             self._gap(gap)
+        except StaleBook as error:
+            self._tally.gaps += 1
+            self._doubt_all(str(error))
         except MalformedFrame as error:
             self._tally.malformed(frame, str(error))
+            self._malformed += 1
+            if self._malformed > MOST_MALFORMED:
+                raise VenueUnavailable(KALSHI, "nothing but malformed frames") from None
             self._doubt_all("a malformed frame")
         except BadBook as error:
             self._tally.malformed(frame, str(error))
@@ -187,7 +197,10 @@ class Connection:
             self._subscriptions.go_on(gap.sid, gap.seq)
 
     def _doubt_all(self, reason: str) -> None:
-        """Every book of the subscription is invalid until it is made anew."""
+        """Every book of the subscription is invalid until it is made anew. Said once: there may be many reasons, and many books."""
+        if self._doubted_at == self._reader.snapshots:
+            return
+        self._doubted_at = self._reader.snapshots
         self._listener.tell(BooksInvalid(reason, _outcomes(self._markets.values())))
         self._send(self._subscriptions.retire(wire.BOOKS))
         self._resync.set()
@@ -197,8 +210,10 @@ class Connection:
         followed = self._markets.get(ticker)
         if followed is not None and followed.yes.trusted:
             self._listener.tell(BooksInvalid(reason, _outcomes((followed,))))
-            self._await((ticker,))
-            self._send(self._subscriptions.ask_again((ticker,)))
+            now = self._monotonic()
+            self._note_arrivals(now)
+            if self._awaited.doubt(ticker, now):
+                self._send(self._subscriptions.ask_again((ticker,)))
 
     def _failed(self, error: SubscriptionFailed) -> None:
         """A refused portion is asked for in halves, so that one bad market does not cost the others; what ended is made anew (B8)."""
@@ -206,6 +221,10 @@ class Connection:
             raise VenueUnavailable(KALSHI, f"the key was refused ({error})") from None
         if not error.number:
             self._ended(self._subscriptions.channel_of(error.sid), str(error))
+            return
+        if error.number == self._probe:  # that market's book cannot be had; the next probe is of another
+            self._probe, self._reader.probed, self._told_at = 0, "", self._monotonic()
+            self._tally.unknown(f"refusal {error.code}")
             return
         refused = self._subscriptions.refused(error.number)
         if refused is None:  # it did not give up, or repeat, what it does not know; what is missing for it is looked after
@@ -218,7 +237,7 @@ class Connection:
             for portion in (tickers[:half], tickers[half:]):
                 self._send(self._subscriptions.subscribe(channel, portion))
         elif channel == wire.BOOKS and tickers:
-            self._awaited.pop(tickers[0], None)  # there is no such book; it stays untrusted
+            self._awaited.forget(tickers[0])  # there is no such book; it stays untrusted
 
     def _ended(self, channel: str | None, reason: str) -> None:
         """Error 10 or 25: what ended is made anew; where the venue does not say what did, everything (B8)."""
@@ -246,43 +265,57 @@ class Connection:
             resynced_at = self._monotonic()
             self._send(self._subscriptions.retire(wire.BOOKS))
             self._send(self._subscriptions.subscribe(wire.BOOKS, self._markets))
-            self._await(self._markets)
+            self._awaited.expect(self._markets, self._monotonic())
 
     async def _watch(self) -> None:
         while True:
             await trio.sleep(WATCH_SECONDS)
-            self._look_for_missing()
-            self._look_for_crossed()
+            now = self._monotonic()
+            self._malformed = 0
+            self._look_for_missing(now)
+            self._look_for_crossed(now)
+            self._look_for_silence(now)
 
-    def _look_for_missing(self) -> None:
-        """Books that do not come are asked for once more, and then by a new connection. One that does not come over that one
-        either is asked for now and then, and costs the others no more."""
-        now, reader = self._monotonic(), self._reader
-        for ticker in reader.arrived:
-            self._awaited.pop(ticker, None)
-            self._asked.discard(ticker)
-            self._mute.discard(ticker)
-        reader.arrived.clear()
+    def _note_arrivals(self, now: float) -> None:
+        for ticker in self._reader.arrived:
+            self._awaited.came(ticker, now)
+        self._reader.arrived.clear()
+
+    def _look_for_missing(self, now: float) -> None:
+        """Books that do not come are asked for ever more seldom, in case they are subscribed and in case they are not: the others
+        are none the worse for them. None at all: the connection is dead."""
+        self._note_arrivals(now)
         if self._resync.is_set():
             return
-        overdue = [ticker for ticker, since in self._awaited.items() if now - since > self._pace.first_book]
+        overdue = self._awaited.overdue(now)
         if not overdue:
             return
-        asked_in_vain = self._asked.intersection(overdue)
-        if not asked_in_vain <= self._mute or len(overdue) == len(self._markets):
-            self._mute |= asked_in_vain
+        if len(overdue) == len(self._markets):
             raise VenueUnavailable(KALSHI, f"no book within {self._pace.first_book:g} s")
         self._tally.resubscribed += len(overdue)
-        self._await(overdue)
-        self._asked.update(overdue)
-        for ticker in self._mute.intersection(overdue):
-            self._awaited[ticker] = now + self._pace.mute - self._pace.first_book
-            self._send(self._subscriptions.ask_again((ticker,)))  # by itself, so that its refusal is no other's
-        self._send(self._subscriptions.ask_again([ticker for ticker in overdue if ticker not in self._mute]))
+        self._send(self._subscriptions.subscribe(wire.BOOKS, overdue))
+        self._send(self._subscriptions.ask_again(overdue))
 
-    def _look_for_crossed(self) -> None:
+    def _look_for_silence(self, now: float) -> None:
+        """A socket that answers pings may tell nothing more all the same; what takes a number of the sequence shows it."""
+        next_seq, pace = self._subscriptions.next_of(wire.BOOKS), self._pace.probe
+        if next_seq != self._next_seq:
+            self._next_seq, self._told_at, self._probe = next_seq, now, 0
+        elif pace and next_seq is not None and self._markets and not self._resync.is_set() and now - self._told_at >= pace:
+            if self._probe and now - self._told_at >= 2 * pace:
+                raise VenueUnavailable(KALSHI, f"no answer within {pace:g} s")
+            if not self._probe:
+                ticker = next(self._to_probe, "")
+                if ticker not in self._markets:
+                    self._to_probe = iter(tuple(self._markets))
+                    ticker = next(self._to_probe)
+                self._reader.probed = ticker
+                self._probe, commands = self._subscriptions.probe(ticker)
+                self._send(commands)
+
+    def _look_for_crossed(self, now: float) -> None:
         """A book that stays crossed is wrong: at the venue such orders would have met."""
-        now, touched = self._monotonic(), self._reader.touched
+        touched = self._reader.touched
         for ticker in {*touched, *self._crossed}:
             followed = self._markets.get(ticker)
             if followed is None or not followed.yes.crossed:
@@ -292,10 +325,6 @@ class Connection:
                 self._tally.crossed_books += 1
                 self._doubt(ticker, "a crossed book")
         touched.clear()
-
-
-def _same_books(one: Followed, other: Followed) -> bool:
-    return one.yes is other.yes and one.no is other.no
 
 
 def _outcomes(followed: Iterable[Followed]) -> tuple[OutcomeKey, ...]:

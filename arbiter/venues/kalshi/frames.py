@@ -6,6 +6,8 @@ A YES bid at p is a NO ask at 1 - p (B5): both outcomes' books are one, seen fro
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from arbiter.domain.book import Book, Level, PublicTrade, Side, make_one
 from arbiter.domain.ids import KALSHI, MarketId, MarketKey
 from arbiter.domain.ladder import Ladder
@@ -19,11 +21,19 @@ from arbiter.venues.kalshi.subscriptions import Subscriptions
 from arbiter.venues.tally import Tally
 from arbiter.venues.wire_numbers import UNDECODABLE, MalformedFrame, change_micros, price_micros, size_micros
 
-_decode, _Delta = wire.decode_known, wire.Delta
+_decode, _Delta, _USUAL = wire.decode_known, wire.Delta, wire.LARGEST_USUAL_FRAME
 _REMEMBERED = 65_536
 _prices: dict[str, Micros] = {}
 _changes: dict[str, Micros] = {}
 """What texts mean that came before."""
+
+
+MOST_LEVELS = 10_000
+"""Of one side: the finest grid has fewer."""
+
+
+class StaleBook(Exception):
+    """A whole book, asked for while the sequence was unbroken, is not the one that was kept: the stream has told less than happened."""
 
 
 class BadBook(Exception):
@@ -76,6 +86,10 @@ class FrameReader:
         """Markets whose book changed since somebody last looked."""
         self.arrived: set[str] = set()
         """Markets whose book came since somebody last looked."""
+        self.snapshots = 0
+        """Books that came: as long as it stays, no book can have become a trusted one."""
+        self.probed = ""
+        """The market whose book was asked for although it is trusted."""
 
     def follow(self, markets: Mapping[str, Followed]) -> None:
         """Their frames count from now on."""
@@ -90,10 +104,10 @@ class FrameReader:
     def read(self, frame: bytes) -> bool:
         """Take in one frame; True where it told the listener of a book or something else, which proves life by itself.
 
-        Raises MalformedFrame and SequenceGap (all books are in doubt), BadBook (one is), SubscriptionFailed.
+        Raises MalformedFrame, SequenceGap and StaleBook (all books are in doubt), BadBook (one is), SubscriptionFailed.
         """
         try:
-            message = _decode(frame)
+            message = _decode(frame) if len(frame) <= _USUAL else wire.decode(frame)
         except UNDECODABLE:
             message = wire.decode(frame)  # it knows what can be made of it
         if type(message) is not _Delta:
@@ -171,14 +185,22 @@ class FrameReader:
             return False
         try:
             yes, no = _levels(body.yes_dollars_fp), _levels(body.no_dollars_fp)
+            if not yes and not no and None in (body.yes_dollars_fp, body.no_dollars_fp):
+                raise ValueError("null where levels belong")  # a side without levels is left out (B8)
         except ValueError as error:
             raise BadBook(ticker, str(error)) from None
+        kept = followed.yes.packed() if ticker == self.probed and followed.yes.trusted else None
         followed.yes.replace(yes, _complement(no))
         followed.no.trusted = True  # it is the same book
         self.touched.add(ticker)
         self.arrived.add(ticker)
+        self.snapshots += 1
         self._listener.changed(followed.yes, 0)
         self._listener.changed(followed.no, 0)
+        if ticker == self.probed:
+            self.probed = ""
+            if kept is not None and kept != followed.yes.packed():
+                raise StaleBook(f"{ticker[:80]} has another book than the stream told")
         return True
 
     # -- everything else --
@@ -287,8 +309,12 @@ def _change(text: str) -> Micros:
     return change
 
 
-def _levels(rows: list[tuple[str, str]] | None) -> list[Level]:
-    return [Level(price_micros(price), size_micros(size)) for price, size in rows or ()]
+def _levels(rows: list[tuple[str, str]] | msgspec.UnsetType | None) -> list[Level]:
+    if not rows:
+        return []
+    if len(rows) > MOST_LEVELS:
+        raise ValueError(f"{len(rows)} levels")
+    return [Level(price_micros(price), size_micros(size)) for price, size in rows]
 
 
 def _complement(bids: list[Level]) -> list[Level]:

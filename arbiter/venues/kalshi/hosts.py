@@ -25,9 +25,12 @@ class KalshiPace(msgspec.Struct, frozen=True):
     dead: float = 12.0
     """Without a frame, ping or pong for this long the socket is dead; the venue pings every 10 s, we every 4."""
     first_book: float = 10.0
-    """A book that did not come for this long is asked for once more, and then by a new connection."""
-    mute: float = 60.0
-    """How often a book is asked for that did not come over a new connection either."""
+    """A book that did not come for this long is asked for once more, then ever more seldom. None at all: a new connection."""
+    longest_again: float = 60.0
+    """The longest that a book is waited for until it is asked for again."""
+    probe: float = 5.0
+    """Nothing of any book for this long: one market's book is asked for. Its answer carries a number of the sequence, which
+    shows whether something was lost; a socket that does not answer for as long again is dead. 0: never."""
     crossed: float = 2.0
     """A book that is crossed for this long is asked for once more."""
     status: float = 30.0

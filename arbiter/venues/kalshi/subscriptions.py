@@ -36,6 +36,11 @@ class Subscriptions:
     def channel_of(self, sid: int) -> str | None:
         return next((channel for channel, known in self._sids.items() if known == sid), None)
 
+    def next_of(self, channel: str) -> int | None:
+        """The next `seq` of this channel's subscription; None where there is none."""
+        sid = self._sids.get(channel)
+        return None if sid is None else self.expected.get(sid, 1)
+
     # -- commands --
 
     def subscribe(self, channel: str, tickers: Iterable[str] = ()) -> list[bytes]:
@@ -58,6 +63,14 @@ class Subscriptions:
         """These markets' books once more, while the subscription goes on."""
         sid = self._sids.get(wire.BOOKS)
         return [] if sid is None or not tickers else [wire.get_snapshot(next(self._numbers), sid, tickers)]
+
+    def probe(self, ticker: str) -> tuple[int, list[bytes]]:
+        """The same for one market, with the command's number: a refusal names it."""
+        sid = self._sids.get(wire.BOOKS)
+        if sid is None:
+            return 0, []
+        number = next(self._numbers)
+        return number, [wire.get_snapshot(number, sid, (ticker,))]
 
     def retire(self, channel: str) -> list[bytes]:
         """Give up this channel's subscription; subscribe anew after it."""
