@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from arbiter.domain.book import Side
-from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OrderId, OutcomeId, OutcomeKey, UserId
+from arbiter.domain.ids import KALSHI, POLYMARKET, EventId, MarketId, MarketKey, OrderId, OutcomeId, OutcomeKey, UserId, VenueId
 from arbiter.domain.market import Market, Outcome, TickRange
 from arbiter.domain.money import MICRO, ONE, Micros
 from arbiter.domain.order import Order, TimeInForce
@@ -26,11 +26,11 @@ KEY = SigningKey(b"Arbiter test-only key: never use")
 TRADER = Trader(KEY, owned(WalletKind.EOA, KEY.address, POLYGON), ApiKey("00000000-1111-2222-3333-444444444444"), POLYGON)
 
 
-def market(tick: int = 10_000, token: str = TOKEN, **fields: Any) -> Market:
+def market(tick: int = 10_000, token: str = TOKEN, venue: VenueId = POLYMARKET, **fields: Any) -> Market:
     ticks = (TickRange(Micros(tick), Micros(ONE - tick), Micros(tick)),)
     given: dict[str, Any] = {"ticks": ticks, "size_step": Micros(10_000), "min_size": Micros(5 * MICRO), "generation": "v1"} | fields
     yes, no = Outcome(OutcomeId(token), "Yes"), Outcome(OutcomeId(str(int(token) - 1)), "No")
-    return Market(MarketKey(POLYMARKET, MarketId("m")), EventId("event"), "title", yes, no, **given)
+    return Market(MarketKey(venue, MarketId("m")), EventId("event"), "title", yes, no, **given)
 
 
 def order(where: Market, **fields: Any) -> Order:
@@ -131,3 +131,15 @@ def test_a_market_of_which_not_all_is_known_gets_no_order(field: str, fields: di
     with pytest.raises(InvalidInput) as caught:
         made(market(**fields))
     assert caught.value.field == field
+
+
+def test_a_market_of_another_venue_gets_no_order() -> None:
+    with pytest.raises(InvalidInput, match="on Polymarket"):
+        made(market(venue=KALSHI))
+
+
+def test_the_builders_code_is_signed_and_said() -> None:
+    where, code = market(), bytes.fromhex("be" * 32)
+    built = new_order(TRADER._replace(builder=code), where, order(where), 1_234_567_890_123, NOW_MS)
+    assert built.signed.id != made(where).signed.id
+    assert json.loads(built.body)["order"]["builder"] == "0x" + code.hex()
