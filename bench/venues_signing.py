@@ -1,10 +1,11 @@
 """A Polymarket order: from a price and a size to the bytes and headers of its request, beside eth-account's signature of the same order.
 
-`sign_us`: amounts, salt, struct, EIP-712 digest, signature, body and the HMAC of L2, for one order of the key's own wallet.
+`sign_us`: one of the desk's orders, of the key's own wallet: the market's rules, amounts, salt, struct, EIP-712 digest, signature,
+body and the HMAC of L2.
 `sign_vs_eth_account`: how many times as long `eth_account`'s `encode_typed_data` and `sign_message` take, on coincurve too, for the
-same order: its signature alone, with neither amounts nor body nor HMAC. Both sign every order of a round, in turn, and the
-signatures are the same bytes. Time is the thread's CPU time, of each the best round: eth-account's rounds are long, and
-by the wall clock would lose more to whoever else has the core.
+same order: its signature alone, without all the rest. Both sign every order of a round, in turn, and the signatures are the same
+bytes. Time is the thread's CPU time, of each the best round: eth-account's rounds are long, and by the wall clock would lose more to
+whoever else has the core.
 """
 
 import time
@@ -17,13 +18,15 @@ from eth_account.messages import encode_typed_data
 from eth_keys.backends import CoinCurveECCBackend, get_backend
 
 from arbiter.domain.book import Side
-from arbiter.domain.money import Micros
-from arbiter.venues.polymarket.amounts import limit_amounts
+from arbiter.domain.ids import POLYMARKET, EventId, MarketId, MarketKey, OrderId, OutcomeId, UserId
+from arbiter.domain.market import Market, Outcome, TickRange
+from arbiter.domain.money import ONE, Micros
+from arbiter.domain.order import Order, TimeInForce
 from arbiter.venues.polymarket.contracts import POLYGON
 from arbiter.venues.polymarket.eip712 import Domain, OrderFields
 from arbiter.venues.polymarket.l2 import L2Credentials
-from arbiter.venues.polymarket.order_terms import OrderType, Terms
-from arbiter.venues.polymarket.signed_order import SignedOrder, new_salt, order_body, order_fields, sign_order
+from arbiter.venues.polymarket.new_order import NewOrder, Trader, new_order
+from arbiter.venues.polymarket.signed_order import new_salt
 from arbiter.venues.polymarket.signing_key import SigningKey
 from arbiter.venues.polymarket.wallet import Wallet, WalletKind
 
@@ -33,7 +36,7 @@ ROUNDS, QUICK_ROUNDS = 300, 60
 TICK = Micros(10_000)
 NOW_S = 1_767_225_600
 SECRET = b"made up for measuring, no money!"
-TOKEN = 71321045679252212594626385532706912750332728571942532289631379312455583992563
+TOKEN = "71321045679252212594626385532706912750332728571942532289631379312455583992563"
 WORDS = (
     *("salt:uint256", "maker:address", "signer:address", "tokenId:uint256", "makerAmount:uint256", "takerAmount:uint256"),
     *("side:uint8", "signatureType:uint8", "timestamp:uint256", "metadata:bytes32", "builder:bytes32"),
@@ -45,24 +48,29 @@ Made = TypeVar("Made")
 
 
 class _Desk:
-    """What a running connector has at hand: its key, wallet and credentials."""
+    """What a running connector has at hand: its key, wallet and credentials, and the market."""
 
     def __init__(self, kind: WalletKind) -> None:
         self._random = Random(3)
-        self._key = SigningKey(SECRET)
-        self._wallet = Wallet(kind, self._key.address, self._key.address)  # which address it has makes no difference
-        self._credentials = L2Credentials(self._key.address, "00000000-1111-2222-3333-444444444444", "c2VjcmV0" * 5 + "c2U=", "phrase")
+        key = SigningKey(SECRET)
+        api_key = "00000000-1111-2222-3333-444444444444"
+        self._credentials = L2Credentials(key.address, api_key, "c2VjcmV0" * 5 + "c2U=", "phrase")
+        # which address the wallet has makes no difference
+        self._trader = Trader(key, Wallet(kind, key.address, key.address), self._credentials.api_key, POLYGON)
+        ticks = (TickRange(TICK, Micros(ONE - TICK), TICK),)
+        yes, no = Outcome(OutcomeId(TOKEN), "Yes"), Outcome(OutcomeId("1"), "No")
+        name = MarketKey(POLYMARKET, MarketId("m"))
+        self._market = Market(name, EventId("e"), "", yes, no, ticks, TICK, min_size=Micros(5 * ONE), generation="v1")
 
-    def post(self, price: Micros) -> tuple[SignedOrder, bytes, dict[str, str]]:
-        """An order of 33.33 shares, whole, as it would be sent."""
-        exchange = POLYGON.exchange_for("v1", False, TOKEN)
-        terms = Terms(OrderType.GTC)
-        terms.check(NOW_S)
-        amounts = limit_amounts(Side.BUY, price, Micros(33_330_000), TICK)
-        fields = order_fields(self._wallet, TOKEN, Side.BUY, amounts, new_salt(self._random), NOW_S * 1000)
-        order = sign_order(self._key, self._wallet, exchange, fields)
-        body = order_body(order, terms, self._credentials.api_key)
-        return order, body, self._credentials.headers("POST", "/order", body, NOW_S)
+    def order(self, price: Micros) -> Order:
+        """To buy 33.33 shares."""
+        size = Micros(33_330_000)
+        return Order(OrderId("o"), UserId("u"), self._market.yes_key, Side.BUY, price, size, TimeInForce.GTC, "k", NOW_S * 1000)
+
+    def post(self, order: Order) -> tuple[NewOrder, dict[str, str]]:
+        """Whole, as it would be sent."""
+        made = new_order(self._trader, self._market, order, new_salt(self._random), NOW_S * 1000)
+        return made, self._credentials.headers("POST", "/order", made.body, NOW_S)
 
 
 def _typed(domain: Domain, fields: OrderFields) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -87,8 +95,8 @@ def _typed(domain: Domain, fields: OrderFields) -> tuple[dict[str, Any], dict[st
 def measure(*, quick: bool) -> dict[str, Any]:
     """The figures, and what a deposit wallet's order takes: it hashes a second struct."""
     assert isinstance(get_backend(), CoinCurveECCBackend), "eth-account has to sign with coincurve, too"
-    prices = [Micros(TICK * (1 + 4 * place)) for place in range(ORDERS)]
     ours, deposit = _Desk(WalletKind.EOA), _Desk(WalletKind.DEPOSIT)
+    orders = [ours.order(Micros(TICK * (1 + 4 * place))) for place in range(ORDERS)]
     reference = Account.from_key(SECRET)
 
     def theirs(typed: tuple[dict[str, Any], dict[str, Any]]) -> bytes:
@@ -98,12 +106,12 @@ def measure(*, quick: bool) -> dict[str, Any]:
 
     sign_s = reference_s = deposit_s = float("inf")
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-        spent, posted = _timed(ours.post, prices)
+        spent, posted = _timed(ours.post, orders)
         sign_s = min(sign_s, spent)
-        spent, signatures = _timed(theirs, [_typed(POLYGON.standard, order.fields) for order, _, _ in posted])
+        spent, signatures = _timed(theirs, [_typed(POLYGON.standard, made.signed.fields) for made, _ in posted])
         reference_s = min(reference_s, spent)
-        assert signatures == [order.signature for order, _, _ in posted]
-        deposit_s = min(deposit_s, _timed(deposit.post, prices)[0])
+        assert signatures == [made.signed.signature for made, _ in posted]
+        deposit_s = min(deposit_s, _timed(deposit.post, orders)[0])
     return {
         "sign_us": round(sign_s * 1e6, 1),
         "sign_deposit_us": round(deposit_s * 1e6, 1),

@@ -6,8 +6,7 @@ from itertools import islice
 import msgspec
 import trio
 
-from arbiter.actors.market_data import FRESH_SECONDS, FeedStatus, MarketData
-from arbiter.domain.freshness import is_fresh
+from arbiter.actors.market_data import FeedStatus, MarketData
 from arbiter.domain.ids import OutcomeKey, VenueId
 
 AT_ONCE = 500
@@ -48,7 +47,10 @@ class FeedReport(msgspec.Struct, frozen=True):
 async def report_lines(
     data: MarketData, statuses: Iterable[FeedStatus], outcomes: Iterable[tuple[OutcomeKey, int]], now: float
 ) -> tuple[LineReport, ...]:
-    """Of these lines and the books that come over them, at monotonic second `now`. Lets others have their turn on the way."""
+    """Of these lines and the books that come over them, at monotonic second `now`. Lets others have their turn on the way.
+
+    A line that was given up, since nothing is followed over it any more, is none: unless there is no other.
+    """
     known = {each.line: each for each in statuses}
     lines = {number: _line(status, now) for number, status in sorted(known.items())}
     oldest: dict[int, float] = {}
@@ -61,7 +63,8 @@ async def report_lines(
         await trio.lowlevel.checkpoint()
     for number, at in oldest.items():
         lines[number].oldest_proof_ms = _ms(now - at) if lines[number].trusted else None
-    return tuple(lines.values())
+    found = tuple(line for line in lines.values() if line.connected or line.books)
+    return found or tuple(lines.values())[:1]
 
 
 def _count(report: LineReport, status: FeedStatus, outcome: OutcomeKey, data: MarketData, now: float) -> float:
@@ -72,9 +75,7 @@ def _count(report: LineReport, status: FeedStatus, outcome: OutcomeKey, data: Ma
         return now
     report.trusted += 1
     proved_at = data.proved_at(book, status)
-    report.fresh += is_fresh(
-        trusted=True, connected=status.connected, alive_at=status.alive_at, proved_at=proved_at, now=now, limit=FRESH_SECONDS
-    )
+    report.fresh += data.fresh(book, now)
     return status.alive_at if proved_at is None else proved_at
 
 

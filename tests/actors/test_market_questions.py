@@ -150,6 +150,23 @@ async def test_the_feed_says_how_many_books_can_be_acted_on_line_by_line(autojum
         assert [(line.connected, line.problem, line.trusted, line.fresh) for line in lines] == [(True, "", 0, 0), (False, "cut", 0, 0)]
 
 
+async def test_a_line_that_was_given_up_is_not_one_that_is_down(autojump_clock, scene, ask, tell):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        await tell(Connected(POLYMARKET, 1, (scene.no,)))
+        await tell(Connected(POLYMARKET, 0, (scene.no,)))
+        await tell(Disconnected(POLYMARKET, 1, "nothing is followed over it any more"))
+        assert [(line.line, line.connected) for line in (await ask(GetFeed())).lines] == [(0, True)]
+
+
+async def test_a_venue_that_was_never_reached_has_a_line_that_is_down(autojump_clock, scene, ask):
+    scene.polymarket.problem = "no route"
+    async with scene.running():
+        (line,) = (await ask(GetFeed())).lines
+        assert (line.line, line.connected, line.alive_age_ms) == (0, False, None)
+        assert "no route" in line.problem
+
+
 async def test_the_oldest_proof_is_of_the_book_that_was_proved_longest_ago(autojump_clock, scene, ask, tell):
     scene.polymarket.capabilities = msgspec.structs.replace(scene.polymarket.capabilities, line_proves_books=False)
     async with scene.running():

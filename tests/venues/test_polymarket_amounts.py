@@ -23,7 +23,7 @@ from arbiter.venues.polymarket.amounts import (
     limit_amounts,
     market_amounts,
 )
-from arbiter.venues.polymarket.order_refusals import OrderRefused, Refusal
+from arbiter.venues.polymarket.order_rules import OrderRefused, OrderRule
 from arbiter.venues.polymarket.order_terms import OrderType, Terms, resting_for
 
 NOW = 1_767_225_600
@@ -72,7 +72,7 @@ def reference(kind: str, side: Side, tick: str, price: Micros, amount: Micros) -
     return base_units(first), base_units(second)
 
 
-def refused(rule: Refusal, field: str, call: Callable[[], object]) -> str:
+def refused(rule: OrderRule, field: str, call: Callable[[], object]) -> str:
     """What is said when this rule refuses for this field."""
     with pytest.raises(OrderRefused) as caught:
         call()
@@ -108,7 +108,7 @@ def test_every_golden_row_gives_the_same_two_integers(vectors: dict[str, Any]) -
 def test_limit_amounts_are_the_sheets_rule_in_fractions(grid: tuple[str, Micros], side: Side, size: Micros) -> None:
     tick, price = grid
     if size < CENT:
-        refused(Refusal.NOTHING_LEFT, "size", lambda: limit_amounts(side, price, size, parse_micros(tick)))
+        refused(OrderRule.NOTHING_LEFT, "size", lambda: limit_amounts(side, price, size, parse_micros(tick)))
         return
     amounts = limit_amounts(side, price, size, parse_micros(tick))
     assert amounts == reference("limit", side, tick, price, size)
@@ -142,13 +142,13 @@ def test_an_immediate_order_told_in_shares_is_for_exactly_those(grid: tuple[str,
     size, step = Micros(hundredths * CENT), parse_micros(tick)
     cost = Fraction(size * price, MICRO)
     if side is Side.BUY and cost % CENT:
-        assert "whole cents" in refused(Refusal.PART_OF_A_CENT, "size", lambda: immediate_amounts(side, price, size, step))
+        assert "whole cents" in refused(OrderRule.PART_OF_A_CENT, "size", lambda: immediate_amounts(side, price, size, step))
     elif side is Side.BUY and cost < MICRO:
-        refused(Refusal.BELOW_MINIMUM_VALUE, "amount", lambda: immediate_amounts(side, price, size, step))
+        refused(OrderRule.BELOW_MINIMUM_VALUE, "amount", lambda: immediate_amounts(side, price, size, step))
     elif side is Side.BUY:
         assert immediate_amounts(side, price, size, step) == (cost, size)
     elif cost < 100:
-        refused(Refusal.NOTHING_LEFT, "amount", lambda: immediate_amounts(side, price, size, step))
+        refused(OrderRule.NOTHING_LEFT, "amount", lambda: immediate_amounts(side, price, size, step))
     else:
         assert immediate_amounts(side, price, size, step) == (size, floor(cost) // 100 * 100)
 
@@ -172,7 +172,7 @@ def test_the_largest_amount_is_exact() -> None:
 
 @pytest.mark.parametrize("tick", [0, -10_000, 1, 20_000, 50_000, 1_000_000])
 def test_a_grid_that_the_venue_does_not_have_is_refused(tick: int) -> None:
-    refused(Refusal.UNKNOWN_TICK, "tick", lambda: check_price(Micros(500_000), Micros(tick)))
+    refused(OrderRule.UNKNOWN_TICK, "tick", lambda: check_price(Micros(500_000), Micros(tick)))
 
 
 @pytest.mark.parametrize("tick", list(TICKS))
@@ -180,47 +180,47 @@ def test_prices_are_the_multiples_of_the_tick_that_leave_a_tick_to_either_end(ti
     for price in (tick, ONE - tick, ONE // 2):
         check_price(Micros(price), tick)
     for price in (0, -tick, ONE, ONE + tick, tick - 1, ONE - tick + 1):
-        refused(Refusal.PRICE_OUT_OF_RANGE, "price", partial(check_price, Micros(price), tick))
+        refused(OrderRule.PRICE_OUT_OF_RANGE, "price", partial(check_price, Micros(price), tick))
     for price in (tick + 1, ONE - tick - 1, ONE // 2 + tick // 2):
-        assert "not a multiple" in refused(Refusal.OFF_GRID, "price", partial(check_price, Micros(price), tick))
+        assert "not a multiple" in refused(OrderRule.OFF_GRID, "price", partial(check_price, Micros(price), tick))
 
 
 @pytest.mark.parametrize("amounts", [limit_amounts, market_amounts, immediate_amounts])
 def test_every_way_to_an_amount_looks_at_the_price(amounts: Callable[..., Amounts]) -> None:
     for side in Side:
-        refused(Refusal.OFF_GRID, "price", partial(amounts, side, Micros(505_000), Micros(10 * MICRO), CENT))
-        refused(Refusal.PRICE_OUT_OF_RANGE, "price", partial(amounts, side, ONE, Micros(10 * MICRO), CENT))
+        refused(OrderRule.OFF_GRID, "price", partial(amounts, side, Micros(505_000), Micros(10 * MICRO), CENT))
+        refused(OrderRule.PRICE_OUT_OF_RANGE, "price", partial(amounts, side, ONE, Micros(10 * MICRO), CENT))
 
 
 @pytest.mark.parametrize("size", [0, -1, -5_000_000, 9_999])
 def test_an_order_for_nothing_is_refused(size: int) -> None:
     for side in Side:
-        refused(Refusal.NOTHING_LEFT, "size", partial(limit_amounts, side, Micros(500_000), Micros(size), CENT))
-        refused(Refusal.NOTHING_LEFT, "amount", partial(market_amounts, side, Micros(500_000), Micros(size), CENT))
+        refused(OrderRule.NOTHING_LEFT, "size", partial(limit_amounts, side, Micros(500_000), Micros(size), CENT))
+        refused(OrderRule.NOTHING_LEFT, "amount", partial(market_amounts, side, Micros(500_000), Micros(size), CENT))
 
 
 def test_a_sale_that_would_bring_nothing_is_refused() -> None:
-    refused(Refusal.NOTHING_LEFT, "amount", lambda: market_amounts(Side.SELL, Micros(100), CENT, Micros(100)))
+    refused(OrderRule.NOTHING_LEFT, "amount", lambda: market_amounts(Side.SELL, Micros(100), CENT, Micros(100)))
 
 
 def test_an_order_for_more_than_there_is_is_refused() -> None:
-    refused(Refusal.TOO_LARGE, "size", lambda: limit_amounts(Side.BUY, Micros(500_000), Micros(MAX_MICROS + 1), CENT))
+    refused(OrderRule.TOO_LARGE, "size", lambda: limit_amounts(Side.BUY, Micros(500_000), Micros(MAX_MICROS + 1), CENT))
 
 
 def test_a_market_order_buys_for_a_dollar_or_more() -> None:
     assert market_amounts(Side.BUY, Micros(500_000), ONE, CENT) == (ONE, 2 * ONE)
-    said = refused(Refusal.BELOW_MINIMUM_VALUE, "amount", lambda: market_amounts(Side.BUY, Micros(500_000), Micros(999_999), CENT))
+    said = refused(OrderRule.BELOW_MINIMUM_VALUE, "amount", lambda: market_amounts(Side.BUY, Micros(500_000), Micros(999_999), CENT))
     assert said == "amount: $0.99 is less than $1.00, the least that a market order buys for"
     assert market_amounts(Side.SELL, Micros(500_000), CENT, CENT) == (CENT, 5_000)
 
 
 def test_an_immediate_order_in_shares_has_two_decimals() -> None:
-    refused(Refusal.TOO_FINE, "size", lambda: immediate_amounts(Side.SELL, Micros(500_000), Micros(5_005_000), CENT))
+    refused(OrderRule.TOO_FINE, "size", lambda: immediate_amounts(Side.SELL, Micros(500_000), Micros(5_005_000), CENT))
 
 
 def test_a_resting_order_has_the_markets_minimum() -> None:
     check_rests(Micros(5 * MICRO), Micros(5 * MICRO))
-    said = refused(Refusal.BELOW_MINIMUM_SIZE, "size", lambda: check_rests(Micros(5 * MICRO - 10_000), Micros(5 * MICRO)))
+    said = refused(OrderRule.BELOW_MINIMUM_SIZE, "size", lambda: check_rests(Micros(5 * MICRO - 10_000), Micros(5 * MICRO)))
     assert said == "size: 4.99 shares are fewer than the market's minimum of 5.00"
 
 
@@ -229,27 +229,27 @@ def test_a_resting_order_has_the_markets_minimum() -> None:
 
 @pytest.mark.parametrize("kind", [OrderType.FOK, OrderType.FAK])
 def test_what_never_rests_cannot_be_post_only(kind: OrderType) -> None:
-    refused(Refusal.POST_ONLY_NEVER_RESTS, "post_only", lambda: Terms(kind, post_only=True).check(NOW))
+    refused(OrderRule.POST_ONLY_NEVER_RESTS, "post_only", lambda: Terms(kind, post_only=True).check(NOW))
     Terms(kind).check(NOW)
 
 
 @pytest.mark.parametrize("kind", [OrderType.GTC, OrderType.FOK, OrderType.FAK])
 def test_only_gtd_expires(kind: OrderType) -> None:
-    refused(Refusal.EXPIRY_NOT_TAKEN, "expires", lambda: Terms(kind, expires_s=NOW + 1_000).check(NOW))
+    refused(OrderRule.EXPIRY_NOT_TAKEN, "expires", lambda: Terms(kind, expires_s=NOW + 1_000).check(NOW))
 
 
 @pytest.mark.parametrize("expires", [0, -1])
 def test_gtd_needs_an_expiry(expires: int) -> None:
-    refused(Refusal.NO_EXPIRY, "expires", lambda: Terms(OrderType.GTD, expires_s=expires).check(NOW))
+    refused(OrderRule.NO_EXPIRY, "expires", lambda: Terms(OrderType.GTD, expires_s=expires).check(NOW))
 
 
 def test_gtd_expires_three_minutes_from_now_or_later() -> None:
     Terms(OrderType.GTD, post_only=True, expires_s=NOW + 180).check(NOW)
     for seconds in (179, 0, -1_000):
-        refused(Refusal.EXPIRES_TOO_SOON, "expires", partial(Terms(OrderType.GTD, expires_s=NOW + seconds).check, NOW))
+        refused(OrderRule.EXPIRES_TOO_SOON, "expires", partial(Terms(OrderType.GTD, expires_s=NOW + seconds).check, NOW))
 
 
 def test_an_order_that_is_to_rest_so_long_states_a_minute_more() -> None:
     assert resting_for(120, NOW) == Terms(OrderType.GTD, post_only=False, expires_s=NOW + 180)
     assert resting_for(600, NOW, post_only=True) == Terms(OrderType.GTD, post_only=True, expires_s=NOW + 660)
-    refused(Refusal.EXPIRES_TOO_SOON, "expires", lambda: resting_for(119, NOW))
+    refused(OrderRule.EXPIRES_TOO_SOON, "expires", lambda: resting_for(119, NOW))

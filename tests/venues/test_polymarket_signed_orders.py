@@ -28,7 +28,7 @@ from arbiter.venues.polymarket.eip712 import (
 )
 from arbiter.venues.polymarket.keccak import keccak256
 from arbiter.venues.polymarket.l2 import ApiKey, L2Credentials
-from arbiter.venues.polymarket.order_refusals import OrderRefused, Refusal
+from arbiter.venues.polymarket.order_rules import OrderRefused, OrderRule
 from arbiter.venues.polymarket.order_terms import OrderType, Terms
 from arbiter.venues.polymarket.signed_order import (
     SignedOrder,
@@ -291,7 +291,7 @@ def test_a_builders_code_of_another_length_is_refused(length: int, key: SigningK
     wallet = owned(WalletKind.EOA, key.address, POLYGON)
     with pytest.raises(OrderRefused) as caught:
         order_fields(wallet, TOKEN, Side.BUY, Amounts(Micros(1), Micros(1)), 1, 1, bytes(length))
-    assert (caught.value.rule, caught.value.field) == (Refusal.BAD_BUILDER, "builder")
+    assert (caught.value.rule, caught.value.field) == (OrderRule.BAD_BUILDER, "builder")
 
 
 def test_a_salt_survives_a_json_number_and_makes_another_order(key: SigningKey) -> None:

@@ -11,7 +11,7 @@ driven by four kinds of calls, all on one time line:
   level changes and trades of the YES books. An engine gives these to its `MarketBooks` and public sockets in the place
   of the world's own book events: they hold the crowd and the accounts' orders together. A pause or a settlement it takes
   from the world as before.
-- `account`, `orders`, `trades`, `queue_ahead` and the like: what REST reads show.
+- `account`, `free`, `orders`, `trades`, `queue_ahead` and the like: what REST reads show.
 
 What a wire format makes of it:
 

@@ -26,6 +26,8 @@ class Account:
         self.incoming_shares: defaultdict[OutcomeKey, int] = defaultdict(int)
         self.open: defaultdict[MarketKey, dict[OrderId, LiveOrder]] = defaultdict(dict)
         self.locked: defaultdict[int, defaultdict[MarketKey, int]] = defaultdict(lambda: defaultdict(int))
+        self.stale: dict[MarketKey, None] = {}
+        """Markets whose part of `locked` is of before."""
         self._locked_in: defaultdict[int, int] = defaultdict(int)
 
     def lock(self, pool: int, market: MarketKey, amount: int) -> None:
@@ -34,8 +36,13 @@ class Account:
         self.locked[pool][market] = amount
 
     def free(self, pool: int) -> Micros:
-        """Dollars that a new order may use."""
+        """Dollars that a new order may use. Only when nothing is stale: `Floor.refresh`, `Matching.free`."""
+        assert not self.stale
         return Micros(self.cash[pool] - self._locked_in[pool])
+
+    def locked_beside(self, pool: int, market: MarketKey) -> int:
+        """Of the pool, for the open orders of all other markets."""
+        return self._locked_in[pool] - self.locked[pool][market]
 
     def net(self, market: Market) -> Micros:
         """YES less NO, unconfirmed shares too."""

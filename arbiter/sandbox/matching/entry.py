@@ -9,7 +9,7 @@ from arbiter.domain.money import Micros, format_micros
 from arbiter.sandbox.matching.execution import check_funds, execute
 from arbiter.sandbox.matching.floor import Floor, TradedMarket
 from arbiter.sandbox.matching.orders import LiveOrder, NewOrder, OrderRecord, Status, Tif, Why, opposite
-from arbiter.sandbox.matching.plan import Arrival, Plan, plan, would_cross
+from arbiter.sandbox.matching.plan import Arrival, Budget, Plan, plan, would_cross
 from arbiter.sandbox.matching.refused import Reason, Refused
 from arbiter.sandbox.matching.trades import Trade
 
@@ -46,13 +46,20 @@ def look(floor: Floor, order: LiveOrder, *, replaces: bool = False) -> Plan:
     if record.request.reduce_only:
         held = floor.owner(order).net(traded.listing)
         size = min(size, max(0, -held if record.yes_side is Side.BUY else held))
-    arrival = Arrival(record.yes_side, record.yes_price, size, record.account, record.request.self_trade, order if replaces else None)
-    return plan(traded.queues, arrival)
+    request, rules, market = record.request, floor.rules, traded.listing
+    budget = None
+    if request.spend:
+        budget = Budget(request.spend, rules.immediate_step or market.size_step or 1, 0 if record.yes else market.payout)
+    skip = order if replaces else None
+    return plan(traded.queues, Arrival(record.yes_side, record.yes_price, size, record.account, request.self_trade, skip, budget=budget))
 
 
 def enter(floor: Floor, order: LiveOrder, found: Plan, now_ms: int) -> Placed:
     """It meets what was found, and the rest of it rests or ends. Its funds were looked at."""
-    traded = floor.market_of(order)
+    traded, record = floor.market_of(order), order.record
+    if record.request.spend and found.takes:
+        size = Micros(found.size if found.spent_all else max(record.size, found.size))
+        order.record = msgspec.structs.replace(record, size=size)
     trades = execute(floor, traded, order.record.yes_side, order, found, now_ms)
     if order.record.remaining:
         if found.stopped:
@@ -77,7 +84,7 @@ def resume(floor: Floor, order: LiveOrder, now_ms: int) -> None:
     order.due_ms = 0
     found = look(floor, order)
     request = order.record.request
-    if request.tif is Tif.FOK and found.size < order.record.remaining:
+    if request.tif is Tif.FOK and _short(order, found):
         found = Plan()
     floor.change(order, msgspec.structs.replace(order.record, status=Status.RESTING, why=Why.PLACED, updated_ms=now_ms))
     try:
@@ -101,12 +108,17 @@ def _delay(floor: Floor, order: LiveOrder, now_ms: int) -> Placed:
 def _killed(floor: Floor, order: LiveOrder, found: Plan) -> Plan:
     """All or nothing, or something at least: else a refusal, or nothing at all, as the venue does."""
     request = order.record.request
-    short = request.tif is Tif.FOK and found.size < order.record.size
+    short = request.tif is Tif.FOK and _short(order, found)
     if short and floor.rules.kill_refuses:
         raise Refused(Reason.FOK_UNFILLED)
     if request.tif is Tif.FAK and not found.size and floor.rules.kill_refuses:
         raise Refused(Reason.FAK_UNFILLED)
     return Plan(stopped=found.stopped) if short else found
+
+
+def _short(order: LiveOrder, found: Plan) -> bool:
+    """Whether this is not all that it wanted."""
+    return not found.spent_all if order.record.request.spend else found.size < order.record.remaining
 
 
 def _known(floor: Floor, request: NewOrder) -> TradedMarket:
@@ -134,6 +146,8 @@ def check_shape(floor: Floor, traded: TradedMarket, request: NewOrder, now_ms: i
         raise Refused(Reason.COMBINATION, "reduce-only")
     if request.post_only and not tif.rests:
         raise Refused(Reason.COMBINATION, "post-only")
+    if request.spend and (rules.nets or tif.rests or request.side is not Side.BUY):
+        raise Refused(Reason.COMBINATION, "spend")
     if (tif is Tif.GTD) != bool(request.expires_ms):
         raise Refused(Reason.EXPIRATION)
     if tif is Tif.GTD and (request.expires_ms <= now_ms or request.expires_ms < now_ms + rules.least_life_ms):
@@ -155,6 +169,7 @@ def _record(traded: TradedMarket, request: NewOrder, now_ms: int) -> OrderRecord
         request=request,
         yes=request.outcome == market.yes_key,
         payout=market.payout,
+        fees=market.fees,
         initial=request.size,
         size=request.size,
         created_ms=now_ms,

@@ -86,8 +86,8 @@ def check_funds(floor: Floor, order: LiveOrder, plan: Plan, *, rests: bool) -> N
         cash += pico_floor(market.payout * pairs)
         shares[market.yes_key] -= pairs
         shares[market.no_key] -= pairs
-    locked = owner.cash[pool] - owner.free(pool) - owner.locked[pool][market.key]
-    locked += locked_cash(others, market, shares, nets=floor.rules.nets)
+    floor.refresh(owner, but=market.key)
+    locked = owner.locked_beside(pool, market.key) + locked_cash(others, market, shares, nets=floor.rules.nets)
     if cash < locked:
         raise Refused(Reason.BALANCE, str(locked - cash))
 
@@ -164,7 +164,7 @@ def _book(
         fee = order.meter.charge(order.record.yes_side, yes_price, size, taker=taker)
         floor.set(order, _filled(order.record, leg, now_ms))
         floor.relock(owner, market.key)
-        leg = msgspec.structs.replace(leg, fee=_bearable(fee, leg, owner.free(pool)), shares_after=_holding(floor, leg, market))
+        leg = msgspec.structs.replace(leg, fee=_bearable(floor, fee, leg), shares_after=_holding(floor, leg, market))
         order.record = _with_fee(order.record, leg)
         bank.charge(leg)
     if final and leg.side is Side.SELL:
@@ -172,12 +172,16 @@ def _book(
     return leg
 
 
-def _bearable(fee: Micros, leg: Leg, free: Micros) -> Micros:
+def _bearable(floor: Floor, fee: Micros, leg: Leg) -> Micros:
     """What an arriving order costs was looked at before. A resting one never takes its owner below zero: where many small
     fills are each rounded up to a balance unit, the venue goes without the rest."""
     if leg.side is Side.SELL:
         return min(fee, leg.cash)
-    return fee if leg.taker else min(fee, Micros(max(0, free)))
+    if leg.taker or not fee:
+        return fee
+    owner = floor.bank.of(leg.account)
+    floor.refresh(owner)
+    return min(fee, Micros(max(0, owner.free(leg.pool))))
 
 
 def _filled(record: OrderRecord, leg: Leg, now_ms: int) -> OrderRecord:

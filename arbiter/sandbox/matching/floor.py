@@ -132,9 +132,16 @@ class Floor:
             self.wake(order, max(now_ms, expires_ms - self.rules.expires_early_ms))
 
     def relock(self, account: Account, key: MarketKey) -> None:
-        market = self.markets[key].listing
-        records = [order.record for order in account.open[key].values()]
-        account.lock(market.shard, key, locked_cash(records, market, account.shares, nets=self.rules.nets))
+        """What its orders in this market may cost is to be found anew; `refresh` does it, once for many changes."""
+        account.stale[key] = None
+
+    def refresh(self, account: Account, *, but: MarketKey | None = None) -> None:
+        """Before anybody reads what is free. `but`: this market may stay as it was."""
+        for key in [each for each in account.stale if each != but]:
+            del account.stale[key]
+            market = self.markets[key].listing
+            records = [order.record for order in account.open[key].values()]
+            account.lock(market.shard, key, locked_cash(records, market, account.shares, nets=self.rules.nets))
 
     def _forget(self, order: LiveOrder) -> None:
         record = order.record

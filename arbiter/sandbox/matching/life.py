@@ -109,6 +109,7 @@ def split(floor: Floor, account: AccountId, key: MarketKey, size: Micros) -> Non
         raise Refused(Reason.SIZE if not size else Reason.MARKET_INACTIVE)
     listing, owner = traded.listing, floor.bank.of(account)
     pool = listing.shard
+    floor.refresh(owner)
     before = owner.cash[pool]
     if size > 0 and owner.free(pool) * MICRO < listing.payout * size:
         raise Refused(Reason.BALANCE)
@@ -132,6 +133,7 @@ def withdraw(floor: Floor, account: AccountId, pool: int, amount: Micros, now_ms
     floor.bank.move(account, pool, -amount)
     floor.tell(account, CashMoved(pool, Micros(-amount)))
     for order in reversed(changes.open_orders(floor, account)):
+        floor.refresh(owner)
         if owner.free(pool) >= 0:
             break
         if order.record.side is Side.BUY and floor.market_of(order).listing.shard == pool:

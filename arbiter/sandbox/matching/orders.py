@@ -12,6 +12,7 @@ import msgspec
 from arbiter.domain.book import Side
 from arbiter.domain.fees import FeeMeter
 from arbiter.domain.ids import OrderId, OutcomeKey
+from arbiter.domain.market import FeeSchedule
 from arbiter.domain.money import ZERO, Micros, pico_ceil
 
 AccountId = NewType("AccountId", str)
@@ -77,6 +78,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A request. `id` is made by the caller (Polymarket: the order's digest); `client_id` must be new for the account where it is given.
 
     `expires_ms`: Unix ms, with GTD alone, as the venue's request states it. `cancel_on_pause`: it does not outlast a pause.
+    `spend`: of a FOK or FAK that buys: so many dollars before fees are spent, whatever shares that gives; `size` is what they
+    give at the limit. 0: the size counts.
     """
 
     id: OrderId
@@ -92,18 +95,22 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     self_trade: SelfTrade = SelfTrade.ALLOWED
     expires_ms: int = 0
     cancel_on_pause: bool = False
+    spend: Micros = ZERO
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One order as it stands. `request` is what is in force now (an amendment changes it), `initial` the size at first.
 
-    `size` is what is filled and what is still wanted. The sums are of dollars, apart for what it took and what it made.
+    `size` is what is filled and what is still wanted; more than was asked for where dollars
+    went further. The sums are of dollars, apart for what it took and what it made.
     """
 
     request: NewOrder
     yes: bool
     """Whether it is on the market's YES outcome."""
     payout: Micros
+    fees: FeeSchedule | None
+    """Those under which it came; they stay its own."""
     initial: Micros
     size: Micros
     created_ms: int

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from arbiter.domain.book import Side
+from arbiter.domain.money import MICRO, floor_to
 from arbiter.sandbox.matching.orders import AccountId, LiveOrder, SelfTrade, opposite
 from arbiter.sandbox.matching.queues import Entry, Queues
 
@@ -24,11 +25,21 @@ class Plan(msgspec.Struct):
     size: int = 0
     ended: list[LiveOrder] = msgspec.field(default_factory=list)
     stopped: bool = False
+    spent_all: bool = False
+    """Of an order by dollars: what is left of them buys nothing more."""
+
+
+class Budget(NamedTuple):
+    """Dollars to spend on shares in such steps. `payout`: that of the market if NO is bought, else 0."""
+
+    dollars: int
+    step: int
+    payout: int
 
 
 class Arrival(NamedTuple):
     """What arrives, in YES terms. `account` None: the crowd's. `skip`: an order that it replaces. `owned_only`: it meets
-    accounts' orders alone."""
+    accounts' orders alone. `budget`: it counts dollars, not the size."""
 
     side: Side
     limit: int
@@ -37,6 +48,7 @@ class Arrival(NamedTuple):
     self_trade: SelfTrade = SelfTrade.ALLOWED
     skip: LiveOrder | None = None
     owned_only: bool = False
+    budget: Budget | None = None
 
 
 def crosses(side: Side, limit: int, price: int) -> bool:
@@ -46,9 +58,9 @@ def crosses(side: Side, limit: int, price: int) -> bool:
 
 def plan(queues: Queues, arrival: Arrival) -> Plan:
     """Price-time priority over the other side, down to the limit."""
-    found = Plan()
+    found, spent, budget = Plan(), 0, arrival.budget
     for price, entry in queues.walk(opposite(arrival.side)):
-        if not crosses(arrival.side, arrival.limit, price) or found.size == arrival.size:
+        if not crosses(arrival.side, arrival.limit, price) or found.spent_all or (not budget and found.size == arrival.size):
             break
         order = entry.order
         if (order is None and arrival.owned_only) or (order is not None and order is arrival.skip):
@@ -60,6 +72,13 @@ def plan(queues: Queues, arrival: Arrival) -> Plan:
             found.ended.append(order)
             continue
         size = min(entry.size, arrival.size - found.size)
+        if budget is not None:
+            own_price = abs(budget.payout - price)
+            wanted = floor_to((budget.dollars * MICRO - spent) // own_price, budget.step)
+            size, found.spent_all = min(entry.size, wanted), wanted <= entry.size
+            spent += own_price * size
+            if not size:
+                break
         found.takes.append(Take(entry, price, size))
         found.size += size
     return found

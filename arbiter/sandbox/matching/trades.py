@@ -79,7 +79,7 @@ class Leg(msgspec.Struct, frozen=True):
 class Trade(msgspec.Struct, frozen=True):
     """One arriving order met others. Makers may be of the other outcome, at the complementary price.
 
-    `price` is of YES and the best of the makers' prices where they differ. `taker.price` is what the taker paid a share.
+    `price` is of YES, and one for all of it. Each leg's own price is of its own outcome.
     """
 
     id: str

@@ -123,7 +123,13 @@ class Matching:
 
     def account(self, account: AccountId) -> Account:
         """Its balances, for reading alone."""
-        return self._floor.bank.of(account)
+        found = self._floor.bank.of(account)
+        self._floor.refresh(found)
+        return found
+
+    def free(self, account: AccountId, pool: int = 0) -> Micros:
+        """Dollars that a new order may use."""
+        return self.account(account).free(pool)
 
     def order(self, order: OrderId) -> OrderRecord | None:
         """Any that is still known, also one that is over."""

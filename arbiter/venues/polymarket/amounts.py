@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from arbiter.domain.book import Side
 from arbiter.domain.money import MAX_MICROS, MICRO, ONE, Micros, floor_to, format_micros
-from arbiter.venues.polymarket.order_refusals import OrderRefused, Refusal
+from arbiter.venues.polymarket.order_rules import OrderRefused, OrderRule
 
 HUNDREDTH = Micros(10_000)
 """Sizes have two decimals whatever the tick, and so have the dollars of a market order."""
@@ -52,12 +52,12 @@ def check_price(price: Micros, tick: Micros) -> Decimals:
     """The grid's decimals. OrderRefused for a grid that is not known, and a price off it or outside `tick` to `1 - tick`."""
     decimals = TICKS.get(tick)
     if decimals is None:
-        raise OrderRefused(Refusal.UNKNOWN_TICK, "tick", f"a tick of {format_micros(tick)} is none of the venue's")
+        raise OrderRefused(OrderRule.UNKNOWN_TICK, "tick", f"a tick of {format_micros(tick)} is none of the venue's")
     if not tick <= price <= ONE - tick:
         span = f"{format_micros(tick)} to {format_micros(ONE - tick)}"
-        raise OrderRefused(Refusal.PRICE_OUT_OF_RANGE, "price", f"{format_micros(price)} is outside {span}")
+        raise OrderRefused(OrderRule.PRICE_OUT_OF_RANGE, "price", f"{format_micros(price)} is outside {span}")
     if price % tick:
-        raise OrderRefused(Refusal.OFF_GRID, "price", f"{format_micros(price)} is not a multiple of the tick {format_micros(tick)}")
+        raise OrderRefused(OrderRule.OFF_GRID, "price", f"{format_micros(price)} is not a multiple of the tick {format_micros(tick)}")
     return decimals
 
 
@@ -65,7 +65,7 @@ def check_rests(size: Micros, least: Micros) -> None:
     """OrderRefused for a resting order of fewer shares than the market's minimum (`orderMinSize`)."""
     if size < least:
         problem = f"{format_micros(size)} shares are fewer than the market's minimum of {format_micros(least)}"
-        raise OrderRefused(Refusal.BELOW_MINIMUM_SIZE, "size", problem)
+        raise OrderRefused(OrderRule.BELOW_MINIMUM_SIZE, "size", problem)
 
 
 def limit_amounts(side: Side, price: Micros, size: Micros, tick: Micros) -> Amounts:
@@ -91,7 +91,7 @@ def market_amounts(side: Side, price: Micros, amount: Micros, tick: Micros, *, t
         return _nothing_for_nothing(Amounts(maker, _coarser(_rounded(maker * price, MICRO, decimals.amount), least)))
     if maker < LEAST_MARKET_BUY:
         problem = f"${format_micros(maker)} is less than ${format_micros(LEAST_MARKET_BUY)}, the least that a market order buys for"
-        raise OrderRefused(Refusal.BELOW_MINIMUM_VALUE, "amount", problem)
+        raise OrderRefused(OrderRule.BELOW_MINIMUM_VALUE, "amount", problem)
     return _nothing_for_nothing(Amounts(maker, _coarser(_rounded(maker * MICRO, price, decimals.amount), least)))
 
 
@@ -103,22 +103,22 @@ def immediate_amounts(side: Side, price: Micros, size: Micros, tick: Micros) -> 
     """
     check_price(price, tick)
     if size % HUNDREDTH:
-        raise OrderRefused(Refusal.TOO_FINE, "size", f"{format_micros(size)} has more than two decimals")
+        raise OrderRefused(OrderRule.TOO_FINE, "size", f"{format_micros(size)} has more than two decimals")
     if side is Side.SELL:
         return market_amounts(side, price, size, tick)
     cost = size * price
     if cost % (HUNDREDTH * MICRO):
         problem = f"{format_micros(size)} shares at {format_micros(price)} do not cost whole cents, which an immediate purchase must"
-        raise OrderRefused(Refusal.PART_OF_A_CENT, "size", problem)
+        raise OrderRefused(OrderRule.PART_OF_A_CENT, "size", problem)
     return market_amounts(side, price, Micros(cost // MICRO), tick)
 
 
 def _hundredths(value: Micros, field: str) -> Micros:
     if value > MAX_MICROS:
-        raise OrderRefused(Refusal.TOO_LARGE, field, f"{format_micros(value)} is more than any order can be for")
+        raise OrderRefused(OrderRule.TOO_LARGE, field, f"{format_micros(value)} is more than any order can be for")
     kept = floor_to(value, HUNDREDTH)
     if kept <= 0:
-        raise OrderRefused(Refusal.NOTHING_LEFT, field, f"of {format_micros(value)} nothing is left in hundredths")
+        raise OrderRefused(OrderRule.NOTHING_LEFT, field, f"of {format_micros(value)} nothing is left in hundredths")
     return kept
 
 
@@ -138,5 +138,5 @@ def _coarser(value: Micros, decimals: int) -> Micros:
 
 def _nothing_for_nothing(amounts: Amounts) -> Amounts:
     if not amounts.taker:
-        raise OrderRefused(Refusal.NOTHING_LEFT, "amount", f"for {format_micros(amounts.maker)} nothing would be got after rounding")
+        raise OrderRefused(OrderRule.NOTHING_LEFT, "amount", f"for {format_micros(amounts.maker)} nothing would be got after rounding")
     return amounts

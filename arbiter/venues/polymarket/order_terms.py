@@ -4,7 +4,7 @@ from enum import Enum
 
 import msgspec
 
-from arbiter.venues.polymarket.order_refusals import OrderRefused, Refusal
+from arbiter.venues.polymarket.order_rules import OrderRefused, OrderRule
 
 SOONEST_EXPIRY_S = 180
 """From now: an earlier one is refused."""
@@ -40,16 +40,16 @@ class Terms(msgspec.Struct, frozen=True):
         """OrderRefused for what the venue refuses, and for an expiry that it would not heed."""
         if self.post_only and not self.type.rests:
             problem = f"a {self.type.value} order never rests, so it cannot be post-only"
-            raise OrderRefused(Refusal.POST_ONLY_NEVER_RESTS, "post_only", problem)
+            raise OrderRefused(OrderRule.POST_ONLY_NEVER_RESTS, "post_only", problem)
         if self.type is not OrderType.GTD:
             if self.expires_s:
-                raise OrderRefused(Refusal.EXPIRY_NOT_TAKEN, "expires", f"a {self.type.value} order does not expire; GTD does")
+                raise OrderRefused(OrderRule.EXPIRY_NOT_TAKEN, "expires", f"a {self.type.value} order does not expire; GTD does")
             return
         if self.expires_s <= 0:
-            raise OrderRefused(Refusal.NO_EXPIRY, "expires", "a GTD order needs a time to expire at")
+            raise OrderRefused(OrderRule.NO_EXPIRY, "expires", "a GTD order needs a time to expire at")
         if self.expires_s < now_s + SOONEST_EXPIRY_S:
             problem = f"{self.expires_s - now_s} s from now is too soon: the venue takes {SOONEST_EXPIRY_S} s or more"
-            raise OrderRefused(Refusal.EXPIRES_TOO_SOON, "expires", problem)
+            raise OrderRefused(OrderRule.EXPIRES_TOO_SOON, "expires", problem)
 
 
 def resting_for(seconds: int, now_s: int, *, post_only: bool = False) -> Terms:

@@ -13,7 +13,7 @@ from arbiter.venues.polymarket.addresses import Address, address_word
 from arbiter.venues.polymarket.amounts import Amounts
 from arbiter.venues.polymarket.eip712 import ORDER_TYPE, ZERO_WORD, Domain, OrderFields, digest, nested_hash, order_hash, word
 from arbiter.venues.polymarket.l2 import ApiKey
-from arbiter.venues.polymarket.order_refusals import OrderRefused, Refusal
+from arbiter.venues.polymarket.order_rules import OrderRefused, OrderRule
 from arbiter.venues.polymarket.order_terms import Terms
 from arbiter.venues.polymarket.signing_key import SigningKey
 from arbiter.venues.polymarket.wallet import Wallet, WalletKind
@@ -47,7 +47,7 @@ def order_fields(
 ) -> OrderFields:
     """The fields to sign. `builder` is the code of who gets the builder's fee; zero is nobody. OrderRefused unless it is 32 bytes."""
     if len(builder) != len(ZERO_WORD):
-        raise OrderRefused(Refusal.BAD_BUILDER, "builder", "a builder's code has 32 bytes")
+        raise OrderRefused(OrderRule.BAD_BUILDER, "builder", "a builder's code has 32 bytes")
     return OrderFields(
         salt=salt,
         maker=wallet.address,

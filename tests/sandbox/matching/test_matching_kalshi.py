@@ -151,7 +151,7 @@ def test_each_shard_has_its_own_dollars() -> None:
         away.buy("ann", "yes", "0.40", "10")
     away.fund("ann", pool=2)
     away.buy("ann", "yes", "0.40", "10")
-    assert away.matching.account(ANN).free(2) < dollars("1000") == away.matching.account(ANN).free(0)
+    assert away.matching.free(ANN, 2) < dollars("1000") == away.matching.free(ANN)
 
 
 def test_fees_are_gathered_by_order_and_makers_pay_where_the_series_says_so() -> None:

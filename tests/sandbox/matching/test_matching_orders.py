@@ -138,14 +138,13 @@ def test_an_id_counts_once_also_after_the_order_is_over(floor: Desk) -> None:
 
 
 def test_resting_orders_hold_back_dollars_until_they_go(floor: Desk) -> None:
-    free = floor.matching.account(AccountId("ann")).free
-    before = free(0)
+    before = floor.matching.free(AccountId("ann"))
     order = floor.buy("ann", "yes", "0.40", "2000").order
     with refused(Reason.BALANCE):
         floor.buy("ann", "no", "0.40", "1000")
-    assert free(0) <= before - parse_micros("800")
+    assert floor.matching.free(AccountId("ann")) <= before - parse_micros("800")
     floor.matching.cancel(AccountId("ann"), order.id, NOW)
-    assert free(0) == before
+    assert floor.matching.free(AccountId("ann")) == before
 
 
 def test_cancels_are_by_id_by_outcome_by_market_or_of_all_and_of_ones_own_alone(floor: Desk) -> None:

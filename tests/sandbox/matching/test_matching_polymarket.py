@@ -71,6 +71,26 @@ def test_a_fok_that_is_short_and_a_fak_that_finds_nothing_are_refused(poly: Desk
     assert (placed.order.status, placed.order.why, placed.order.filled) == (Status.CANCELLED, Why.UNFILLED, dollars("30"))
 
 
+def test_a_buy_by_dollars_spends_them_all_and_gets_more_where_it_is_cheaper(poly: Desk) -> None:
+    poly.crowd(bids=[("0.45", "50")], asks=[("0.40", "5"), ("0.50", "100")])
+    order = poly.buy("ann", "yes", "0.53", "18.8679", tif=Tif.FOK, spend=dollars("10")).order
+    assert (order.status, order.filled, order.taker_cash) == (Status.EXECUTED, dollars("21"), dollars("10"))
+    with pytest.raises(Refused, match=Reason.FOK_UNFILLED.value):
+        poly.buy("ann", "yes", "0.53", "94.33", tif=Tif.FOK, spend=dollars("50"))
+    rest = poly.buy("ann", "yes", "0.53", "94.33", tif=Tif.FAK, spend=dollars("50")).order
+    assert (rest.status, rest.why, rest.filled) == (Status.CANCELLED, Why.UNFILLED, dollars("84"))
+    no = poly.buy("ann", "no", "0.60", "16.6666", tif=Tif.FAK, spend=dollars("10")).order
+    assert (no.status, no.filled, no.taker_cash) == (Status.EXECUTED, dollars("18.1818"), dollars("9.99999"))
+
+
+@pytest.mark.parametrize("options", [{}, {"tif": Tif.GTD, "expires_ms": NOW + 200_000}])
+def test_only_an_immediate_buy_can_be_by_dollars(poly: Desk, options: dict[str, object]) -> None:
+    with pytest.raises(Refused, match="spend"):
+        poly.buy("ann", "yes", "0.50", "20", spend=dollars("10"), **options)
+    with pytest.raises(Refused, match="spend"):
+        poly.sell("ann", "yes", "0.50", "20", spend=dollars("10"), tif=Tif.FAK)
+
+
 def test_small_orders_are_refused_when_they_would_rest_and_cheap_buys_when_they_would_trade(poly: Desk) -> None:
     poly.crowd(asks=[("0.10", "30")])
     with pytest.raises(Refused, match=Reason.TOO_SMALL.value):
@@ -158,7 +178,7 @@ def test_a_delayed_order_can_be_cancelled(poly: Desk) -> None:
     delayed.matching.cancel(AccountId("ann"), order.id, NOW)
     delayed.tick(5)
     assert delayed.holds("ann", "yes") == delayed.matching.account(AccountId("ann")).incoming_shares[delayed.market.yes_key] == 0
-    assert delayed.matching.account(AccountId("ann")).free(0) == dollars("1000")
+    assert delayed.matching.free(AccountId("ann")) == dollars("1000")
 
 
 def test_what_an_account_hears_of_a_fill_is_its_own_leg_and_the_whole_trade(poly: Desk) -> None:

@@ -1,12 +1,12 @@
-"""Why an order is refused before it is signed: what the venue would refuse too, or take for something else."""
+"""The rules by which an order is refused before it is signed: what the venue would refuse too, or take for something else."""
 
 from enum import Enum
 
 from arbiter.errors import InvalidInput
 
 
-class Refusal(Enum):
-    """The rules, by stable names."""
+class OrderRule(Enum):
+    """By stable names."""
 
     UNKNOWN_TICK = "unknown_tick"
     OFF_GRID = "off_grid"
@@ -27,6 +27,6 @@ class Refusal(Enum):
 class OrderRefused(InvalidInput):
     """`rule` says which, `field` where, `problem` with which numbers. Nothing was signed."""
 
-    def __init__(self, rule: Refusal, field: str, problem: str) -> None:
+    def __init__(self, rule: OrderRule, field: str, problem: str) -> None:
         super().__init__(field, problem)
         self.rule = rule
