@@ -98,6 +98,9 @@ EDGES = {
     "purerpc": ("arbiter.rpc", "arbiter.v1"),
     "apsw": ("arbiter.store.sqlite",),
     "telegram": ("arbiter.bot",),
+    # it raises the recursion limit, and then nested JSON from anybody ends the process
+    "eth_account": (),
+    "py_ecc": (),
 }
 
 # what makes a function depend on more than its arguments
