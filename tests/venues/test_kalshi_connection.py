@@ -315,6 +315,19 @@ async def test_a_socket_that_falls_silent_without_a_word_is_lost_within_the_limi
         assert shown(follower.books) == stage.truth(KALSHI)
 
 
+async def test_a_venue_that_never_tells_a_book_again_loses_two_connections_to_its_silence_and_no_more(
+    autojump_clock, stage, shown, monkeypatch
+):
+    monkeypatch.setattr("arbiter.sandbox.kalshi.session.KalshiSession._update", lambda *_: None)  # it takes the command and says nothing
+    async with stage.running():
+        venue = stage.kalshi()
+        follower = await stage.follow(venue)
+        await trio.sleep(600)
+        assert [reason.partition(": ")[2] for reason in follower.lost] == ["no answer within 5 s"] * 2
+        assert venue.statistics()["connections"] == 3
+        assert shown(follower.books) == stage.truth(KALSHI)
+
+
 @pytest.mark.parametrize("fault", ["fault_gap", "fault_overflow", "fault_malformed", "fault_drop", "fault_close"])
 async def test_the_feed_distrusts_its_books_after_a_fault_and_trusts_them_again(autojump_clock, stage, until, fault):
     async with stage.running(), stage.feed(stage.kalshi()) as data:

@@ -20,6 +20,7 @@ from arbiter.venues.kalshi.exchange import read_status
 from arbiter.venues.kalshi.fee_rules import FeeRules
 from arbiter.venues.kalshi.hosts import DEMO, KalshiHosts, KalshiPace
 from arbiter.venues.kalshi.limits import BASIC
+from arbiter.venues.kalshi.probes import Probes
 from arbiter.venues.kalshi.signing import KalshiSigner
 from arbiter.venues.limiter import Limiter
 from arbiter.venues.reconnecting import keep_connected
@@ -64,6 +65,7 @@ class Kalshi:
         self._tally = Tally(self.name, surroundings)
         self._limiter = Limiter(self.name, BASIC, surroundings)
         self._fees = FeeRules(balance_unit)
+        self._probes = Probes()
         self._rest: RestClient | None = None
         """The stream's, for as long as there is one."""
         self._paused: set[MarketKey] = set()
@@ -129,7 +131,7 @@ class Kalshi:
                     self._fees.learn_override(body.event_ticker, "", body.fee_type_override, body.fee_multiplier_override)
                     self._tell_fees(follow, listener, body.event_ticker)
 
-                await Connection(socket, follow, listener, self._surroundings, self._pace, self._tally, fees_changed).run()
+                await Connection(socket, follow, listener, self._surroundings, self._pace, self._tally, fees_changed, self._probes).run()
 
         def lost(problem: str) -> None:
             listener.tell(Disconnected(KALSHI, LINE, problem))

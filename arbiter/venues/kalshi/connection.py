@@ -14,6 +14,7 @@ from arbiter.venues.kalshi import wire
 from arbiter.venues.kalshi.awaited import AwaitedBooks
 from arbiter.venues.kalshi.frames import BadBook, FrameReader, StaleBook, SubscriptionFailed
 from arbiter.venues.kalshi.hosts import KalshiPace
+from arbiter.venues.kalshi.probes import Probes
 from arbiter.venues.kalshi.subscriptions import SequenceGap, Subscriptions
 from arbiter.venues.one_error import one_error
 from arbiter.venues.reconnecting import Backoff
@@ -45,6 +46,7 @@ class Connection:
         pace: KalshiPace,
         tally: Tally,
         fees_changed: Callable[[wire.FeeBody], None],
+        probes: Probes,
     ) -> None:
         self._socket = socket
         self._follow = follow
@@ -70,6 +72,7 @@ class Connection:
         """Of the books' subscription, at the last look."""
         self._told_at = self._monotonic()
         """When it was another one last."""
+        self._probes = probes
         self._probe = 0
         """The number of the command that is to be answered; 0: none."""
         self._to_probe: Iterator[str] = iter(())
@@ -299,19 +302,28 @@ class Connection:
     def _look_for_silence(self, now: float) -> None:
         """A socket that answers pings may tell nothing more all the same; what takes a number of the sequence shows it."""
         next_seq, pace = self._subscriptions.next_of(wire.BOOKS), self._pace.probe
+        silent = now - self._told_at
         if next_seq != self._next_seq:
+            if self._probe:
+                self._probes.answered()
             self._next_seq, self._told_at, self._probe = next_seq, now, 0
-        elif pace and next_seq is not None and self._markets and not self._resync.is_set() and now - self._told_at >= pace:
-            if self._probe and now - self._told_at >= 2 * pace:
-                raise VenueUnavailable(KALSHI, f"no answer within {pace:g} s")
-            if not self._probe:
-                ticker = next(self._to_probe, "")
-                if ticker not in self._markets:
-                    self._to_probe = iter(tuple(self._markets))
-                    ticker = next(self._to_probe)
-                self._reader.probed = ticker
-                self._probe, commands = self._subscriptions.probe(ticker)
-                self._send(commands)
+        elif next_seq is None or not (pace and self._markets and self._probes.sensible) or self._resync.is_set() or silent < pace:
+            return
+        elif not self._probe:
+            self._ask_of_silence()
+        elif silent >= 2 * pace:
+            self._probes.in_vain()
+            raise VenueUnavailable(KALSHI, f"no answer within {pace:g} s")
+
+    def _ask_of_silence(self) -> None:
+        """For the book of one market, each in its turn."""
+        ticker = next(self._to_probe, "")
+        if ticker not in self._markets:
+            self._to_probe = iter(tuple(self._markets))
+            ticker = next(self._to_probe)
+        self._reader.probed = ticker
+        self._probe, commands = self._subscriptions.probe(ticker)
+        self._send(commands)
 
     def _look_for_crossed(self, now: float) -> None:
         """A book that stays crossed is wrong: at the venue such orders would have met."""
