@@ -144,6 +144,19 @@ def test_a_decrease_to_nothing_cancels(kal: Desk) -> None:
     assert (after.status, after.why, kal.book(Side.BUY)) == (Status.CANCELLED, Why.CANCELLED, [])
 
 
+def test_what_one_holds_covers_the_cheapest_of_what_one_sells_and_makers_fees_are_kept_ready() -> None:
+    made = desk(kalshi(fees=KalshiFees(maker_fees=True)))
+    made.fund("ann")
+    made.crowd(asks=[("0.20", "10")])
+    made.buy("ann", "yes", "0.20", "10")
+    before = made.matching.free(ANN)
+    # as NO these cost 0.40 and 0.70; with 10 YES in hand the dearer one alone must be paid for
+    made.sell("ann", "yes", "0.60", "10")
+    made.sell("ann", "yes", "0.30", "10")
+    # the makers' fees 0.042 and 0.03675, each up to a cent, and a cent more for each order
+    assert before - made.matching.free(ANN) == dollars("7") + dollars("0.05") + dollars("0.04") + dollars("0.02")
+
+
 def test_each_shard_has_its_own_dollars() -> None:
     away = desk(kalshi(shard=2))
     away.fund("ann", pool=0)

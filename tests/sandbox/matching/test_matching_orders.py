@@ -47,6 +47,9 @@ def test_what_was_there_before_an_order_trades_before_it(floor: Desk) -> None:
     bid = LevelChange(floor.market.yes_key, Side.BUY, parse_micros("0.40"), parse_micros("50"))
     floor.matching.apply(bid, NOW)
     assert floor.matching.queue_ahead(order.id) == parse_micros("30"), "what comes later stands behind"
+    less = LevelChange(floor.market.yes_key, Side.BUY, parse_micros("0.40"), parse_micros("35"))
+    floor.matching.apply(less, NOW)
+    assert floor.matching.queue_ahead(order.id) == parse_micros("30"), "who came last goes first"
     sold = PublicTrade(floor.market.yes_key, parse_micros("0.40"), parse_micros("34"), Side.SELL, NOW)
     floor.matching.apply(sold, NOW)
     after = floor.matching.order(order.id)

@@ -3,6 +3,7 @@
 import pytest
 
 from arbiter.domain.book import Side
+from arbiter.domain.market import TickRange
 from arbiter.domain.money import Micros, parse_micros
 from arbiter.sandbox.matching.events import Filled, OrderChanged, TradeMoved
 from arbiter.sandbox.matching.orders import AccountId, Status, Tif, Why
@@ -81,6 +82,15 @@ def test_a_buy_by_dollars_spends_them_all_and_gets_more_where_it_is_cheaper(poly
     assert (rest.status, rest.why, rest.filled) == (Status.CANCELLED, Why.UNFILLED, dollars("84"))
     no = poly.buy("ann", "no", "0.60", "16.6666", tif=Tif.FAK, spend=dollars("10")).order
     assert (no.status, no.filled, no.taker_cash) == (Status.EXECUTED, dollars("18.1818"), dollars("9.99999"))
+
+
+def test_a_part_of_a_micro_is_in_favour_of_the_resting_side() -> None:
+    fine = desk(polymarket(ticks=(TickRange(Micros(1_000), Micros(999_000), Micros(1_000)),)))
+    fine.fund("ann", "bob")
+    fine.buy("bob", "no", "0.433", "10")
+    (trade,) = fine.buy("ann", "yes", "0.567", "4.3859", tif=Tif.FAK).trades
+    # 0.433 x 4.3859 = 1.8990947
+    assert (trade.makers[0].cash, trade.taker.cash) == (dollars("1.899094"), dollars("2.486806"))
 
 
 @pytest.mark.parametrize("options", [{}, {"tif": Tif.GTD, "expires_ms": NOW + 200_000}])
