@@ -24,7 +24,7 @@ from arbiter.sandbox.http import Deferred, Request
 from arbiter.sandbox.telegram.engine import TelegramEngine
 from arbiter.sandbox.telegram.limits import SendLimits
 from arbiter.sandbox.telegram.people import person
-from arbiter.v1 import strategy_pb2, trading_pb2, user_pb2
+from arbiter.v1 import market_pb2, strategy_pb2, trading_pb2, user_pb2
 
 TOKEN = "123456:bot-token-of-the-tests"
 TRAVEL_SECONDS = 0.01
@@ -114,6 +114,8 @@ class ScriptedCore:
                 return trading_pb2.OverviewResponse(profile=profile, trading=self._state())
             case "GetWallet":
                 return trading_pb2.WalletResponse()
+            case "ListFeeds":
+                return market_pb2.ListFeedsResponse()
         raise AssertionError(f"{method} is not scripted")
 
     def _state(self) -> Any:
