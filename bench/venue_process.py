@@ -71,9 +71,9 @@ class Client:
         said = json.loads(text)
         if self.venue == "kalshi":
             self._subscribe(said["id"], said["params"], traffic)
-        elif said.get("type") == "market":
+        elif said.get("type") == "market" or said.get("operation") == "subscribe":
             tokens = set(said["assets_ids"])
-            self.markets = {m.key.market for m in traffic.markets if m.yes.id in tokens}
+            self.markets |= {m.key.market for m in traffic.markets if m.yes.id in tokens}
             self._protocol.send_text(traffic.polymarket_books(tokens))
 
     def _subscribe(self, number: int, params: dict[str, list[str]], traffic: Traffic) -> None:

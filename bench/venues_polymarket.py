@@ -119,7 +119,8 @@ def _lines(count: int) -> tuple[Lines, list[Market], _Top]:
     counters = Counters(POLYMARKET, surroundings)
     lines = Lines(Shared("ws://", network, surroundings, PolymarketPace(), counters, listener, lambda *_: None), nursery)
     markets = [_market(number, rng) for number in range(count)]
-    lines.set({market.key: Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets})
+    wanted = {market.key: Followed(market, Book(market.yes_key), Book(market.no_key)) for market in markets}
+    lines.set(wanted, wanted)
     for line in lines.all():
         for token in tuple(line.tokens.values()):
             line.reader.read(_book_frame(token.market.market, token.id, rng))
