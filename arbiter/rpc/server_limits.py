@@ -21,8 +21,8 @@ class ServerLimits(msgspec.Struct, frozen=True):
     """Calls whose message has not come, of all connections. One that comes whole, or a stop, is never refused for them."""
     strangers: int = 1_000
     """Calls of nobody that run: sign-ins, health, reflection."""
-    strangers_waiting: int = 16
-    """Calls of nobody whose message has not come, of one connection."""
+    strangers_waiting: int = 100
+    """Calls of nobody whose message has not come, of one connection: a bot signs in as many of its people at once."""
     strangers_message: int = 8 * 1024
     """The longest message that is read from nobody, and it may not be packed."""
     held_by_one: int = 16 * 2**20
