@@ -215,6 +215,7 @@ async def test_nobody_may_leave_only_a_few_calls_waiting_and_not_for_long(served
 
 
 async def test_a_hundred_calls_without_a_message_in_one_read_are_counted_as_they_come(served, connect_raw, eventually):
+    served.server.limits = ServerLimits(strangers_waiting=16)
     served.admit = lambda *_: None
     async with connect_raw(served.port) as raw:
         numbers = [raw.begin(f"/{UNARY}") for _ in range(100)]
