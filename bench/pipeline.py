@@ -43,7 +43,7 @@ from arbiter.runtime import Child, Conflate, Environment, Group, Supervisor, Top
 from arbiter.runtime.collector import settle
 from arbiter.venues.base import CataloguePage, Selection, Venue
 from arbiter.venues.kalshi import wire as kalshi_wire
-from arbiter.venues.kalshi.client import Kalshi, KalshiHosts
+from arbiter.venues.kalshi.client import Kalshi, KalshiHosts, KalshiPace
 from arbiter.venues.kalshi.signing import KalshiSigner
 from arbiter.venues.network import SocketNetwork
 from arbiter.venues.polymarket import wire as polymarket_wire
@@ -226,7 +226,8 @@ def _venues(ports: dict[str, int], markets: Sequence[Market], environment: Envir
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     hosts = KalshiHosts(f"http://127.0.0.1:{ports['kalshi']}/trade-api/v2", f"ws://127.0.0.1:{ports['kalshi']}")
-    kalshi = ListedKalshi(hosts, KalshiSigner("bench", pem), network, environment)
+    # the generator's frames are numbered in advance, so it cannot answer a question in between
+    kalshi = ListedKalshi(hosts, KalshiSigner("bench", pem), network, environment, KalshiPace(probe=0))
     kalshi.listed = [market for market in markets if market.key.venue == KALSHI]
     return [polymarket, kalshi]
 

@@ -233,6 +233,8 @@ class MarketFeed(Actor[Messages]):
                     self._first_page.set()
         if scope.cancelled_caught:
             raise VenueUnavailable(self._venue.name, f"the catalogue took longer than {CATALOGUE_SECONDS:g} s")
+        if not listed and self._follow.markets:
+            raise VenueUnavailable(self._venue.name, "its catalogue came back empty")  # never all markets end at once
         self._look_after_unlisted(listed, whole=not selection.closes_before and not 0 < selection.limit <= len(listed))
         self._keeper.forget_events()
         self._choose()

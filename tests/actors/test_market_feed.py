@@ -355,6 +355,16 @@ async def test_a_market_that_the_catalogue_leaves_out_is_closed_and_its_books_en
         assert fresh(scene, shorter.yes_key)
 
 
+async def test_a_catalogue_that_comes_back_empty_closes_nothing_and_is_read_again(autojump_clock, scene):
+    async with scene.running():
+        await scene.quote(scene.yes, "0.40x10", "0.45x10")
+        scene.polymarket.markets = []
+        await trio.sleep(CATALOGUE_AGE_SECONDS + 30)
+        assert scene.polymarket.catalogues > 3
+        assert fresh(scene, scene.yes)
+        assert scene.data.markets.get(scene.market.key).status is MarketStatus.OPEN
+
+
 async def test_a_market_that_is_announced_is_read_and_followed_at_once(autojump_clock, scene, tell, new_market):
     newer = new_market(POLYMARKET, "newer")
     scene.polymarket.unlisted[newer.key.market] = newer

@@ -32,9 +32,6 @@ from arbiter.venues.rest import RestClient
 
 __all__ = ["Polymarket", "PolymarketHosts", "PolymarketPace"]
 
-ENDED_AT_ONCE = 20
-"""Markets past their end of which the outcome is asked in one go."""
-
 
 class Polymarket:
     """See `venues/base.py` for the contract of each method."""

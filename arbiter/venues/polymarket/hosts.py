@@ -53,5 +53,3 @@ class PolymarketPace(msgspec.Struct, frozen=True):
     between_comparisons: float = 0.1
     late: float = 12.0
     """A proof older than this is counted as late: the book is not fresh any more."""
-    ended: float = 60.0
-    """How often it is asked how a followed market that is past its end came out."""
